@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* address_space.h - memory as one initiator sees it, and every way to touch it.
+ *
+ * An address space is a root region and the flat view last committed for it.
+ * Page walks, devices, loader, debugger, snapshot and bulk copies all come
+ * through here; there is no second path to guest memory.  A view's own form is
+ * private: outside it is looked up, iterated and compared, never indexed.
+ *
+ * Layer:    memory
+ * Threads:  any, online vCPUs and others alike.  May enter a device, so the
+ *           caller holds no device lock (L2), unless SM_ATTR_RAM_ONLY is set.
+ *
+ * Invariants:
+ *  (A1) A transfer splits at section borders, proceeds in address order and
+ *       stops at the first failure; *done says how far it came.
+ *  (A2) An aligned access of 1, 2, 4, 8 or 16 bytes to RAM is single-copy
+ *       atomic.  Read-modify-write and compare-and-swap are so everywhere: on
+ *       a device they are one read and one write under one hold of its lock.
+ *  (A3) Every read-modify-write and compare-and-swap ends the reservations that
+ *       other agents hold on the bytes it touched (softtlb.h, load_reserved).
+ *  (A4) What sections say holds for all: read-only is read-only for the CPU and
+ *       for DMA; only SM_ATTR_DEBUG overrides it.
+ */
+#ifndef SOFTMMU_ADDRESS_SPACE_H
+#define SOFTMMU_ADDRESS_SPACE_H
+
+#include "softmmu/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sm_topology;
+struct sm_region;
+struct sm_address_space;
+
+/** @root may be NULL: nothing answers.  Edits @topo.  Errors: -ENOMEM */
+SM_MUST_CHECK int sm_address_space_new(struct sm_topology *topo, const char *name,
+                                       struct sm_region *root,
+                                       struct sm_address_space **out);
+void sm_address_space_free(struct sm_address_space *space);
+
+/** One stretch of a view that behaves alike. */
+struct sm_section {
+    struct sm_range range;    /* addresses in the space                        */
+    struct sm_region *region; /* the one that answers, behind all aliases      */
+    uint64_t offset;          /* of range.first in .region                     */
+    bool readonly;
+};
+
+/** Find the section that holds @gpa.
+ *  Returns  false in a hole; out->range is then the hole, .region NULL */
+bool sm_address_space_lookup(struct sm_address_space *space, sm_gpa gpa,
+                             struct sm_section *out);
+
+/** Copy @size bytes; @done, which may be NULL, gets the bytes copied (A1). */
+enum sm_tx sm_address_space_read(struct sm_address_space *space, sm_gpa gpa,
+                                 const struct sm_attrs *attrs, void *buf,
+                                 uint64_t size, uint64_t *done);
+enum sm_tx sm_address_space_write(struct sm_address_space *space, sm_gpa gpa,
+                                  const struct sm_attrs *attrs, const void *buf,
+                                  uint64_t size, uint64_t *done);
+
+/** Make one access of 1, 2, 4 or 8 bytes, least significant byte at @gpa.
+ *  Cost     RAM: one lookup, no lock, no call but this */
+enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
+                                 const struct sm_attrs *attrs, unsigned size,
+                                 uint64_t *value);
+enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
+                                  const struct sm_attrs *attrs, unsigned size,
+                                  uint64_t value);
+
+/** Apply @op atomically (A2); @size 1, 2, 4 or 8, aligned, else ACCESS_ERROR. */
+enum sm_tx sm_address_space_rmw(struct sm_address_space *space, sm_gpa gpa,
+                                const struct sm_attrs *attrs, unsigned size,
+                                enum sm_rmw op, uint64_t operand, uint64_t *old);
+/** Store @desired where @expected is found; the swap took place if *old equals
+ *  it.  @size up to 16, aligned. */
+enum sm_tx sm_address_space_cas(struct sm_address_space *space, sm_gpa gpa,
+                                const struct sm_attrs *attrs, unsigned size,
+                                struct sm_value expected, struct sm_value desired,
+                                struct sm_value *old);
+
+/** RAM lent to a caller: stays allocated, and outlives its unmapping. */
+struct sm_mapping {
+    void *host;
+    uint64_t size;
+    uintptr_t reserved[2];
+};
+
+/** Borrow the RAM at @gpa, at most up to the end of its section.
+ *
+ *  Copies nothing and never buffers: what is not RAM is SM_TX_ACCESS_ERROR.
+ *  @access  SM_READ or SM_WRITE
+ *  Returns  SM_TX_OK with out->size in 1..@size
+ */
+enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
+                                const struct sm_attrs *attrs, uint64_t size,
+                                enum sm_access access, struct sm_mapping *out);
+void sm_mapping_release(struct sm_mapping *mapping);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* region.h - the tree of regions from which a guest's buses are built.
+ *
+ * A region is a named extent with exactly one behaviour.  Regions are mapped
+ * into one another with an offset and a priority; nothing is visible to the
+ * guest until sm_topology_commit() renders the tree into flat views, which
+ * address_space.h reads.  A commit publishes, asks and returns; it never waits
+ * for readers.  Who must know that they are gone holds a ticket.
+ *
+ * Layer:    memory
+ * Owner:    a region belongs to its topology and dies with it, or earlier by
+ *           sm_region_free(); mapping does not take ownership.
+ * Threads:  any, device callbacks included.  Editing functions run between
+ *           sm_topology_begin() and commit or abort, which hold the topology's
+ *           lock.  None is called on an access path.
+ *
+ * Invariants, checked by sm_topology_check() in debug builds:
+ *  (R1) A region is mapped at most once; a second mapping needs an alias.
+ *  (R2) The "mapped into" and "alias of" edges together form no cycle.
+ *  (R3) Of two overlapping siblings the higher priority wins; of two equal
+ *       priorities the one mapped later.  A move keeps a region's age; only
+ *       a map makes it the latest.  Never the address, never the name.
+ *  (R4) A committed view is immutable, and nothing that an edit removed - view,
+ *       RAM, device - is freed before that edit's ticket is done.
+ *  (R5) The new view is published before any vCPU is asked to flush: a fill
+ *       that read the old view is followed by the request on the same thread.
+ */
+#ifndef SOFTMMU_REGION_H
+#define SOFTMMU_REGION_H
+
+#include "softmmu/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sm_topology;
+struct sm_region;
+struct sm_device;
+
+/** What the library asks of its owner; const, and any callback may be NULL. */
+struct sm_owner_ops {
+    uint32_t struct_size;
+    /** Hear of a broken invariant.  If it returns, the library traps.
+     *  @pc  of the guest instruction, NULL when none is known */
+    void (*panic)(void *owner, const char *text, const sm_gva *pc);
+    void (*log)(void *owner, uint32_t category, const char *text);
+    /** Have some thread call sm_topology_work() soon.  Takes no lock of ours. */
+    void (*wake)(void *owner);
+};
+
+/** Errors   -EINVAL bad struct_size; -ENOMEM */
+SM_MUST_CHECK int sm_topology_new(const struct sm_owner_ops *ops, void *owner,
+                                  struct sm_topology **out);
+/** Free everything below.  No vCPU online, no thread inside a function of ours. */
+void sm_topology_free(struct sm_topology *topo);
+
+/** Open an edit.  Nests; only the outermost commit publishes. */
+void sm_topology_begin(struct sm_topology *topo);
+
+/** Render the spaces, publish the views that changed, ask the vCPUs concerned
+ *  to flush.
+ *
+ *  @ticket  may be NULL; done when nobody can reach what the edit removed
+ *  Errors   -ENOMEM.  Every space keeps its view and the edit stays open:
+ *           commit again, or abort.
+ *  Threads  never waits for readers
+ */
+SM_MUST_CHECK int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket);
+void sm_topology_abort(struct sm_topology *topo); /* takes the outermost edit back */
+
+bool sm_ticket_done(struct sm_topology *topo, sm_ticket ticket);
+/** Block until done.  Threads: holding nothing, never a vCPU's (vcpu.h settles). */
+void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket);
+
+/** Free what finished tickets released and run work that devices deferred.
+ *  Threads  any that holds nothing; the library starts no thread of its own */
+void sm_topology_work(struct sm_topology *topo);
+
+/** Widths an MMIO region takes.  Powers of two, in bytes, 1..8. */
+struct sm_io_widths {
+    uint8_t min, max;
+    bool unaligned;
+};
+
+enum sm_io_flag {
+    SM_IO_BIG_ENDIAN   = 1 << 0, /* the value's first byte is its highest      */
+    SM_IO_LOCKLESS     = 1 << 1, /* called without the device's lock           */
+    SM_IO_WIDEN_WRITES = 1 << 2  /* narrow write = read, merge, write          */
+};
+
+/** Behaviour of an MMIO region.  Shared by all instances; const. */
+struct sm_io_ops {
+    uint32_t struct_size, flags;
+    /** @offset from the region's start.  @size obeys .implements. */
+    enum sm_tx (*read)(void *dev, uint64_t offset, unsigned size,
+                       const struct sm_attrs *attrs, uint64_t *value);
+    enum sm_tx (*write)(void *dev, uint64_t offset, unsigned size,
+                        const struct sm_attrs *attrs, uint64_t value);
+    /** Read without any effect.  NULL: a debugger gets SM_TX_ACCESS_ERROR. */
+    enum sm_tx (*peek)(void *dev, uint64_t offset, unsigned size, uint64_t *value);
+    struct sm_io_widths accepts;    /* other widths: SM_TX_ACCESS_ERROR        */
+    struct sm_io_widths implements; /* what the callbacks see; mmio.c converts */
+};
+
+/** Create an empty region to map others into.  @last: highest offset.  -ENOMEM */
+SM_MUST_CHECK int sm_region_new(struct sm_topology *topo, const char *name,
+                                uint64_t last, struct sm_region **out);
+
+/** Create a region of @size zeroed bytes of host memory.
+ *  @size    bytes, from 1; whole pages are direct, fragments take the slow path
+ *  Errors   -EINVAL zero; -ENOMEM the host refused the mapping */
+SM_MUST_CHECK int sm_region_new_ram(struct sm_topology *topo, const char *name,
+                                    uint64_t size, struct sm_region **out);
+
+/** Create ROM: host memory that all may read and only loader and debugger
+ *  (SM_ATTR_DEBUG) may write; to others a write is SM_TX_ACCESS_ERROR.
+ *  @size, Errors  as sm_region_new_ram() */
+SM_MUST_CHECK int sm_region_new_rom(struct sm_topology *topo, const char *name,
+                                    uint64_t size, struct sm_region **out);
+
+/** Create a region whose accesses are calls to @ops, under @device's lock.
+ *  @last    highest offset that decodes; UINT64_MAX spans a whole bus
+ *  Errors   -EINVAL malformed widths, no callback or bad struct_size; -ENOMEM */
+SM_MUST_CHECK int sm_region_new_io(struct sm_device *device, const char *name,
+                                   uint64_t last, const struct sm_io_ops *ops,
+                                   struct sm_region **out);
+
+/** Create a window onto @window of @target, following it if it moves.
+ *  Errors   -ERANGE @window leaves @target; -ELOOP would break (R2); -ENOMEM */
+SM_MUST_CHECK int sm_region_new_alias(struct sm_region *target, const char *name,
+                                      struct sm_range window, struct sm_region **out);
+
+/** Map @child at @offset of @parent.
+ *  @priority  larger wins (R3); 0 is usual, negative is background
+ *  Errors     -EBUSY already mapped (R1); -ELOOP (R2); -ERANGE overflows 2^64 */
+SM_MUST_CHECK int sm_region_map(struct sm_region *parent, uint64_t offset,
+                                struct sm_region *child, int priority);
+/** Errors   -ENOENT not mapped; -ERANGE overflows 2^64 */
+SM_MUST_CHECK int sm_region_move(struct sm_region *child, uint64_t offset);
+void sm_region_unmap(struct sm_region *child);
+
+/** Refuse writes through this region: the CPU's, a device's, everyone's. */
+void sm_region_set_readonly(struct sm_region *region, bool readonly);
+
+/** Give up an unmapped region.  Errors: -EBUSY mapped, or an alias's target. */
+SM_MUST_CHECK int sm_region_free(struct sm_region *region);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

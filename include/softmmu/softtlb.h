@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* softtlb.h - per-vCPU cache from guest virtual pages to host memory.
+ *
+ * The TLB keeps a bounded set of contexts, each a mode in one address space,
+ * the least recently selected leaving first.  Translated code names modes only;
+ * sm_tlb_select() ties modes to contexts, so that a change of address space is
+ * a lookup and no flush.  The layout that generated code reads, and the hit
+ * path, are in softtlb_hit.h and outside the stable interface.
+ *
+ * Layer:    tlb
+ * Threads:  the vCPU's own, but for sm_tlb_flush_all().
+ *
+ * Invariants, beside (T1)-(T3) of softtlb_hit.h; sm_tlb_check() in debug builds:
+ *  (T4) A mode's table is that of the context last selected for it, and of no
+ *       other key.
+ *  (T5) A flush leaves no entry within its scope, whatever part of the leaf the
+ *       scope names, in selected and unselected contexts alike.
+ *  (T6) An entry filled through a view that is no longer current is gone before
+ *       the vCPU has passed the safe point that the commit asked for (R5).
+ */
+#ifndef SOFTMMU_SOFTTLB_H
+#define SOFTMMU_SOFTTLB_H
+
+#include "softmmu/guest_mmu.h"
+#include "softmmu/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sm_topology;
+
+/** What to forget: the product of independent restrictions.
+ *
+ *  Covers entries of contexts whose mode is in .modes and whose key agrees,
+ *  (key & mask) == scope.key word by word, when their address meets .range.
+ */
+struct sm_tlb_scope {
+    struct sm_range range; /* of gvas (stage 1), or of ipas (stage 2)          */
+    struct sm_tlb_key key, mask;
+    uint16_t modes;   /* bit n: mode n                                         */
+    uint8_t stage;    /* 1: .range is of gvas; 2: of what stage 1 gave         */
+    bool keep_global; /* spare entries whose sm_xlate.global is set            */
+};
+
+/** Let the modes in @modes (bit n: mode n) read the address space @key.
+ *
+ *  Cost     a lookup; no flush, and entries of the former space stay
+ */
+void sm_tlb_select(struct sm_vcpu *vcpu, uint16_t modes, const struct sm_tlb_key *key);
+
+/** Drop translations of this vCPU, before returning. */
+void sm_tlb_flush_local(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope);
+
+/** Ask every vCPU of @topo to drop them.
+ *
+ *  Returns  a ticket, done when none can use them any more.  An instruction
+ *           that must not retire before that ends its block and settles it.
+ *  Threads  any; takes no lock that a vCPU holds, never waits
+ */
+SM_MUST_CHECK sm_ticket sm_tlb_flush_all(struct sm_topology *topo,
+                                         const struct sm_tlb_scope *scope);
+
+enum sm_memop_flag {
+    SM_MEMOP_ALIGNED    = 1 << 0, /* to .align_bits, else a fault              */
+    SM_MEMOP_BIG_ENDIAN = 1 << 1, /* most significant byte first               */
+    SM_MEMOP_AS_FETCH   = 1 << 2  /* a load that needs X instead of R          */
+};
+
+/** How an instruction touches memory.  Fits a register; known when translated. */
+struct sm_memop {
+    uint8_t size_bits; /* log2 of bytes, 0..4                                  */
+    uint8_t mode;
+    uint8_t flags;      /* SM_MEMOP_*                                          */
+    uint8_t align_bits; /* log2; may exceed .size_bits                         */
+};
+
+/** How a slow path ended, and so where the instruction goes next. */
+enum sm_step {
+    SM_STEP_DONE,       /* retire and go on                                    */
+    SM_STEP_DONE_LEAVE, /* retire, then reach a safe point: the map may have
+                           changed, and no host address kept by the block holds */
+    SM_STEP_FAULT,      /* nothing happened; *fault is filled                  */
+    SM_STEP_STOP        /* nothing happened; a debugger asked, it is no fault  */
+};
+
+/** Do what the hit path declines: misses, MMIO, page crossings, clean and
+ *  watched pages, 16 bytes.  Any alignment that @op allows.
+ *
+ *  Of a store that crosses a page both pages are checked before either is
+ *  written.  On FAULT and STOP guest state and *value are as before.
+ *  Threads  no lock held; device callbacks may block
+ */
+enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                              struct sm_value *value, struct sm_fault *fault);
+enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                               struct sm_value value, struct sm_fault *fault);
+
+/** Read, modify and write atomically.  A refusal of either half is a write's.
+ *  @op      .size_bits 0..3 */
+enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                        enum sm_rmw rmw, uint64_t operand, uint64_t *old,
+                        struct sm_fault *fault);
+
+/** Compare and swap; it took place if *old equals @expected. */
+enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                        struct sm_value expected, struct sm_value desired,
+                        struct sm_value *old, struct sm_fault *fault);
+
+/** Load, and reserve the aligned 64 bytes around @gva.
+ *
+ *  sm_tlb_store_conditional() then stores and sets *stored only if the value
+ *  is unchanged and no other agent's atomic or conditional store touched them.
+ *  docs/CAVEATS.md says what a plain store of the same value does.
+ */
+enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                                  uint64_t *value, struct sm_fault *fault);
+enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
+                                      struct sm_memop op, uint64_t value, bool *stored,
+                                      struct sm_fault *fault);
+
+/** What a vCPU's TLB did since it was made.  Counted exactly, by its own thread. */
+struct sm_tlb_stats {
+    uint32_t struct_size, reserved;
+    uint64_t fills[SM_N_ACCESS]; /* misses: each asked tlb_fill once           */
+    uint64_t slow[SM_N_ACCESS];  /* slow-path entries, whatever the reason     */
+    uint64_t crossings;          /* accesses that touched two pages            */
+    uint64_t mmio_reads, mmio_writes; /* callbacks' transactions               */
+    uint64_t flushes;       /* scopes applied, whole address space or wider    */
+    uint64_t flushes_page;  /* scopes applied, a narrower range                */
+    uint64_t flushed;       /* entries that flushes removed                    */
+    uint64_t selects, evictions; /* context changes; contexts recycled         */
+};
+
+/** Copy the counters out.  Set out->struct_size.  Threads: the vCPU's, or any
+ *  while the vCPU is offline. */
+void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

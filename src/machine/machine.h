@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* machine.h - a machine as its owner sees it: describe, make, run, free.
+ *
+ * The command line (src/cli) fills struct machine_config; machine_new() builds the
+ * board from it or says in one line what is wrong, and then nothing was created.
+ *
+ * Layer:    machine
+ * Threads:  machine_new(), machine_run() and machine_free() on one thread, the main
+ *           one; machine_quit() and machine_reset_request() on any.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <stdio.h>
+
+#include "riscv/riscv.h"
+
+struct machine;
+
+enum { MACHINE_MAX_HARTS = 512, MACHINE_MAX_SERIALS = 1, MACHINE_N_VIRTIO = 8 };
+
+/** -drive: an image by name. */
+struct machine_drive {
+    char *id;            /* never NULL; generated when not given                */
+    char *file;
+    bool readonly, snapshot;
+    bool writethrough;   /* cache=writethrough|directsync                      */
+    bool direct;         /* cache=none|directsync: O_DIRECT                    */
+    bool no_flush;       /* cache=unsafe                                       */
+    bool threads;        /* aio=threads: do not use io_uring                   */
+};
+
+enum machine_device_kind { MACHINE_VIRTIO_BLK, MACHINE_VIRTIO_RNG, MACHINE_LOADER };
+
+/** -device, or what -drive if=virtio implies. */
+struct machine_device {
+    enum machine_device_kind kind;
+    char *id;          /* or NULL                                              */
+    int slot;          /* virtio-mmio bus number 0..7, or -1: the first free   */
+    char *drive;       /* virtio-blk: id of its drive                          */
+    char *rng_file;    /* virtio-rng: source, default /dev/urandom             */
+    char *serial;      /* virtio-blk: or NULL                                  */
+    char *file;        /* loader: file=, or NULL for data                      */
+    uint64_t addr, data; /* loader                                              */
+    unsigned data_size;  /* loader: bytes of .data, 0 with a file               */
+    bool has_addr, force_raw, big_endian;
+};
+
+enum machine_serial_kind { MACHINE_SERIAL_NULL, MACHINE_SERIAL_STDIO, MACHINE_SERIAL_FILE };
+
+struct machine_serial {
+    enum machine_serial_kind kind;
+    bool mux;          /* mon:stdio, -nographic: Ctrl-A commands                */
+    char *path;        /* FILE                                                  */
+};
+
+struct machine_config {
+    const char *board;      /* "virt" or "spike"                                */
+    uint64_t ram_size;      /* bytes                                            */
+    unsigned n_harts;
+    struct rv_isa isa;
+    const char *cpu_model;  /* for messages                                     */
+    char *bios;             /* "none", "default", a file; NULL: default          */
+    char *kernel, *initrd, *append, *dtb;
+    char *dumpdtb;          /* write the device tree there and run nothing      */
+    bool aclint;            /* virt,aclint=on: separate MTIMER, MSWI, SSWI       */
+    bool force_legacy;      /* virtio-mmio.force-legacy, QEMU's default: true    */
+    bool no_reboot;         /* a reset request ends the run                     */
+    bool no_shutdown;
+    bool single_thread;     /* -accel tcg,thread=single: harts take turns        */
+    bool print_stats;       /* say figures when the run ends, on stderr         */
+    struct machine_serial serial[MACHINE_MAX_SERIALS];
+    unsigned n_serials;     /* 0: serial line 0 is NULL                          */
+    struct machine_drive *drives;
+    unsigned n_drives;
+    struct machine_device *devices;
+    unsigned n_devices;
+    char **search;          /* -L: directories to look for firmware, NULL ends;
+                               may itself be NULL                               */
+};
+
+/** Build what @config describes.
+ *
+ *  @error   on failure a line without newline that names the culprit, in QEMU's
+ *           wording where it has one; the caller frees it with g_free()
+ *  Returns  0, or -errno with *error set and nothing created
+ */
+SM_MUST_CHECK int machine_new(const struct machine_config *config, struct machine **out,
+                              char **error);
+
+/** Run until powered off or quit.
+ *  Returns  the exit code for the process: the finisher's or HTIF's, 0 after a quit */
+int machine_run(struct machine *machine);
+void machine_free(struct machine *machine);
+
+/** End machine_run() with @code.  Async-signal-safe. */
+void machine_quit(struct machine *machine, int code);
+
+/** Write instructions, TLB hit rate, misses, flushes, MMIO accesses of the run. */
+void machine_print_stats(const struct machine *machine, FILE *file);
+
+/** Visit board names and their descriptions for -M help.  NULL past the end. */
+const char *machine_board_name(unsigned n, const char **description);
+
+#endif

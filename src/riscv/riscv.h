@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* riscv.h - a RISC-V hart, as its owner and the layers above see it.
+ *
+ * A hart owns a vCPU (softmmu/vcpu.h): registers, CSRs, decoder and interpreter
+ * on top of that vCPU's TLB.  It knows no device: interrupts arrive as levels of
+ * named lines, time comes from its owner.
+ *
+ * Layer:    riscv
+ * Threads:  one thread runs a hart; rv_hart_set_irq(), rv_hart_kick() and
+ *           rv_hart_has_work() on any thread.  Everything else on the hart's
+ *           thread, or on any while the hart does not run.
+ */
+#ifndef RISCV_RISCV_H
+#define RISCV_RISCV_H
+
+#include "softmmu/softmmu.h"
+
+struct rv_hart;
+
+enum rv_ext {
+#define RV_EXT(id, name, rv64, max, isa) RV_EXT_##id,
+#include "riscv/ext.def"
+#undef RV_EXT
+    RV_N_EXT
+};
+
+/** What a hart implements.  A value: copied into the hart when it is made. */
+struct rv_isa {
+    uint64_t ext;          /* bit n: enum rv_ext n                             */
+    uint8_t satp_mode_max; /* 0 bare only, 8 Sv39, 9 Sv48, 10 Sv57             */
+    uint8_t n_pmp;         /* 0 or 16                                          */
+    uint16_t cbom_size, cboz_size, cbop_size; /* block sizes, bytes            */
+    uint64_t mvendorid, marchid, mimpid;
+};
+
+SM_INLINE bool rv_isa_has(const struct rv_isa *isa, enum rv_ext ext)
+{
+    return (isa->ext >> ext) & 1;
+}
+
+/** Fill @isa for the CPU model @name ("rv64", "max").  Errors: -ENOENT */
+SM_MUST_CHECK int rv_isa_init(struct rv_isa *isa, const char *name);
+
+/** Set the property @name ("zba", "sv48", "pmp", "cboz_blocksize", ...) to
+ *  @value ("on", "off", "true", "false", or a number), as after -cpu rv64,.
+ *
+ *  Names are QEMU's; a name that QEMU has and that we lack ("v", "h", ...) is
+ *  accepted when it is turned off and -ENOTSUP when turned on.
+ *  Errors   -ENOENT unknown name; -EINVAL bad value; -ENOTSUP */
+SM_MUST_CHECK int rv_isa_set(struct rv_isa *isa, const char *name, const char *value);
+
+/** Check what depends on what (D needs F, ...) after all were set.
+ *  Returns  NULL, or the reason in words ("D extension requires F extension"). */
+const char *rv_isa_check(const struct rv_isa *isa);
+
+/** Write the isa string ("rv64imafdc_zicbom_...") into @text, cut to @size.
+ *  Returns  the length that it has uncut */
+size_t rv_isa_string(const struct rv_isa *isa, char *text, size_t size);
+
+/** Visit model names / property names for -cpu help.  Returns NULL past the end. */
+const char *rv_isa_model_name(unsigned n);
+const char *rv_ext_name(enum rv_ext ext); /* and whether the isa string has it: */
+bool rv_ext_in_isa_string(enum rv_ext ext);
+
+/** Levels that reach a hart: bit numbers of mip. */
+enum rv_irq {
+    RV_IRQ_SSI = 1, RV_IRQ_MSI = 3, RV_IRQ_STI = 5, RV_IRQ_MTI = 7,
+    RV_IRQ_SEI = 9, RV_IRQ_MEI = 11
+};
+
+/** What a hart asks of its owner; const.  Every callback is required. */
+struct rv_owner_ops {
+    uint32_t struct_size;
+    /** Current mtime, in ticks of the timebase.  Threads: any. */
+    uint64_t (*time)(void *owner);
+    /** Have the line RV_IRQ_STI rise by rv_hart_set_irq() when mtime reaches
+     *  @deadline; replaces the hart's former deadline.  UINT64_MAX: never. */
+    void (*arm_stimecmp)(void *owner, struct rv_hart *hart, uint64_t deadline);
+    /** Wake the thread that sleeps for this hart, if it does.  Threads: any. */
+    void (*wake)(void *owner, struct rv_hart *hart);
+};
+
+struct rv_hart_options {
+    uint32_t struct_size, reserved;
+    uint64_t hart_id;
+    const struct rv_isa *isa;
+    struct sm_address_space *space;
+    const struct rv_owner_ops *ops;
+    void *owner;
+};
+
+/** Create a hart, its vCPU offline, in reset with pc 0x1000.
+ *  Errors   -EINVAL; -ENOMEM */
+SM_MUST_CHECK int rv_hart_new(struct sm_topology *topo,
+                              const struct rv_hart_options *options,
+                              struct rv_hart **out);
+void rv_hart_free(struct rv_hart *hart);
+
+/** Put every register and CSR into its reset state; pc becomes @pc.  Pending
+ *  lines keep their level.  Threads: the hart does not run. */
+void rv_hart_reset(struct rv_hart *hart, uint64_t pc);
+
+struct sm_vcpu *rv_hart_vcpu(struct rv_hart *hart);
+uint64_t rv_hart_id(const struct rv_hart *hart);
+const struct rv_isa *rv_hart_isa(const struct rv_hart *hart);
+
+/** Raise or lower a line; wakes and kicks the hart when it rises. */
+void rv_hart_set_irq(struct rv_hart *hart, enum rv_irq irq, bool level);
+
+enum rv_run {
+    RV_RUN_KICKED, /* rv_hart_kick(); the owner looks at its own flags         */
+    RV_RUN_WFI     /* waits for an interrupt: sleep until rv_hart_has_work()   */
+};
+
+/** Run guest code until kicked or waiting.  The vCPU is online. */
+enum rv_run rv_hart_run(struct rv_hart *hart);
+
+/** Make rv_hart_run() return RV_RUN_KICKED soon.  Wakes a sleeping thread too. */
+void rv_hart_kick(struct rv_hart *hart);
+
+/** Whether an interrupt is pending that ends a WFI, or a kick is. */
+bool rv_hart_has_work(const struct rv_hart *hart);
+
+/** Registers, for tests, debugger and boot.  @n 0..31; x0 stays 0. */
+uint64_t rv_hart_x(const struct rv_hart *hart, unsigned n);
+void rv_hart_set_x(struct rv_hart *hart, unsigned n, uint64_t value);
+uint64_t rv_hart_f(const struct rv_hart *hart, unsigned n);
+void rv_hart_set_f(struct rv_hart *hart, unsigned n, uint64_t value);
+uint64_t rv_hart_pc(const struct rv_hart *hart);
+void rv_hart_set_pc(struct rv_hart *hart, uint64_t pc);
+/** Read or write a CSR as machine mode does.  Returns false if it does not exist. */
+bool rv_hart_csr_read(struct rv_hart *hart, unsigned csr, uint64_t *value);
+bool rv_hart_csr_write(struct rv_hart *hart, unsigned csr, uint64_t value);
+
+/** What a hart did since it was made (exact). */
+struct rv_stats {
+    uint32_t struct_size, reserved;
+    uint64_t instructions;  /* retired                                         */
+    uint64_t data_accesses; /* loads, stores and atomics that asked the TLB,
+                               or would have                                   */
+    uint64_t block_entries, blocks_decoded, blocks_verified;
+    uint64_t exceptions, interrupts;
+};
+void rv_hart_get_stats(const struct rv_hart *hart, struct rv_stats *out);
+
+#endif

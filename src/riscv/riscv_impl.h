@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* riscv_impl.h - a hart's state, and what the files of this layer share.
+ *
+ * Layer: riscv, private.
+ *
+ *   isa.def decode.c            words to operations
+ *   interp*.c fpu.c             operations to effects
+ *   csr.def csr.c trap.c irq.c  control state
+ *   regime.c fence.c            control state to TLB modes, keys and flush scopes
+ *   hart.c isa.c                making, resetting and describing a hart
+ *
+ * Invariants:
+ *  (H1) x[0] is 0 between instructions.
+ *  (H2) While FP registers hold singles they are NaN-boxed; who reads one as a
+ *       single checks the box.
+ *  (H3) mode_fetch, mode_data and data_table agree with priv, mstatus and satp
+ *       after every rv_regime_update(); whoever changes one of those calls it.
+ *  (H4) pc is exact at every block's beginning and at every fault; in between
+ *       the interpreter keeps it in a local.
+ *  (H5) mip_lines is written by other threads, atomically; all else is the hart
+ *       thread's own.
+ */
+#ifndef RISCV_RISCV_IMPL_H
+#define RISCV_RISCV_IMPL_H
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "mmu/pmp.h"
+#include "riscv/riscv.h"
+#include "softmmu/softtlb_hit.h"
+
+/* --- Numbers of the specifications ------------------------------------------ */
+
+enum rv_priv { RV_PRIV_U = 0, RV_PRIV_S = 1, RV_PRIV_M = 3 };
+
+/** Source: Privileged, "Machine Cause (mcause) Register". */
+enum rv_cause {
+    RV_CAUSE_FETCH_MISALIGNED = 0, RV_CAUSE_FETCH_ACCESS = 1, RV_CAUSE_ILLEGAL = 2,
+    RV_CAUSE_BREAKPOINT = 3, RV_CAUSE_LOAD_MISALIGNED = 4, RV_CAUSE_LOAD_ACCESS = 5,
+    RV_CAUSE_STORE_MISALIGNED = 6, RV_CAUSE_STORE_ACCESS = 7, RV_CAUSE_ECALL_U = 8,
+    RV_CAUSE_ECALL_S = 9, RV_CAUSE_ECALL_M = 11, RV_CAUSE_FETCH_PAGE = 12,
+    RV_CAUSE_LOAD_PAGE = 13, RV_CAUSE_STORE_PAGE = 15
+};
+#define RV_CAUSE_INTERRUPT (UINT64_C(1) << 63)
+
+/** Source: Privileged, "Machine Status (mstatus and mstatush) Registers". */
+#define RV_MSTATUS_SIE  (UINT64_C(1) << 1)
+#define RV_MSTATUS_MIE  (UINT64_C(1) << 3)
+#define RV_MSTATUS_SPIE (UINT64_C(1) << 5)
+#define RV_MSTATUS_MPIE (UINT64_C(1) << 7)
+#define RV_MSTATUS_SPP  (UINT64_C(1) << 8)
+#define RV_MSTATUS_MPP  (UINT64_C(3) << 11)
+#define RV_MSTATUS_FS   (UINT64_C(3) << 13)
+#define RV_MSTATUS_MPRV (UINT64_C(1) << 17)
+#define RV_MSTATUS_SUM  (UINT64_C(1) << 18)
+#define RV_MSTATUS_MXR  (UINT64_C(1) << 19)
+#define RV_MSTATUS_TVM  (UINT64_C(1) << 20)
+#define RV_MSTATUS_TW   (UINT64_C(1) << 21)
+#define RV_MSTATUS_TSR  (UINT64_C(1) << 22)
+#define RV_MSTATUS_UXL  (UINT64_C(3) << 32)
+#define RV_MSTATUS_SXL  (UINT64_C(3) << 34)
+#define RV_MSTATUS_SD   (UINT64_C(1) << 63)
+
+/** menvcfg and senvcfg.  Source: Privileged, "Machine Environment Configuration". */
+#define RV_ENVCFG_CBIE  (UINT64_C(3) << 4)
+#define RV_ENVCFG_CBCFE (UINT64_C(1) << 6)
+#define RV_ENVCFG_CBZE  (UINT64_C(1) << 7)
+#define RV_ENVCFG_ADUE  (UINT64_C(1) << 61)
+#define RV_ENVCFG_PBMTE (UINT64_C(1) << 62)
+#define RV_ENVCFG_STCE  (UINT64_C(1) << 63)
+
+enum { RV_FFLAG_NX = 1, RV_FFLAG_UF = 2, RV_FFLAG_OF = 4, RV_FFLAG_DZ = 8, RV_FFLAG_NV = 16 };
+enum { RV_RM_RNE, RV_RM_RTZ, RV_RM_RDN, RV_RM_RUP, RV_RM_RMM, RV_RM_DYN = 7 };
+
+/** TLB modes (sm_vcpu's): how an access reads the tables.  M is bare. */
+enum rv_mode {
+    RV_MODE_U, RV_MODE_S, RV_MODE_S_SUM, RV_MODE_M, /* M: no translation       */
+    RV_MODE_U_MXR, RV_MODE_S_MXR, RV_MODE_S_SUM_MXR, RV_N_MODES
+};
+
+/* --- Decoded instructions ---------------------------------------------------- */
+
+enum rv_op {
+    RV_OP_illegal,
+#define RV_INSN(name, text, mask, match, format, ext) RV_OP_##name,
+#include "riscv/isa.def"
+#undef RV_INSN
+    RV_N_OPS
+};
+
+/** One instruction, decoded.  A compressed one is its expansion, .len 2. */
+struct rv_insn {
+    uint16_t op;  /* enum rv_op                                                */
+    uint8_t len;  /* bytes: 2 or 4                                             */
+    uint8_t rd, rs1, rs2, rs3;
+    uint8_t rm;   /* bits 14..12: rounding mode of FP operations               */
+    int32_t imm;  /* sign-extended; shift amounts, CSR number, zimm in .rs1    */
+    uint32_t raw; /* as fetched; of a compressed one the low half              */
+};
+
+/** Decode @word (its low half when compressed).  Never fails: what is not an
+ *  instruction of @isa becomes RV_OP_illegal with .raw and .len. */
+void rv_decode(const struct rv_isa *isa, uint32_t word, struct rv_insn *out);
+
+/* --- A hart ------------------------------------------------------------------- */
+
+struct rv_block;
+struct rv_block_cache;
+
+struct rv_hart {
+    /* Hot: registers and what the hit path reads. */
+    uint64_t x[32];
+    uint64_t pc;
+    struct sm_tlb_fast *fast;
+    uint8_t priv;       /* enum rv_priv                                        */
+    uint8_t mode_fetch; /* enum rv_mode of instruction fetches (H3)            */
+    uint8_t mode_data;  /* enum rv_mode of loads and stores: MPRV, SUM, MXR    */
+    uint8_t fflags, frm;
+    bool wfi;           /* the run loop returns RV_RUN_WFI                     */
+    uint64_t f[32];
+
+    /* Instructions counted at block entry; a fault or a CSR read in the middle
+     * takes off what has not retired: minstret = instret + instret_bias. */
+    uint64_t instret;
+    uint64_t data_accesses;
+    struct rv_block_cache *blocks;
+    uint64_t code_epoch; /* bumped by FENCE.I: blocks of older ones are compared */
+
+    /* Control state.  Fields hold the legalised value that reads return. */
+    uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
+    uint64_t mcounteren, mcountinhibit, menvcfg;
+    uint64_t stvec, sscratch, sepc, scause, stval, satp, scounteren, senvcfg;
+    uint64_t stimecmp, scountovf;
+    uint64_t mip_soft;   /* bits that software wrote: SSIP, STIP, SEIP         */
+    uint64_t mip_lines;  /* levels of lines; atomic (H5)                       */
+    uint64_t mcycle_bias, minstret_bias; /* value read = counter + bias        */
+    uint64_t mhpmcounter[32], mhpmevent[32]; /* 3..31                          */
+    struct sm_pmp pmp;
+    bool svinval_pending; /* SINVALs since the last SFENCE.INVAL.IR            */
+
+    uint32_t kicked;     /* atomic: rv_hart_kick()                             */
+
+    struct rv_isa isa;
+    uint64_t hart_id;
+    struct sm_vcpu *vcpu;
+    struct sm_address_space *space;
+    const struct rv_owner_ops *ops;
+    void *owner;
+    struct sm_attrs attrs;      /* of this hart's data accesses                */
+    struct rv_stats stats;
+};
+
+/* --- csr.c --------------------------------------------------------------------- */
+
+enum rv_csr_op { RV_CSR_READ, RV_CSR_WRITE, RV_CSR_SET, RV_CSR_CLEAR };
+
+/** What must happen after a CSR access, beside going on. */
+enum rv_csr_result {
+    RV_CSR_OK,
+    RV_CSR_ILLEGAL, /* nothing happened: illegal instruction                   */
+    RV_CSR_REGIME   /* done; modes, interrupts or translations may have changed:
+                       the block ends here                                     */
+};
+
+/** Perform one CSR instruction's access at the current privilege.
+ *
+ *  @op      READ only reads (CSRRS/CSRRC with x0); WRITE with @want_old false does
+ *           not read (CSRRW to x0), as "CSR Instructions" demands
+ *  Instructions retired before this one are already in hart->instret.
+ */
+enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr_op op,
+                                 uint64_t operand, bool want_old, uint64_t *old);
+
+/* --- trap.c, irq.c --------------------------------------------------------------- */
+
+/** Take the exception @cause at hart->pc, which is the faulting instruction's. */
+void rv_take_exception(struct rv_hart *hart, uint64_t cause, uint64_t tval);
+/** Return from a trap.  Returns false if illegal here (privilege, TSR). */
+bool rv_mret(struct rv_hart *hart);
+bool rv_sret(struct rv_hart *hart);
+/** WFI.  Returns false if illegal here (TW).  May set hart->wfi. */
+bool rv_wfi(struct rv_hart *hart);
+
+/** mip as software reads it, lines, software bits and Sstc's comparison together. */
+uint64_t rv_mip(const struct rv_hart *hart);
+/** Take the enabled interrupt of highest priority, if there is one. */
+bool rv_take_interrupt(struct rv_hart *hart);
+
+/* --- regime.c, fence.c ------------------------------------------------------------- */
+
+extern const struct sm_guest_mmu_ops rv_guest_mmu_ops;
+
+/** Recompute mode_fetch, mode_data and the selected contexts (H3). */
+void rv_regime_update(struct rv_hart *hart);
+/** Drop every translation of this hart: PMP, envcfg or satp.MODE rules changed. */
+void rv_regime_flush(struct rv_hart *hart);
+
+/** Each returns false when the instruction is illegal here (privilege, TVM). */
+bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn);
+bool rv_sinval_vma(struct rv_hart *hart, const struct rv_insn *insn);
+bool rv_sfence_w_inval(struct rv_hart *hart);
+bool rv_sfence_inval_ir(struct rv_hart *hart);
+/** FENCE.I: stores before it are seen by fetches after it. */
+void rv_fence_i(struct rv_hart *hart);
+
+/* --- interp.c, block.c --------------------------------------------------------------- */
+
+/** Errors: -ENOMEM */
+SM_MUST_CHECK int rv_blocks_new(struct rv_hart *hart);
+void rv_blocks_free(struct rv_hart *hart);
+/** Forget every decoded block: a view changed, or the hart was reset. */
+void rv_blocks_flush(struct rv_hart *hart);
+
+/* --- interp_fp.c, fpu.c ---------------------------------------------------------------- */
+
+/** Execute one F, D or Zfa operation between registers (no loads and stores).
+ *
+ *  mstatus.FS was checked and is set dirty by the caller.  Reads and writes f and x,
+ *  ors into fflags.
+ *  Returns  false for a reserved rounding mode: illegal instruction, nothing changed */
+bool rv_exec_fp(struct rv_hart *hart, const struct rv_insn *insn);
+
+#endif
