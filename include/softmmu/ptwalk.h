@@ -63,14 +63,28 @@ struct sm_pt_format {
     uint32_t group_bits;        /* log2 of the entries that .group joins       */
     struct sm_pt_test present;
     struct sm_pt_test table;    /* present, and names the next level           */
-    struct sm_pt_test group;    /* leaf joined with its neighbours: Svnapot    */
+    struct sm_pt_test group;    /* leaf of the last level joined with its
+                                   neighbours: Svnapot.  Mask 0: never         */
     struct sm_pt_test bad[SM_PT_MAX_BAD]; /* reserved; mask 0: unused          */
     struct sm_pt_test perm[2][SM_N_ACCESS]; /* leaf grants it; [1] at user level */
-    struct sm_pt_test user;     /* a user's leaf, see SM_WALK_SUM              */
-    struct sm_pt_test global;
+    struct sm_pt_test user;     /* a user's leaf, see SM_WALK_SUM; mask 0: none */
+    struct sm_pt_test global;   /* mask 0: none                                */
     uint64_t accessed, dirty;   /* bits to set; 0 where the format has none    */
     uint64_t memtype;           /* field handed on, shifted down               */
+    uint64_t reserved;          /* bits that are 0 in every entry ...          */
+    uint64_t reserved_table;    /* ... in one that names a table ...           */
+    uint64_t reserved_alone;    /* ... in one for which .group does not hold   */
 };
+
+/** RISC-V's formats.  Svnapot and Svpbmt are in those of 64-bit entries; who has
+ *  them off adds SM_WALK_NO_GROUP and SM_WALK_NO_MEMTYPE.  The x4 forms are second
+ *  stages: a leaf must be a user's, and its global bit means nothing.
+ *
+ *  Source  RISC-V Privileged, "Sv39: Page-Based 39-bit Virtual-Memory System" and
+ *          its siblings, "Two-Stage Address Translation", "Svnapot", "Svpbmt"
+ */
+extern const struct sm_pt_format sm_pt_sv32, sm_pt_sv39, sm_pt_sv48, sm_pt_sv57;
+extern const struct sm_pt_format sm_pt_sv32x4, sm_pt_sv39x4, sm_pt_sv48x4, sm_pt_sv57x4;
 
 enum sm_walk_flag {
     SM_WALK_PROBE = 1 << 0, /* see (P4)                                        */
@@ -78,7 +92,9 @@ enum sm_walk_flag {
                                so in RISC-V's second stage                     */
     SM_WALK_SUM   = 1 << 2, /* supervisor may also touch a user leaf           */
     SM_WALK_MXR   = 1 << 3, /* granted fetch counts as granted read            */
-    SM_WALK_AD    = 1 << 4  /* set accessed and dirty; else a clear one fails  */
+    SM_WALK_AD    = 1 << 4, /* set accessed and dirty; else a clear one fails  */
+    SM_WALK_NO_GROUP   = 1 << 5, /* .group is switched off: its bits are reserved */
+    SM_WALK_NO_MEMTYPE = 1 << 6  /* so is .memtype                             */
 };
 
 /** One stage of one walk; flags of the two may differ. */
@@ -103,12 +119,13 @@ enum sm_walk_status {
 
 /** One entry read and judged. */
 struct sm_walk_step {
-    uint8_t stage;    /* 1 or 2                                                */
+    uint8_t stage;    /* 1 or 2; 0: the outcome itself, refused by .protect    */
     uint8_t level;    /* 0 is the root                                         */
     uint8_t status;   /* enum sm_walk_status; OK for a table too               */
     uint8_t implicit; /* stage 2 on behalf of a stage-1 table                  */
     uint32_t reserved;
-    sm_gpa where;     /* address of the entry in .space                        */
+    sm_gpa where;     /* address of the entry in .space; if stage 2 refused to
+                         say, the entry's own                                  */
     uint64_t entry;   /* as read, before any bit was set                       */
     uint64_t address; /* what it names                                         */
 };
@@ -128,9 +145,14 @@ struct sm_walk {
     void *ctx;                       /* of both callbacks                      */
 };
 
-/** The fields of struct sm_xlate that tables decide. */
+/** The fields of struct sm_xlate that tables decide.
+ *
+ *  .perms is what may be remembered for the requester of this walk: filtered by
+ *  user bits and .protect, and without SM_PERM_W while a leaf is not dirty.
+ *  .leaf_bits is 0 for a stage that is absent; .span_bits is 64 if nothing bounds it.
+ */
 struct sm_walk_result {
-    sm_gpa gpa, ipa;
+    sm_gpa gpa, ipa; /* of a failed second stage, .ipa is what it was asked    */
     uint8_t span_bits, leaf_bits[2], perms;
     uint8_t memtype[2];
     bool global;
@@ -141,7 +163,7 @@ struct sm_walk_result {
 /** Translate @address through the stages of @walk.
  *
  *  @size    bytes within one smallest page, for .protect
- *  Returns  SM_WALK_OK with *out filled, else the reason, with .last only
+ *  Returns  SM_WALK_OK with *out filled, else the reason, with .last (and .ipa) only
  *  Cost     one load per entry read, no allocation
  */
 enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,

@@ -96,7 +96,26 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
 enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                                struct sm_value value, struct sm_fault *fault);
 
+/** Translate and check @size bytes at @gva, fill the TLB, and touch nothing: for
+ *  instruction fetch and cache-block instructions.
+ *
+ *  @size       1.. bytes, all in one page
+ *  @req_flags  SM_REQ_*; a probe fills no TLB entry
+ *  @host       gets the host address if the access may go straight there, else NULL:
+ *              then a device, a hole or read-only memory answers, and the slow path
+ *              above performs the access or says why it fails.  Void after the next
+ *              safe point; an access of another kind has to be touched for itself.
+ *  Returns     SM_STEP_DONE, or SM_STEP_FAULT with *fault
+ */
+enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
+                          enum sm_access access, uint8_t mode, uint32_t req_flags,
+                          void **host, struct sm_fault *fault);
+
 /** Read, modify and write atomically.  A refusal of either half is a write's.
+ *
+ *  A misaligned one, and one on anything but writable RAM, is refused: bus_error with
+ *  SM_TX_ACCESS_ERROR (a hole: SM_TX_DECODE_ERROR).  So are sm_tlb_cas(),
+ *  sm_tlb_load_reserved() and sm_tlb_store_conditional().
  *  @op      .size_bits 0..3 */
 enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                         enum sm_rmw rmw, uint64_t operand, uint64_t *old,
@@ -111,13 +130,18 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
  *
  *  sm_tlb_store_conditional() then stores and sets *stored only if the value
  *  is unchanged and no other agent's atomic or conditional store touched them.
- *  docs/CAVEATS.md says what a plain store of the same value does.
+ *  docs/CAVEATS.md says what a plain store of the same value does.  It fails
+ *  without asking tlb_fill when there is no reservation, or one of another
+ *  address or size; it always ends the reservation.
  */
 enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                                   uint64_t *value, struct sm_fault *fault);
 enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
                                       struct sm_memop op, uint64_t value, bool *stored,
                                       struct sm_fault *fault);
+
+/** End this vCPU's reservation, if it has one: on the way out of a trap. */
+void sm_tlb_clear_reservation(struct sm_vcpu *vcpu);
 
 /** What a vCPU's TLB did since it was made.  Counted exactly, by its own thread. */
 struct sm_tlb_stats {

@@ -25,6 +25,16 @@
 #define sm_compare_exchange(p, expected, desired)                                        \
     __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_SEQ_CST,         \
                                 __ATOMIC_SEQ_CST)
+#ifdef SM_TSAN
+/* The thread sanitizers know no fences; a locked operation is one on the host. */
+#define sm_fence()                                                                       \
+    do {                                                                                 \
+        int sm_fence_word = 0;                                                           \
+        (void)__atomic_fetch_add(&sm_fence_word, 0, __ATOMIC_SEQ_CST);                   \
+        __asm__ __volatile__("" : : "r"(&sm_fence_word) : "memory");                     \
+    } while (0)
+#else
 #define sm_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
 
 #endif

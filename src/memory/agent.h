@@ -15,7 +15,10 @@
  * Memory order: sm_topology_issue() is called after the new state was published;
  * it increments the number, runs a full fence, then kicks.  An agent that goes
  * online or passes loads the number with acquire *before* it looks at any state
- * again: so an agent whose `passed` >= n cannot hold what n removed.
+ * again: so an agent whose `passed` >= n cannot hold what n removed.  What was
+ * posted to it (view_changed) it serves *after* it called sm_agent_pass() or
+ * sm_agent_online(), and before it uses anything that it derived: served first, a
+ * post could slip in between and be counted as passed.
  */
 #ifndef SM_MEMORY_AGENT_H
 #define SM_MEMORY_AGENT_H
@@ -61,6 +64,11 @@ void sm_agent_online(struct sm_agent *agent);
  *  that became due, when there are any; cost without: two relaxed loads. */
 void sm_agent_pass(struct sm_agent *agent);
 void sm_agent_offline(struct sm_agent *agent);
+
+/** Call @visit for each agent of @topo, online or not, under a leaf lock: what holds
+ *  for sm_agent_ops holds for it. */
+void sm_topology_each_agent(struct sm_topology *topo,
+                            void (*visit)(struct sm_agent *agent, void *arg), void *arg);
 
 /** Issue a ticket for what the caller published before, and kick every agent that
  *  is online.  Threads: any, the topology's lock held or not. */

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* flatview.h - a tree rendered to what answers where: looked up, iterated, compared.
+ *
+ * Layer:    memory
+ * Threads:  a view is immutable once published (R4).  It is read by an agent that
+ *           is online (agent.h) until its next safe point, by anyone within an RCU
+ *           section (base/rcu.h), or by a thread that is pinned (memory_impl.h).
+ *
+ * The form of a view is private to flatview.c: outside it is found in, stepped
+ * through and compared, never indexed.
+ */
+#ifndef SM_MEMORY_FLATVIEW_H
+#define SM_MEMORY_FLATVIEW_H
+
+#include "base/base.h"
+#include "softmmu/types.h"
+
+struct sm_region;
+struct sm_topology;
+struct sm_address_space;
+struct sm_flat_view;
+
+/** One stretch of a view that behaves alike; neighbours that do are merged. */
+struct sm_flat_section {
+    struct sm_range range;    /* addresses in the space                        */
+    struct sm_region *region; /* RAM, ROM or MMIO: what answers, behind aliases */
+    uint64_t offset;          /* of range.first in .region                     */
+    uint8_t *host;            /* of range.first: RAM and ROM; NULL: MMIO       */
+    bool readonly;            /* ROM, or reached through something read-only   */
+};
+
+/** Find the section that holds @gpa in the current view; NULL in a hole.
+ *
+ *  Threads  an online agent, or within an RCU section.  The section, its region,
+ *           device and RAM are good until the next safe point or the section's end.
+ *  Cost     a binary search; no lock, no store
+ */
+const struct sm_flat_section *sm_address_space_section(struct sm_address_space *space,
+                                                       sm_gpa gpa);
+
+/** The topology that @space belongs to. */
+struct sm_topology *sm_address_space_topology(const struct sm_address_space *space);
+
+/** Host address of @gpa, which lies in @section; NULL for MMIO. */
+SM_INLINE uint8_t *sm_flat_section_host(const struct sm_flat_section *section, sm_gpa gpa)
+{
+    return section->host ? section->host + (gpa - section->range.first) : NULL;
+}
+
+/** Offset in section->region of @gpa, which lies in @section. */
+SM_INLINE uint64_t sm_flat_section_offset(const struct sm_flat_section *section,
+                                          sm_gpa gpa)
+{
+    return section->offset + (gpa - section->range.first);
+}
+
+/** Make a view of @n sections, sorted and disjoint; takes over a reference to
+ *  nothing: whoever renders keeps regions alive for as long as the view (R4).
+ *  Returns  NULL when memory is out */
+struct sm_flat_view *sm_flat_view_new(const struct sm_flat_section *sections, size_t n);
+void sm_flat_view_free(struct sm_flat_view *view);
+
+/** Find the section that holds @gpa; NULL in a hole. */
+const struct sm_flat_section *sm_flat_view_find(const struct sm_flat_view *view,
+                                                sm_gpa gpa);
+
+/** The hole around @gpa, which lies in no section. */
+struct sm_range sm_flat_view_hole(const struct sm_flat_view *view, sm_gpa gpa);
+
+/** Step through the sections in address order, from NULL to NULL. */
+const struct sm_flat_section *sm_flat_view_next(const struct sm_flat_view *view,
+                                                const struct sm_flat_section *previous);
+
+/** Report each maximal range in which @before and @after answer differently.
+ *  @visit   in address order; may be NULL
+ *  Returns  whether there is any */
+bool sm_flat_view_diff(const struct sm_flat_view *before, const struct sm_flat_view *after,
+                       void (*visit)(void *arg, const struct sm_range *range), void *arg);
+
+/** Print @view, a line per section, into @text of @size bytes as snprintf() does.
+ *  Returns  the length that the whole text has */
+size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t size);
+
+/** Panic unless sections are sorted, disjoint, inside their regions and merged. */
+void sm_flat_view_check(const struct sm_flat_view *view);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* memory_impl.h - the layer's structs and the invariants that join them.
+ *
+ * Layer:    memory
+ *
+ * Locks, outermost first: a device's lock; the topology's lock (recursive, held from
+ * begin to commit); then leaves, under which nothing of ours is called: agents_lock,
+ * callers_lock, retired_lock, work_lock, and a granule of reserve.c.
+ *
+ * Who reads a view, and what keeps it from being freed meanwhile:
+ *   an online agent      its ticket: it has not passed (agent.h)
+ *   any other thread     an RCU section while it touches RAM; before it enters a
+ *                        device it pins itself instead, as callbacks may take long
+ * A ticket waits for all three.
+ *
+ * sm_topology_check() runs (R1)-(R3) and the above on a topology that is not being
+ * edited by another thread; debug builds run it at every commit.
+ */
+#ifndef SM_MEMORY_MEMORY_IMPL_H
+#define SM_MEMORY_MEMORY_IMPL_H
+
+#include "base/list.h"
+#include "base/panic.h"
+#include "memory/agent.h"
+#include "memory/flatview.h"
+#include "softmmu/address_space.h"
+#include "softmmu/device.h"
+#include "softmmu/region.h"
+
+#include <pthread.h>
+
+/* --- Ranges: range.c ------------------------------------------------------- */
+
+bool sm_range_contains(struct sm_range range, uint64_t value);
+bool sm_range_overlaps(struct sm_range a, struct sm_range b);
+/** Bytes both have.  Returns false when there are none; *out is then unset. */
+bool sm_range_intersect(struct sm_range a, struct sm_range b, struct sm_range *out);
+/** What @from has and @what has not: up to two ranges.  Returns how many. */
+unsigned sm_range_subtract(struct sm_range from, struct sm_range what,
+                           struct sm_range out[2]);
+/** @size bytes from @first.  Returns false for none, or past the end of 2^64. */
+bool sm_range_of_size(uint64_t first, uint64_t size, struct sm_range *out);
+
+/* --- What waits for a ticket: ticket.c ------------------------------------- */
+
+/** Embedded in whatever is freed late; so waiting cannot fail. */
+struct sm_retired {
+    struct sm_list node;
+    sm_ticket ticket;
+    void (*free)(struct sm_retired *retired);
+};
+
+/** A thread that is no online agent and uses devices of a view, or runs their work. */
+struct sm_caller {
+    struct sm_list node;
+    sm_ticket since; /* last ticket issued before it began                     */
+};
+
+void sm_caller_begin(struct sm_topology *topo, struct sm_caller *caller);
+void sm_caller_end(struct sm_topology *topo, struct sm_caller *caller);
+
+/** How a thread is protected while it looks at views of one topology. */
+struct sm_reader {
+    struct sm_topology *topo;
+    enum { SM_READER_AGENT, SM_READER_RCU, SM_READER_PINNED } how;
+    struct sm_caller caller;
+};
+
+void sm_reader_begin(struct sm_reader *reader, struct sm_topology *topo);
+void sm_reader_end(struct sm_reader *reader);
+/** Let callbacks be called from now on.
+ *  Returns  true when what was looked up before must be looked up again */
+bool sm_reader_pin(struct sm_reader *reader);
+
+/** Free @retired by @free once @ticket is done. */
+void sm_retire(struct sm_topology *topo, struct sm_retired *retired, sm_ticket ticket,
+               void (*free)(struct sm_retired *retired));
+/** Free what finished tickets released.  Never waits. */
+void sm_retired_collect(struct sm_topology *topo);
+/** Ask the owner for sm_topology_work(), unless that was asked and not begun. */
+void sm_topology_wake(struct sm_topology *topo);
+
+/** Why a safe point should look closer: bits of sm_topology.todo. */
+enum {
+    SM_TODO_WORK = 1 << 0, /* a vCPU deferred work                             */
+    SM_TODO_FREE = 1 << 1  /* frees wait for agents only                       */
+};
+
+void sm_ticket_init(struct sm_topology *topo);
+void sm_ticket_fini(struct sm_topology *topo);
+
+/* --- Regions --------------------------------------------------------------- */
+
+/** Host memory; outlives its region while it is lent out (sm_mapping). */
+struct sm_ram {
+    uint32_t refs; /* atomic */
+    uint64_t size;
+    uint8_t *host;
+};
+
+struct sm_ram *sm_ram_new(uint64_t size);
+void sm_ram_get(struct sm_ram *ram);
+void sm_ram_put(struct sm_ram *ram);
+
+enum sm_region_kind {
+    SM_REGION_CONTAINER, SM_REGION_RAM, SM_REGION_ROM, SM_REGION_IO, SM_REGION_ALIAS
+};
+
+/** All that edits change, so that abort can restore it without memory. */
+struct sm_region_state {
+    struct sm_region *parent; /* NULL: not mapped                              */
+    uint64_t offset;          /* in parent                                     */
+    uint64_t age;             /* of the mapping; larger is later               */
+    int priority;
+    bool readonly;
+    bool given_up; /* sm_region_free() in an edit that has not been committed  */
+};
+
+struct sm_region {
+    struct sm_topology *topo;
+    struct sm_list node;    /* in topo->regions                                */
+    struct sm_list touched; /* in topo->touched, if this edit changed it       */
+    struct sm_list sibling; /* in now.parent->children                         */
+    struct sm_list children; /* the one that wins first (R3)                   */
+    struct sm_region_state now, before; /* before: when it is touched          */
+    enum sm_region_kind kind;
+    uint64_t last;
+    struct sm_ram *ram;          /* RAM, ROM                                   */
+    struct sm_device *device;    /* MMIO                                       */
+    const struct sm_io_ops *ops; /* MMIO                                       */
+    struct sm_region *target;    /* alias                                      */
+    struct sm_range window;      /* alias: of target                           */
+    uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
+    uint64_t mark;               /* visited in the walk of that number         */
+    struct sm_region *next;      /* of the list that a walk has yet to visit   */
+    struct sm_retired retired;
+    char name[];
+};
+
+/** Take memory of a region back.  Topology locked, or nobody left. */
+void sm_region_destroy(struct sm_region *region);
+/** Record that this edit changes @region. */
+void sm_region_touch(struct sm_region *region);
+/** Restore what this edit changed of all touched regions. */
+void sm_regions_restore(struct sm_topology *topo);
+/** Let go of the regions that this edit gave up, at @ticket.  Ends all touches. */
+void sm_regions_settle_edit(struct sm_topology *topo, sm_ticket ticket);
+/** Tell whether this edit gave any region up. */
+bool sm_regions_given_up(const struct sm_topology *topo);
+
+/** Render all that is seen through @root; NULL when memory is out.  @root: or NULL. */
+struct sm_flat_view *sm_render(struct sm_region *root);
+
+struct sm_address_space {
+    struct sm_topology *topo;
+    struct sm_list node; /* in topo->spaces                                    */
+    struct sm_region *root;
+    struct sm_flat_view *view; /* atomic: published by commit                  */
+    struct sm_flat_view *next; /* during a commit                              */
+    bool rendered;             /* some commit has rendered it                  */
+    struct sm_retired retired;
+    char name[];
+};
+
+struct sm_flat_view {
+    struct sm_retired retired;
+    size_t n;
+    struct sm_flat_section section[];
+};
+
+/* --- Devices: device.c ----------------------------------------------------- */
+
+/** That this thread is inside a device: in a callback, in its work, or between
+ *  sm_device_lock() and unlock.  The frames of a thread are the guard of (L4). */
+struct sm_device_frame {
+    struct sm_device *device;
+    struct sm_device_frame *outer;
+    bool locked;
+};
+
+struct sm_device {
+    struct sm_topology *topo;
+    struct sm_list node; /* in topo->devices                                   */
+    void *dev;
+    uint32_t n_users; /* regions; under the topology's lock                    */
+    pthread_mutex_t lock;
+    pthread_mutex_t atomic_lock; /* read-modify-writes of lockless regions     */
+    struct sm_device_frame hold; /* of whoever called sm_device_lock()         */
+    /* Under topo->work_lock: */
+    struct sm_list ready;        /* in topo->ready, if it has work and no runner */
+    struct sm_work *first, **end;
+    uint32_t n_work;
+    bool running, gone;
+    struct sm_retired retired;
+    char name[];
+};
+
+/** What the library must know of a thread. */
+struct sm_thread {
+    struct sm_device_frame *frames;
+    struct sm_agent *agent; /* the online one, if this thread is a vCPU's      */
+    unsigned n_edits;       /* begun and not ended                             */
+};
+extern _Thread_local struct sm_thread sm_thread
+    __attribute__((tls_model("initial-exec")));
+
+/** Enter @device for a callback, taking its lock unless @lockless.
+ *  Returns  false if this thread is inside it already (L4) */
+bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
+                     bool lockless);
+void sm_device_leave(struct sm_device_frame *frame);
+/** Tell whether this thread holds any device's lock. */
+bool sm_thread_holds_device(void);
+/** Run work that waits; with SM_WORK_IO only if @io.  Threads: holding nothing. */
+void sm_work_run(struct sm_topology *topo, bool io);
+void sm_device_destroy(struct sm_device *device);
+
+/* --- The topology ---------------------------------------------------------- */
+
+enum { SM_RESERVE_BITS = 10 };
+
+struct sm_topology {
+    struct sm_panic_hook hook;
+    const struct sm_owner_ops *ops;
+    void *owner;
+
+    pthread_mutex_t lock;
+    const struct sm_thread *holder; /* atomic: whose, to let begin nest        */
+    const struct sm_panic_hook *outer_hook; /* of the holder, before           */
+    unsigned depth;
+    bool dirty;   /* the tree may differ from what the views show              */
+    uint64_t age; /* of the last mapping                                       */
+    uint64_t mark;
+    struct sm_list regions, touched, devices, spaces;
+
+    pthread_mutex_t agents_lock;
+    struct sm_list agents;
+    pthread_mutex_t callers_lock;
+    struct sm_list callers; /* the one that began first, first                 */
+    pthread_mutex_t retired_lock;
+    struct sm_list retired;
+    sm_ticket issued, graced, done; /* atomic; graced: a grace period that began
+                                       after it was issued has ended           */
+    uint32_t todo;       /* atomic: SM_TODO_*                                  */
+    uint32_t wake_asked; /* atomic                                             */
+
+    pthread_mutex_t work_lock;
+    struct sm_list ready; /* devices with work and no runner                   */
+
+    uint64_t reserve[1 << SM_RESERVE_BITS]; /* atomic; bit 0: locked           */
+};
+
+/** Take the topology's lock, or take it once more. */
+void sm_topology_lock(struct sm_topology *topo);
+void sm_topology_unlock(struct sm_topology *topo);
+bool sm_topology_locked_by_me(const struct sm_topology *topo);
+/** Panic unless this thread is between begin and commit. */
+void sm_topology_must_edit(const struct sm_topology *topo);
+
+/** Panic unless all invariants of regions and views hold.  Threads: any; takes the
+ *  topology's lock */
+void sm_topology_check(struct sm_topology *topo);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* mmio.c - converts guest widths and byte orders to those a callback implements.
+ *
+ * An access is first held against what the region accepts, then made of callbacks that
+ * it implements: one that fits, several where it is too wide or too crooked, or a wider
+ * one of which the guest sees a part.  All of them run under one hold of the lock.
+ */
+#include "memory/mmio.h"
+
+#include "base/bits.h"
+#include "memory/atomic_access.h"
+#include "memory/memory_impl.h"
+
+/* One access on its way through its pieces. */
+struct mmio {
+    const struct sm_region *region;
+    const struct sm_attrs *attrs;
+    bool debug; /* reads have no effect                                         */
+};
+
+/* A stretch of an access that one callback covers, alone or with bytes around it. */
+struct piece {
+    uint64_t offset;  /* the callback's                                        */
+    unsigned size;    /* the callback's                                        */
+    unsigned skip, n; /* the access's bytes in it: where they begin, how many  */
+};
+
+static bool fits(const struct sm_io_widths *widths, uint64_t offset, unsigned size)
+{
+    return size >= widths->min && size <= widths->max &&
+           (widths->unaligned || !(offset & (size - 1)));
+}
+
+/* May this be asked at all?  @size is 1, 2, 4 or 8. */
+static bool accepted(const struct sm_region *region, uint64_t offset, unsigned size,
+                     const struct sm_attrs *attrs)
+{
+    return !(attrs->flags & SM_ATTR_RAM_ONLY) && offset <= region->last &&
+           size - 1 <= region->last - offset && fits(&region->ops->accepts, offset, size);
+}
+
+/* The widest power of two that is at most @size, and at @offset natural. */
+static unsigned natural_size(uint64_t offset, uint64_t size)
+{
+    const unsigned widest = size >= 8 ? 8 : 1u << sm_log2(size);
+    const uint64_t aligned = offset ? offset & -offset : 8;
+    return aligned < widest ? (unsigned)aligned : widest;
+}
+
+unsigned sm_mmio_piece(const struct sm_region *region, uint64_t offset, uint64_t size)
+{
+    const struct sm_io_widths *accepts = &region->ops->accepts;
+    unsigned piece = natural_size(offset, size);
+
+    if (piece < accepts->min && accepts->unaligned && size >= accepts->min)
+        piece = accepts->min;
+    return SM_MIN(piece, (unsigned)accepts->max);
+}
+
+/* Choose the callback for the first of @n bytes (from 1) at @offset. */
+static struct piece next_piece(const struct sm_io_widths *implements, uint64_t offset,
+                               unsigned n)
+{
+    unsigned size = implements->unaligned ? 1u << sm_log2(n) : natural_size(offset, n);
+
+    size = SM_MIN(size, (unsigned)implements->max);
+    if (size >= implements->min)
+        return (struct piece){offset, size, 0, size};
+    /* Too narrow: the bytes that share the smallest unit. */
+    const uint64_t unit = sm_align_down(offset, implements->min);
+    const unsigned skip = (unsigned)(offset - unit);
+    return (struct piece){unit, implements->min, skip,
+                          SM_MIN(n, implements->min - skip)};
+}
+
+/* A value of @size bytes with its bytes in the other order. */
+static uint64_t reversed(uint64_t value, unsigned size)
+{
+    return __builtin_bswap64(value) >> (64 - 8 * size);
+}
+
+static bool inside_region(const struct mmio *mmio, const struct piece *piece)
+{
+    return piece->size - 1 <= mmio->region->last - piece->offset;
+}
+
+/* The piece's bytes in memory order, lowest address least significant. */
+static enum sm_tx read_piece(const struct mmio *mmio, const struct piece *piece,
+                             uint64_t *bytes)
+{
+    const struct sm_io_ops *ops = mmio->region->ops;
+    void *dev = mmio->region->device->dev;
+    uint64_t value = 0;
+    enum sm_tx tx = SM_TX_ACCESS_ERROR;
+
+    if (!inside_region(mmio, piece))
+        return SM_TX_ACCESS_ERROR;
+    if (mmio->debug) {
+        if (ops->peek)
+            tx = ops->peek(dev, piece->offset, piece->size, &value);
+    } else if (ops->read) {
+        tx = ops->read(dev, piece->offset, piece->size, mmio->attrs, &value);
+    }
+    value &= sm_mask(8 * piece->size);
+    *bytes = ops->flags & SM_IO_BIG_ENDIAN ? reversed(value, piece->size) : value;
+    return tx;
+}
+
+static enum sm_tx write_piece(const struct mmio *mmio, const struct piece *piece,
+                              uint64_t bytes)
+{
+    const struct sm_io_ops *ops = mmio->region->ops;
+
+    if (!ops->write || !inside_region(mmio, piece))
+        return SM_TX_ACCESS_ERROR;
+    if (piece->n != piece->size) {
+        uint64_t around;
+        if (!(ops->flags & SM_IO_WIDEN_WRITES))
+            return SM_TX_ACCESS_ERROR;
+        const struct mmio plain = {mmio->region, mmio->attrs, false};
+        const enum sm_tx tx = read_piece(&plain, piece, &around);
+        if (tx != SM_TX_OK)
+            return tx;
+        bytes = sm_insert(around, 8 * piece->skip, 8 * piece->n, bytes);
+    }
+    bytes &= sm_mask(8 * piece->size);
+    if (ops->flags & SM_IO_BIG_ENDIAN)
+        bytes = reversed(bytes, piece->size);
+    return ops->write(mmio->region->device->dev, piece->offset, piece->size, mmio->attrs,
+                      bytes);
+}
+
+static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
+                              uint64_t *value)
+{
+    uint64_t all = 0;
+
+    for (unsigned done = 0; done < size;) {
+        const struct piece piece =
+            next_piece(&mmio->region->ops->implements, offset + done, size - done);
+        uint64_t bytes;
+        const enum sm_tx tx = read_piece(mmio, &piece, &bytes);
+        if (tx != SM_TX_OK)
+            return tx;
+        all |= sm_extract(bytes, 8 * piece.skip, 8 * piece.n) << (8 * done);
+        done += piece.n;
+    }
+    *value = all;
+    return SM_TX_OK;
+}
+
+static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
+                               uint64_t value)
+{
+    for (unsigned done = 0; done < size;) {
+        const struct piece piece =
+            next_piece(&mmio->region->ops->implements, offset + done, size - done);
+        const enum sm_tx tx = write_piece(mmio, &piece, value >> (8 * done));
+        if (tx != SM_TX_OK)
+            return tx;
+        done += piece.n;
+    }
+    return SM_TX_OK;
+}
+
+/* --- Entering ------------------------------------------------------------------ */
+
+struct visit {
+    struct sm_device_frame frame;
+    const struct sm_panic_hook *hook;
+};
+
+static bool enter(struct sm_region *region, struct visit *visit)
+{
+    if (!sm_device_enter(region->device, &visit->frame,
+                         region->ops->flags & SM_IO_LOCKLESS))
+        return false;
+    visit->hook = sm_panic_enter(&region->topo->hook);
+    return true;
+}
+
+static void leave(struct visit *visit)
+{
+    sm_panic_leave(visit->hook);
+    sm_device_leave(&visit->frame);
+}
+
+enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
+                        const struct sm_attrs *attrs, uint64_t *value)
+{
+    const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
+    struct visit visit;
+
+    if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
+        return SM_TX_ACCESS_ERROR;
+    const enum sm_tx tx = read_inside(&mmio, offset, size, value);
+    leave(&visit);
+    return tx;
+}
+
+enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
+                         const struct sm_attrs *attrs, uint64_t value)
+{
+    const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
+    struct visit visit;
+
+    if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
+        return SM_TX_ACCESS_ERROR;
+    const enum sm_tx tx = write_inside(&mmio, offset, size, value);
+    leave(&visit);
+    return tx;
+}
+
+/* --- Atomics ------------------------------------------------------------------- */
+
+/* What an atomic operation wants to store, or that it does not. */
+struct update {
+    bool cas;
+    enum sm_rmw op;
+    uint64_t expected, operand;
+};
+
+static enum sm_tx update(struct sm_region *region, uint64_t offset, unsigned size,
+                         const struct sm_attrs *attrs, const struct update *how,
+                         uint64_t *old)
+{
+    const bool lockless = region->ops->flags & SM_IO_LOCKLESS;
+    struct sm_attrs halves = *attrs;
+    struct visit visit;
+    uint64_t found;
+
+    halves.flags |= SM_ATTR_ATOMIC;
+    const struct mmio mmio = {region, &halves, false};
+    if (!accepted(region, offset, size, attrs) || !region->ops->read ||
+        !region->ops->write || !enter(region, &visit))
+        return SM_TX_ACCESS_ERROR;
+    if (lockless) /* at least among themselves */
+        pthread_mutex_lock(&region->device->atomic_lock);
+    enum sm_tx tx = read_inside(&mmio, offset, size, &found);
+    if (tx == SM_TX_OK) {
+        if (!how->cas)
+            tx = write_inside(&mmio, offset, size,
+                              sm_rmw_result(how->op, size, found, how->operand));
+        else if (found == (how->expected & sm_mask(8 * size)))
+            tx = write_inside(&mmio, offset, size, how->operand);
+    }
+    if (lockless)
+        pthread_mutex_unlock(&region->device->atomic_lock);
+    leave(&visit);
+    if (tx == SM_TX_OK)
+        *old = found;
+    return tx;
+}
+
+enum sm_tx sm_mmio_rmw(struct sm_region *region, uint64_t offset, unsigned size,
+                       const struct sm_attrs *attrs, enum sm_rmw op, uint64_t operand,
+                       uint64_t *old)
+{
+    const struct update how = {.op = op, .operand = operand};
+    return update(region, offset, size, attrs, &how, old);
+}
+
+enum sm_tx sm_mmio_cas(struct sm_region *region, uint64_t offset, unsigned size,
+                       const struct sm_attrs *attrs, uint64_t expected, uint64_t desired,
+                       uint64_t *old)
+{
+    const struct update how = {.cas = true, .expected = expected, .operand = desired};
+    return update(region, offset, size, attrs, &how, old);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* region.c - creates, maps, aliases and frees regions, keeping R1 and R2.
+ *
+ * Edits change the `now` state of a region; the first change in an edit keeps the
+ * former one, so that an abort needs no memory and cannot fail.
+ */
+#include "base/alloc.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/hostmem.h"
+#include "memory/memory_impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- Host memory ----------------------------------------------------------- */
+
+struct sm_ram *sm_ram_new(uint64_t size)
+{
+    struct sm_ram *ram = sm_alloc(sizeof(*ram));
+
+    if (!ram)
+        return NULL;
+    ram->host = sm_hostmem_map(size);
+    if (!ram->host) {
+        sm_free(ram);
+        return NULL;
+    }
+    ram->size = size;
+    ram->refs = 1;
+    return ram;
+}
+
+void sm_ram_get(struct sm_ram *ram)
+{
+    sm_fetch_add_relaxed(&ram->refs, 1); /* the caller is protected by another */
+}
+
+void sm_ram_put(struct sm_ram *ram)
+{
+    /* Pairs with itself: whoever frees has seen all others let go. */
+    if (sm_fetch_add(&ram->refs, UINT32_MAX) != 1)
+        return;
+    sm_hostmem_unmap(ram->host, ram->size);
+    sm_free(ram);
+}
+
+/* --- Making and freeing ----------------------------------------------------- */
+
+static struct sm_region *region_alloc(struct sm_topology *topo, const char *name,
+                                      enum sm_region_kind kind, uint64_t last)
+{
+    const size_t length = name ? strlen(name) : 0;
+    struct sm_region *region = sm_alloc(sizeof(*region) + length + 1);
+
+    if (!region)
+        return NULL;
+    if (length)
+        memcpy(region->name, name, length);
+    region->topo = topo;
+    region->kind = kind;
+    region->last = last;
+    sm_list_init(&region->node);
+    sm_list_init(&region->touched);
+    sm_list_init(&region->sibling);
+    sm_list_init(&region->children);
+    return region;
+}
+
+/* Make a finished region known. */
+static void region_enlist(struct sm_region *region, struct sm_region **out)
+{
+    sm_topology_lock(region->topo);
+    sm_list_add_before(&region->topo->regions, &region->node);
+    if (region->target)
+        region->target->n_aliases++;
+    if (region->device)
+        region->device->n_users++;
+    sm_topology_unlock(region->topo);
+    *out = region;
+}
+
+void sm_region_destroy(struct sm_region *region)
+{
+    if (region->ram)
+        sm_ram_put(region->ram);
+    sm_free(region);
+}
+
+static void region_retired(struct sm_retired *retired)
+{
+    sm_region_destroy(sm_container_of(retired, struct sm_region, retired));
+}
+
+int sm_region_new(struct sm_topology *topo, const char *name, uint64_t last,
+                  struct sm_region **out)
+{
+    struct sm_region *region = region_alloc(topo, name, SM_REGION_CONTAINER, last);
+
+    if (!region)
+        return -ENOMEM;
+    region_enlist(region, out);
+    return 0;
+}
+
+static int new_memory(struct sm_topology *topo, const char *name, enum sm_region_kind kind,
+                      uint64_t size, struct sm_region **out)
+{
+    if (!size)
+        return -EINVAL;
+    struct sm_region *region = region_alloc(topo, name, kind, size - 1);
+    if (!region)
+        return -ENOMEM;
+    region->ram = sm_ram_new(size);
+    if (!region->ram) {
+        sm_free(region);
+        return -ENOMEM;
+    }
+    region_enlist(region, out);
+    return 0;
+}
+
+int sm_region_new_ram(struct sm_topology *topo, const char *name, uint64_t size,
+                      struct sm_region **out)
+{
+    return new_memory(topo, name, SM_REGION_RAM, size, out);
+}
+
+int sm_region_new_rom(struct sm_topology *topo, const char *name, uint64_t size,
+                      struct sm_region **out)
+{
+    return new_memory(topo, name, SM_REGION_ROM, size, out);
+}
+
+static bool widths_ok(const struct sm_io_widths *widths)
+{
+    return sm_is_pow2(widths->min) && sm_is_pow2(widths->max) &&
+           widths->min <= widths->max && widths->max <= 8;
+}
+
+int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
+                     const struct sm_io_ops *ops, struct sm_region **out)
+{
+    const uint32_t known = SM_IO_BIG_ENDIAN | SM_IO_LOCKLESS | SM_IO_WIDEN_WRITES;
+
+    if (ops->struct_size != sizeof(*ops) || (ops->flags & ~known) ||
+        (!ops->read && !ops->write) || !widths_ok(&ops->accepts) ||
+        !widths_ok(&ops->implements))
+        return -EINVAL;
+    struct sm_region *region = region_alloc(device->topo, name, SM_REGION_IO, last);
+    if (!region)
+        return -ENOMEM;
+    region->device = device;
+    region->ops = ops;
+    region_enlist(region, out);
+    return 0;
+}
+
+int sm_region_new_alias(struct sm_region *target, const char *name, struct sm_range window,
+                        struct sm_region **out)
+{
+    if (window.first > window.last || window.last > target->last)
+        return -ERANGE;
+    struct sm_region *region = region_alloc(target->topo, name, SM_REGION_ALIAS,
+                                            window.last - window.first);
+    if (!region)
+        return -ENOMEM;
+    region->target = target;
+    region->window = window;
+    region_enlist(region, out);
+    return 0;
+}
+
+/* --- Edits ------------------------------------------------------------------ */
+
+void sm_region_touch(struct sm_region *region)
+{
+    struct sm_topology *topo = region->topo;
+
+    sm_topology_must_edit(topo);
+    if (sm_list_empty(&region->touched)) {
+        region->before = region->now;
+        sm_list_add_before(&topo->touched, &region->touched);
+    }
+}
+
+/* Place @region, whose state says where it is mapped, among its siblings (R3). */
+static void link_sibling(struct sm_region *region)
+{
+    struct sm_list *children = &region->now.parent->children;
+    struct sm_list *where = children;
+
+    sm_list_for_each(sibling, children, struct sm_region, sibling) {
+        if (sibling->now.priority < region->now.priority ||
+            (sibling->now.priority == region->now.priority &&
+             sibling->now.age < region->now.age)) {
+            where = &sibling->sibling;
+            break;
+        }
+    }
+    sm_list_add_before(where, &region->sibling);
+}
+
+/* Does any way down from @from, by mapping or alias, lead to @to? */
+static bool reaches(struct sm_region *from, const struct sm_region *to)
+{
+    const uint64_t mark = ++from->topo->mark;
+    struct sm_region *todo = from;
+
+    /* A list through the regions: no memory to run out of, no depth. */
+    from->mark = mark;
+    from->next = NULL;
+    while (todo) {
+        struct sm_region *region = todo;
+        todo = region->next;
+        if (region == to)
+            return true;
+        if (region->target && region->target->mark != mark) {
+            region->target->mark = mark;
+            region->target->next = todo;
+            todo = region->target;
+        }
+        sm_list_for_each(child, &region->children, struct sm_region, sibling) {
+            if (child->mark != mark) {
+                child->mark = mark;
+                child->next = todo;
+                todo = child;
+            }
+        }
+    }
+    return false;
+}
+
+int sm_region_map(struct sm_region *parent, uint64_t offset, struct sm_region *child,
+                  int priority)
+{
+    sm_assert(parent->topo == child->topo);
+    sm_topology_must_edit(parent->topo);
+    sm_assert(!parent->now.given_up && !child->now.given_up);
+    if (child->now.parent)
+        return -EBUSY;
+    if (child->last > UINT64_MAX - offset)
+        return -ERANGE;
+    if (reaches(child, parent))
+        return -ELOOP;
+    sm_region_touch(child);
+    child->now.parent = parent;
+    child->now.offset = offset;
+    child->now.priority = priority;
+    child->now.age = ++parent->topo->age;
+    link_sibling(child);
+    parent->topo->dirty = true;
+    return 0;
+}
+
+int sm_region_move(struct sm_region *child, uint64_t offset)
+{
+    sm_topology_must_edit(child->topo);
+    if (!child->now.parent)
+        return -ENOENT;
+    if (child->last > UINT64_MAX - offset)
+        return -ERANGE;
+    sm_region_touch(child);
+    child->now.offset = offset;
+    child->topo->dirty = true;
+    return 0;
+}
+
+void sm_region_unmap(struct sm_region *child)
+{
+    sm_region_touch(child);
+    if (!child->now.parent)
+        return;
+    sm_list_remove(&child->sibling);
+    child->now.parent = NULL;
+    child->now.offset = 0;
+    child->now.priority = 0;
+    child->topo->dirty = true;
+}
+
+void sm_region_set_readonly(struct sm_region *region, bool readonly)
+{
+    sm_region_touch(region);
+    region->now.readonly = readonly;
+    region->topo->dirty = true;
+}
+
+/* Let go of what @region keeps; its memory waits for @ticket. */
+static void region_release(struct sm_region *region, sm_ticket ticket)
+{
+    sm_list_remove(&region->node);
+    if (region->device)
+        region->device->n_users--;
+    sm_retire(region->topo, &region->retired, ticket, region_retired);
+}
+
+int sm_region_free(struct sm_region *region)
+{
+    struct sm_topology *topo = region->topo;
+    int result = 0;
+
+    sm_topology_lock(topo);
+    sm_assert(!region->now.given_up);
+    if (region->now.parent || region->n_aliases || region->n_spaces) {
+        result = -EBUSY;
+    } else if (topo->depth == 1 && sm_list_empty(&region->children)) {
+        /* No edit is open, and no view shows it: nothing to take back. */
+        if (region->target)
+            region->target->n_aliases--;
+        region_release(region, sm_topology_issue(topo));
+    } else {
+        sm_list_for_each_safe(child, next, &region->children, struct sm_region, sibling)
+            sm_region_unmap(child);
+        sm_region_touch(region);
+        region->now.given_up = true;
+        if (region->target)
+            region->target->n_aliases--;
+        if (topo->depth == 1) {
+            /* As above; what was mapped into it was visible nowhere either. */
+            sm_regions_settle_edit(topo, sm_topology_issue(topo));
+        }
+    }
+    sm_topology_unlock(topo);
+    return result;
+}
+
+bool sm_regions_given_up(const struct sm_topology *topo)
+{
+    sm_list_for_each(region, &topo->touched, struct sm_region, touched)
+        if (region->now.given_up)
+            return true;
+    return false;
+}
+
+void sm_regions_restore(struct sm_topology *topo)
+{
+    sm_list_for_each(region, &topo->touched, struct sm_region, touched) {
+        if (region->now.parent)
+            sm_list_remove(&region->sibling);
+        if (region->now.given_up && region->target)
+            region->target->n_aliases++;
+    }
+    sm_list_for_each_safe(region, next, &topo->touched, struct sm_region, touched) {
+        region->now = region->before;
+        if (region->now.parent)
+            link_sibling(region);
+        sm_list_remove(&region->touched);
+    }
+}
+
+void sm_regions_settle_edit(struct sm_topology *topo, sm_ticket ticket)
+{
+    sm_list_for_each_safe(region, next, &topo->touched, struct sm_region, touched) {
+        sm_list_remove(&region->touched);
+        if (region->now.given_up)
+            region_release(region, ticket);
+    }
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* render_test.c - overlap, clipping, aliases and read-only paths, each by itself. */
+#include "support.h"
+
+static void overlap(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *low = new_ram(&world, "low", 0x4000);
+    struct sm_region *mid = new_ram(&world, "mid", 0x1000);
+    struct sm_region *high = new_rom(&world, "high", 0x800);
+    sm_topology_begin(world.topo);
+    map(world.root, 0x1000, mid, 0);
+    map(world.root, 0x0, low, -1);
+    map(world.root, 0x1400, high, 7);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram low+0\n"
+                        "0000000000001000-00000000000013ff ram mid+0\n"
+                        "0000000000001400-0000000000001bff rom high+0 ro\n"
+                        "0000000000001c00-0000000000001fff ram mid+c00\n"
+                        "0000000000002000-0000000000003fff ram low+2000\n");
+    world_fini(&world);
+}
+
+static void last_mapped_wins(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *a = new_ram(&world, "a", 0x1000);
+    struct sm_region *b = new_ram(&world, "b", 0x1000);
+    sm_topology_begin(world.topo);
+    map(world.root, 0, a, 0);
+    map(world.root, 0x800, b, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-00000000000007ff ram a+0\n"
+                        "0000000000000800-00000000000017ff ram b+0\n");
+    /* A move keeps the age ... */
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_move(a, 0xc00), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000800-00000000000017ff ram b+0\n"
+                        "0000000000001800-0000000000001bff ram a+c00\n");
+    /* ... a map makes it the latest. */
+    sm_topology_begin(world.topo);
+    sm_region_unmap(a);
+    map(world.root, 0xc00, a, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000800-0000000000000bff ram b+0\n"
+                        "0000000000000c00-0000000000001bff ram a+0\n");
+    world_fini(&world);
+}
+
+static void clipping(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *box = new_container(&world, "box", 0xfff);
+    struct sm_region *inner = new_container(&world, "inner", UINT64_MAX - 0x800);
+    struct sm_region *ram = new_ram(&world, "ram", 0x10000);
+    sm_topology_begin(world.topo);
+    map(world.root, UINT64_MAX - 0x17ff, box, 0);
+    map(box, 0x800, inner, 0);
+    map(inner, 0x100, ram, 0);
+    commit(&world);
+    expect_view(&world, "fffffffffffff100-fffffffffffff7ff ram ram+0\n");
+    world_fini(&world);
+}
+
+static void aliases(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x10000);
+    struct sm_region *bus = new_container(&world, "bus", UINT64_MAX);
+    struct sm_region *window = new_alias(bus, "window", UINT64_MAX - 0xfff, UINT64_MAX);
+    struct sm_region *chain = new_alias(window, "chain", 0x800, 0xfff);
+    struct sm_region *part = new_alias(ram, "part", 0x8000, 0x8fff);
+    sm_topology_begin(world.topo);
+    map(bus, UINT64_MAX - 0xfff, part, 0);
+    map(world.root, 0x0, chain, 0);
+    map(world.root, 0x1000, window, 0);
+    map(world.root, 0x80000000, ram, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-00000000000007ff ram ram+8800\n"
+                        "0000000000001000-0000000000001fff ram ram+8000\n"
+                        "0000000080000000-000000008000ffff ram ram+0\n");
+    /* What it shows, it shows wherever that has gone. */
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_move(part, UINT64_MAX - 0x1000), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-00000000000007fe ram ram+8801\n"
+                        "0000000000001000-0000000000001ffe ram ram+8001\n"
+                        "0000000080000000-000000008000ffff ram ram+0\n");
+    world_fini(&world);
+}
+
+static void merging(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x10000);
+    struct sm_region *left = new_alias(ram, "left", 0, 0x7fff);
+    struct sm_region *right = new_alias(ram, "right", 0x8000, 0xffff);
+    sm_topology_begin(world.topo);
+    map(world.root, 0x8000, right, 0);
+    map(world.root, 0, left, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-000000000000ffff ram ram+0\n");
+    /* Not what differs in a right, nor what only touches in the space. */
+    sm_topology_begin(world.topo);
+    sm_region_set_readonly(right, true);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000007fff ram ram+0\n"
+                        "0000000000008000-000000000000ffff ram ram+8000 ro\n");
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_move(left, 0x8000), 0);
+    assert_int_equal(sm_region_move(right, 0), 0);
+    sm_region_set_readonly(right, false);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000007fff ram ram+8000\n"
+                        "0000000000008000-000000000000ffff ram ram+0\n");
+    world_fini(&world);
+}
+
+static void readonly_paths(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *box = new_container(&world, "box", 0xfff);
+    struct sm_region *via_box = new_alias(box, "via box", 0, 0xfff);
+    struct sm_region *direct = new_alias(ram, "direct", 0, 0xfff);
+    sm_topology_begin(world.topo);
+    map(box, 0, ram, 0);
+    map(world.root, 0, box, 0);
+    map(world.root, 0x1000, via_box, 0);
+    map(world.root, 0x2000, direct, 0);
+    sm_region_set_readonly(box, true);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0 ro\n"
+                        "0000000000001000-0000000000001fff ram ram+0 ro\n"
+                        "0000000000002000-0000000000002fff ram ram+0\n");
+    sm_topology_begin(world.topo);
+    sm_region_set_readonly(box, false);
+    sm_region_set_readonly(via_box, true);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0\n"
+                        "0000000000001000-0000000000001fff ram ram+0 ro\n"
+                        "0000000000002000-0000000000002fff ram ram+0\n");
+    world_fini(&world);
+}
+
+/* Children lie upon whatever they are mapped into, and are seen through its aliases. */
+static void children_of_all_kinds(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *patch = new_rom(&world, "patch", 0x100);
+    struct sm_region *over = new_ram(&world, "over", 0x100);
+    struct sm_region *alias = new_alias(ram, "alias", 0x400, 0x7ff);
+    sm_topology_begin(world.topo);
+    map(ram, 0x400, patch, 0);
+    map(alias, 0x80, over, 0);
+    map(world.root, 0, ram, 0);
+    map(world.root, 0x1000, alias, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-00000000000003ff ram ram+0\n"
+                        "0000000000000400-00000000000004ff rom patch+0 ro\n"
+                        "0000000000000500-0000000000000fff ram ram+500\n"
+                        "0000000000001000-000000000000107f rom patch+0 ro\n"
+                        "0000000000001080-000000000000117f ram over+0\n"
+                        "0000000000001180-00000000000013ff ram ram+580\n");
+    world_fini(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(overlap),        cmocka_unit_test(last_mapped_wins),
+        cmocka_unit_test(clipping),       cmocka_unit_test(aliases),
+        cmocka_unit_test(merging),        cmocka_unit_test(readonly_paths),
+        cmocka_unit_test(children_of_all_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
