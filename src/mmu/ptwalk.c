@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* ptwalk.c - the one radix walk, in one stage or two.
+ *
+ * A stage reads an entry per level and judges it by the tests of its format; what an
+ * entry of stage 1 names, and where it lies, go through stage 2.  Depth is bounded by
+ * the levels of the formats, so tables that point to themselves end the walk as any
+ * others do.
+ *
+ * Source: RISC-V Privileged, "Virtual Address Translation Process"; steps are cited by
+ * its numbers.
+ */
+#include "mmu/mmu_impl.h"
+
+/** What one stage made of an address. */
+struct leaf {
+    uint64_t address;
+    uint8_t bits, perms, memtype;
+    bool global;
+};
+
+/** What the levels above decided, and where this one is. */
+struct cursor {
+    uint64_t address;   /* being translated                                    */
+    uint32_t level;
+    enum sm_access access;
+    uint8_t granted;    /* SM_PT_CUMULATE: by every table so far               */
+    bool user, global;  /* so far                                              */
+};
+
+static uint64_t entry_address(const struct sm_pt_format *format, uint64_t entry)
+{
+    const uint64_t field = entry & format->address_mask;
+    return format->address_shift >= 0 ? field << format->address_shift
+                                      : field >> -format->address_shift;
+}
+
+/** Accesses that the leaf or table @entry grants the requester by itself. */
+static uint8_t entry_grants(const struct sm_walk_stage *stage, uint64_t entry)
+{
+    const struct sm_pt_test *perm = stage->format->perm[(stage->flags & SM_WALK_USER) != 0];
+    unsigned perms = 0;
+
+    for (unsigned access = 0; access < SM_N_ACCESS; access++)
+        perms |= (unsigned)sm_pt_holds(&perm[access], entry) << access;
+    return (uint8_t)perms;
+}
+
+/** Accesses that the leaf @entry, a user's if @user, grants after SUM and MXR. */
+static uint8_t leaf_perms(const struct sm_walk_stage *stage, uint64_t entry, bool user)
+{
+    unsigned perms = entry_grants(stage, entry);
+
+    if ((stage->flags & SM_WALK_MXR) &&
+        sm_pt_holds(&stage->format->perm[user][SM_FETCH], entry))
+        perms |= SM_PERM_R;
+    if (stage->flags & SM_WALK_USER) {
+        if (!user && stage->format->user.mask)
+            perms = 0;
+    } else if (user && !(stage->flags & SM_WALK_SUM)) {
+        perms &= SM_PERM_X; /* granted only where a format lets supervisors fetch it */
+    }
+    return (uint8_t)perms;
+}
+
+/** Judge the leaf @entry (steps 5 to 8). */
+static enum sm_walk_status judge_leaf(const struct sm_walk_stage *stage,
+                                      const struct cursor *at, uint64_t entry,
+                                      bool grouped, struct leaf *leaf)
+{
+    const struct sm_pt_format *format = stage->format;
+    const unsigned shift = format->level[at->level].shift;
+    const uint64_t base = entry_address(format, entry);
+    const bool user = at->user && sm_pt_marked(&format->user, entry);
+
+    if (SM_UNLIKELY(!format->level[at->level].leaf))
+        return SM_WALK_BAD_LEAF;
+    /* The last level's mask leaves no bit to be misaligned, but for a group's. */
+    if (SM_UNLIKELY(base & sm_mask(shift)))
+        return SM_WALK_BAD_LEAF;
+
+    leaf->bits = (uint8_t)(grouped ? shift + format->group_bits : shift);
+    leaf->address = (base & ~sm_mask(leaf->bits)) | (at->address & sm_mask(leaf->bits));
+    leaf->global = at->global || sm_pt_marked(&format->global, entry);
+    leaf->memtype = format->memtype
+        ? (uint8_t)((entry & format->memtype) >> __builtin_ctzll(format->memtype)) : 0;
+    leaf->perms = leaf_perms(stage, entry, user) & at->granted;
+    return leaf->perms & (1u << at->access) ? SM_WALK_OK : SM_WALK_DENIED;
+}
+
+/** Judge @entry by the rules of its format (steps 3 to 8), without accessed and dirty.
+ *
+ *  @table  whether it names a table; *leaf is filled if not
+ */
+static enum sm_walk_status judge(const struct sm_walk_stage *stage,
+                                 const struct cursor *at, uint64_t entry, bool *table,
+                                 struct leaf *leaf)
+{
+    const struct sm_pt_format *format = stage->format;
+    const bool last = at->level + 1 == format->n_levels;
+    uint64_t reserved = format->reserved;
+    bool grouped = false;
+
+    if (!sm_pt_holds(&format->present, entry))
+        return SM_WALK_NOT_PRESENT;
+    for (unsigned i = 0; i < SM_PT_MAX_BAD && format->bad[i].mask; i++) {
+        if (SM_UNLIKELY(sm_pt_holds(&format->bad[i], entry)))
+            return SM_WALK_BAD_ENTRY;
+    }
+    *table = sm_pt_holds(&format->table, entry);
+    if (*table)
+        reserved |= format->reserved_table;
+    else if (last && !(stage->flags & SM_WALK_NO_GROUP))
+        grouped = sm_pt_marked(&format->group, entry);
+    if (!grouped)
+        reserved |= format->reserved_alone;
+    if (stage->flags & SM_WALK_NO_MEMTYPE)
+        reserved |= format->memtype;
+    if (SM_UNLIKELY(entry & reserved) || SM_UNLIKELY(*table && last))
+        return SM_WALK_BAD_ENTRY;
+    return *table ? SM_WALK_OK : judge_leaf(stage, at, entry, grouped, leaf);
+}
+
+/** Whether the bits above the top index are as the format wants them. */
+static bool canonical(const struct sm_pt_format *format, uint64_t address)
+{
+    const unsigned bits = (unsigned)format->level[0].shift + format->level[0].index_bits;
+    const uint64_t above = ~sm_mask(bits);
+
+    if (!(address & above))
+        return !(format->flags & SM_PT_SIGNED) || bits >= 64 ||
+               !(address >> (bits - 1) & 1);
+    return (format->flags & SM_PT_SIGNED) && (address & above) == above &&
+           (address >> (bits - 1) & 1);
+}
+
+static bool failed_already(const struct sm_walk_result *out)
+{
+    return out->last.status != SM_WALK_OK;
+}
+
+/** Tell the visitor, and note a failure in out->last unless stage 2 did already. */
+static enum sm_walk_status tell(const struct sm_walk *walk,
+                                const struct sm_walk_step *step,
+                                enum sm_walk_status status, struct sm_walk_result *out)
+{
+    if (SM_LIKELY(status == SM_WALK_OK && !walk->visit))
+        return status;
+    if (failed_already(out))
+        return status; /* stage 2 refused on behalf of this entry, and has told so */
+
+    struct sm_walk_step told = *step;
+    told.status = (uint8_t)status;
+    if (status != SM_WALK_OK)
+        out->last = told;
+    if (walk->visit)
+        walk->visit(walk->ctx, &told);
+    return status;
+}
+
+/** Set what @access wants set in the leaf of @step, or say why not (step 9).
+ *
+ *  @dirty  whether it is dirty then, or the format has no such bit
+ */
+static enum sm_walk_status mark_leaf(const struct sm_walk *walk, unsigned stage,
+                                     uint64_t entry_at, const struct sm_walk_step *step,
+                                     enum sm_access access, bool *raced, bool *dirty,
+                                     struct sm_walk_result *out)
+{
+    const struct sm_pt_format *format = walk->stage[stage].format;
+    const uint64_t wanted = format->accessed | (access == SM_WRITE ? format->dirty : 0);
+    const uint64_t missing = wanted & ~step->entry;
+    enum sm_walk_status status = SM_WALK_OK;
+
+    *raced = false;
+    *dirty = ((step->entry | missing) & format->dirty) == format->dirty;
+    if (SM_LIKELY(!missing))
+        return SM_WALK_OK;
+    if (!(walk->stage[stage].flags & SM_WALK_AD))
+        return SM_WALK_NOT_ACCESSED;
+    if (!(walk->stage[stage].flags & SM_WALK_PROBE))
+        *raced = sm_walk_mark(walk, stage, entry_at, step->entry, missing, &status,
+                              out) == SM_MARK_RACED;
+    return status;
+}
+
+/** Translate @address by one stage (0 or 1).
+ *
+ *  @implicit  stage 2 on behalf of an entry of stage 1
+ *  @out       .last.status is OK on entry; gets the failing step, if one fails
+ */
+static enum sm_walk_status walk_stage(const struct sm_walk *walk, unsigned stage,
+                                      uint64_t address, enum sm_access access,
+                                      bool implicit, struct leaf *leaf,
+                                      struct sm_walk_result *out)
+{
+    const struct sm_walk_stage *const by = &walk->stage[stage];
+    const struct sm_pt_format *const format = by->format;
+    const struct sm_attrs attrs = sm_walk_attrs(walk);
+    const unsigned entry_size = sm_pt_entry_size(format);
+    struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
+    struct cursor at = {address, 0, access, SM_PERM_R | SM_PERM_W | SM_PERM_X, true, false};
+    uint64_t table_at = by->root;
+
+    if (stage == 1)
+        out->ipa = address;
+    if (SM_UNLIKELY(!canonical(format, address)))
+        return tell(walk, &step, SM_WALK_NOT_CANONICAL, out);
+
+    while (at.level < format->n_levels) {
+        const struct sm_pt_level *const level = &format->level[at.level];
+        const uint64_t index = sm_extract(address, level->shift, level->index_bits);
+        const uint64_t entry_at = table_at + index * entry_size;
+        enum sm_walk_status status;
+        uint64_t raw;
+        bool table = false, raced, dirty;
+
+        step.level = (uint8_t)at.level;
+        step.entry = step.address = 0;
+        step.where = entry_at;
+        status = sm_walk_place(walk, stage, entry_at, SM_READ, &step.where, out);
+        if (SM_UNLIKELY(status != SM_WALK_OK))
+            return tell(walk, &step, status, out);
+        if (SM_UNLIKELY(sm_address_space_load(walk->space, step.where, &attrs, entry_size,
+                                              &raw) != SM_TX_OK))
+            return tell(walk, &step, SM_WALK_BUS_ERROR, out);
+
+        step.entry = sm_pt_order(format, raw);
+        step.address = entry_address(format, step.entry);
+        status = judge(by, &at, step.entry, &table, leaf);
+        if (status != SM_WALK_OK)
+            return tell(walk, &step, status, out);
+        if (table) {
+            (void)tell(walk, &step, SM_WALK_OK, out);
+            at.global = at.global || sm_pt_marked(&format->global, step.entry);
+            if (format->flags & SM_PT_CUMULATE) {
+                at.granted &= entry_grants(by, step.entry);
+                at.user = at.user && sm_pt_marked(&format->user, step.entry);
+            }
+            table_at = step.address;
+            at.level++;
+            continue;
+        }
+
+        status = mark_leaf(walk, stage, entry_at, &step, access, &raced, &dirty, out);
+        if (raced)
+            continue; /* this level once more (P3) */
+        if (!dirty && access != SM_WRITE)
+            leaf->perms &= (uint8_t)~SM_PERM_W;
+        return tell(walk, &step, status, out);
+    }
+    return SM_WALK_BAD_ENTRY; /* not reached: the last level names no table */
+}
+
+enum sm_walk_status sm_walk_place(const struct sm_walk *walk, unsigned stage,
+                                  uint64_t address, enum sm_access access,
+                                  sm_gpa *where, struct sm_walk_result *out)
+{
+    *where = address;
+    if (stage == 0 && walk->stage[1].format) {
+        struct leaf leaf;
+        const enum sm_walk_status status =
+            walk_stage(walk, 1, address, access, true, &leaf, out);
+        if (status != SM_WALK_OK)
+            return status;
+        *where = leaf.address;
+    }
+    if (walk->protect) {
+        uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = SM_PAGE_BITS;
+        walk->protect(walk->ctx, *where, sm_pt_entry_size(walk->stage[stage].format),
+                      &perms, &span_bits);
+        if (SM_UNLIKELY(!(perms & (1u << access))))
+            return SM_WALK_PROTECTED;
+    }
+    return SM_WALK_OK;
+}
+
+enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
+                                unsigned size, struct sm_walk_result *out)
+{
+    const enum sm_access access = (enum sm_access)walk->access;
+    struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
+    uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
+    uint64_t gpa = address;
+
+    out->last.status = SM_WALK_OK;
+    for (unsigned stage = 0; stage < 2; stage++) {
+        if (!walk->stage[stage].format)
+            continue;
+        const enum sm_walk_status status =
+            walk_stage(walk, stage, gpa, access, false, &leaf[stage], out);
+        if (SM_UNLIKELY(status != SM_WALK_OK))
+            return status;
+        gpa = leaf[stage].address;
+        perms &= leaf[stage].perms;
+        span_bits = SM_MIN(span_bits, leaf[stage].bits);
+    }
+    if (!walk->stage[1].format)
+        out->ipa = gpa;
+    if (walk->protect) {
+        walk->protect(walk->ctx, gpa, size, &perms, &span_bits);
+        if (SM_UNLIKELY(!(perms & (1u << access)))) {
+            const struct sm_walk_step step = {.where = gpa, .address = gpa};
+            return tell(walk, &step, SM_WALK_PROTECTED, out);
+        }
+    }
+    out->gpa = gpa;
+    out->span_bits = span_bits;
+    out->perms = perms;
+    out->global = leaf[0].global;
+    for (unsigned stage = 0; stage < 2; stage++) {
+        out->leaf_bits[stage] = leaf[stage].bits;
+        out->memtype[stage] = leaf[stage].memtype;
+    }
+    out->reserved = 0;
+    return SM_WALK_OK;
+}

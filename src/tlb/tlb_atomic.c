@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* tlb_atomic.c - read-modify-write, compare-and-swap and LR/SC on writable RAM. */
+#include "memory/atomic_access.h"
+#include "memory/reserve.h"
+#include "tlb/tlb_impl.h"
+
+/** Find the host address of an aligned access to RAM, or say why it is refused.
+ *  Returns  NULL with *fault filled */
+static uint8_t *ram_host(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                         struct sm_tlb_target *target, struct sm_fault *fault)
+{
+    const struct sm_flat_section *section;
+
+    if (!sm_tlb_find(vcpu, req, target, fault))
+        return NULL;
+    if (SM_LIKELY(target->host && !((uintptr_t)target->host & (req->size - 1u))))
+        return target->host;
+    section = sm_address_space_section(target->space, target->gpa);
+    (void)sm_tlb_bus_error(vcpu, req, target->gpa,
+                           section ? SM_TX_ACCESS_ERROR : SM_TX_DECODE_ERROR, fault);
+    return NULL;
+}
+
+/** As ram_host(), of an access that may be misaligned, and then is refused. */
+static uint8_t *atomic_host(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                            enum sm_access access, uint32_t req_flags,
+                            struct sm_tlb_target *target, struct sm_fault *fault)
+{
+    const unsigned size = 1u << op.size_bits;
+    const uint64_t to_border = SM_PAGE_SIZE - (gva & ~SM_PAGE_MASK);
+    const struct sm_xlate_req req = {
+        .gva = gva, .size = (uint16_t)SM_MIN(to_border, (uint64_t)size),
+        .access = (uint8_t)access, .mode = op.mode, .flags = req_flags};
+
+    if (SM_LIKELY(!(gva & (size - 1))))
+        return ram_host(vcpu, &req, target, fault);
+    if (sm_tlb_find(vcpu, &req, target, fault))
+        (void)sm_tlb_bus_error(vcpu, &req, target->gpa, SM_TX_ACCESS_ERROR, fault);
+    return NULL;
+}
+
+static uint64_t in_order(struct sm_memop op, uint64_t value)
+{
+    if (SM_LIKELY(!(op.flags & SM_MEMOP_BIG_ENDIAN)) || op.size_bits == 0)
+        return value;
+    return __builtin_bswap64(value) >> (64 - (8u << op.size_bits));
+}
+
+static struct sm_value wide_in_order(struct sm_memop op, struct sm_value value)
+{
+    if (op.size_bits < 4)
+        return (struct sm_value){in_order(op, value.lo & sm_mask(8u << op.size_bits)), 0};
+    if (!(op.flags & SM_MEMOP_BIG_ENDIAN))
+        return value;
+    return (struct sm_value){__builtin_bswap64(value.hi), __builtin_bswap64(value.lo)};
+}
+
+/** Apply @rmw to a number whose bytes lie in memory the other way round. */
+static uint64_t rmw_swapped(struct sm_vcpu *vcpu, uint8_t *host, struct sm_memop op,
+                            enum sm_rmw rmw, uint64_t operand)
+{
+    const unsigned size = 1u << op.size_bits;
+    struct sm_value now = {sm_host_load(host, op.size_bits), 0}, expected;
+
+    do {
+        const uint64_t result = sm_rmw_result(rmw, size, in_order(op, now.lo), operand);
+        const struct sm_value desired = {in_order(op, result), 0};
+        expected = now;
+        now = sm_ram_cas(vcpu->topo, host, size, expected, desired);
+    } while (now.lo != expected.lo);
+    return in_order(op, now.lo);
+}
+
+enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                        enum sm_rmw rmw, uint64_t operand, uint64_t *old,
+                        struct sm_fault *fault)
+{
+    struct sm_tlb_target target;
+    uint8_t *const host =
+        atomic_host(vcpu, gva, op, SM_WRITE, SM_REQ_ATOMIC, &target, fault);
+
+    sm_assert_hot(op.size_bits <= 3 && (unsigned)rmw < SM_N_RMW);
+    if (!host)
+        return SM_STEP_FAULT;
+    if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
+        *old = rmw_swapped(vcpu, host, op, rmw, operand);
+    else
+        *old = sm_ram_rmw(vcpu->topo, host, 1u << op.size_bits, rmw, operand);
+    return SM_STEP_DONE;
+}
+
+enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                        struct sm_value expected, struct sm_value desired,
+                        struct sm_value *old, struct sm_fault *fault)
+{
+    struct sm_tlb_target target;
+    uint8_t *const host =
+        atomic_host(vcpu, gva, op, SM_WRITE, SM_REQ_ATOMIC, &target, fault);
+
+    sm_assert_hot(op.size_bits <= 4);
+    if (!host)
+        return SM_STEP_FAULT;
+    *old = wide_in_order(op, sm_ram_cas(vcpu->topo, host, 1u << op.size_bits,
+                                        wide_in_order(op, expected),
+                                        wide_in_order(op, desired)));
+    return SM_STEP_DONE;
+}
+
+/* --- LR/SC ------------------------------------------------------------------------ */
+
+enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                                  uint64_t *value, struct sm_fault *fault)
+{
+    struct sm_reservation *const held = &vcpu->reservation;
+    struct sm_tlb_target target;
+    uint8_t *const host = atomic_host(vcpu, gva, op, SM_READ, 0, &target, fault);
+
+    sm_assert_hot(op.size_bits <= 3);
+    if (!host)
+        return SM_STEP_FAULT;
+    /* The version first: what changes the value after this read changes it too. */
+    held->version = sm_reserve_version(vcpu->topo, host);
+    held->value = sm_host_load(host, op.size_bits);
+    held->host = host;
+    held->gva = gva;
+    held->size_bits = op.size_bits;
+    held->valid = true;
+    *value = in_order(op, held->value);
+    return SM_STEP_DONE;
+}
+
+void sm_tlb_clear_reservation(struct sm_vcpu *vcpu)
+{
+    vcpu->reservation.valid = false;
+}
+
+/** Swap @desired in for @expected.  The granule is locked. */
+static bool swap(uint8_t *host, unsigned size_bits, uint64_t expected, uint64_t desired)
+{
+    switch (size_bits) {
+    case 0: {
+        uint8_t was = (uint8_t)expected;
+        return sm_compare_exchange(host, &was, (uint8_t)desired);
+    }
+    case 1: {
+        uint16_t was = (uint16_t)expected;
+        return sm_compare_exchange((sm_host16 *)(void *)host, &was, (uint16_t)desired);
+    }
+    case 2: {
+        uint32_t was = (uint32_t)expected;
+        return sm_compare_exchange((sm_host32 *)(void *)host, &was, (uint32_t)desired);
+    }
+    default:
+        return sm_compare_exchange((sm_host64 *)(void *)host, &expected, desired);
+    }
+}
+
+enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
+                                      struct sm_memop op, uint64_t value, bool *stored,
+                                      struct sm_fault *fault)
+{
+    const struct sm_reservation held = vcpu->reservation;
+    struct sm_tlb_target target;
+    uint8_t *host;
+
+    vcpu->reservation.valid = false;
+    *stored = false;
+    if (!held.valid || held.gva != gva || held.size_bits != op.size_bits)
+        return SM_STEP_DONE;
+    host = atomic_host(vcpu, gva, op, SM_WRITE, 0, &target, fault);
+    if (!host)
+        return SM_STEP_FAULT;
+    if (host != held.host)
+        return SM_STEP_DONE; /* another page is mapped there now */
+    if (sm_reserve_lock(vcpu->topo, host) == held.version &&
+        swap(host, op.size_bits, held.value, in_order(op, value))) {
+        sm_reserve_unlock(vcpu->topo, host);
+        *stored = true;
+    } else {
+        sm_reserve_unlock_untouched(vcpu->topo, host);
+    }
+    return SM_STEP_DONE;
+}

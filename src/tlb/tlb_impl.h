@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* tlb_impl.h - a vCPU's own state: spaces, contexts, the cold halves of entries.
+ *
+ * Layer: tlb, private.
+ *
+ *   vcpu.c        a vCPU, its request word, its mail and its safe points
+ *   context.c     which table a mode reads: spaces by key, contexts by space and mode
+ *   softtlb.c     misses: asks tlb_fill, finds the section, installs entries
+ *   tlb_slow.c    loads, stores and touches that the hit path declines
+ *   tlb_flush.c   scopes applied here, or posted to every vCPU
+ *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
+ *
+ * An entry is direct (its tag is the page) or goes through the bus (page | SM_TLB_MMIO:
+ * the translation is remembered, what answers is looked up at each access).  Every
+ * other entry is SM_TLB_ABSENT.
+ *
+ * Memory order.  Others write three things of a vCPU: mail, .flush_everything and
+ * fast.request, in this order; the last is raised after, or by, sm_topology_issue().
+ * A safe point takes the request down first, passes (which loads the ticket number
+ * with acquire), and reads the mail last.  So whoever sees a ticket done knows that
+ * its mail is read before this vCPU touches guest memory again; what arrives later
+ * raises the request again.
+ */
+#ifndef TLB_TLB_IMPL_H
+#define TLB_TLB_IMPL_H
+
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/bits.h"
+#include "memory/agent.h"
+#include "memory/flatview.h"
+#include "softmmu/address_space.h"
+#include "softmmu/softtlb_hit.h"
+#include "softmmu/vcpu.h"
+
+enum {
+    SM_TLB_SLOTS = 1 << SM_TLB_INDEX_BITS,
+    SM_N_CONTEXTS = 32, /* tables per vCPU: more than the modes that are selected  */
+    SM_N_SPACES = 32,   /* keys remembered: more than the modes, too               */
+    SM_N_BUCKETS = 64,
+    SM_FILL_LOG = 1024, /* fills after which a flush clears the whole table        */
+    SM_N_LARGE = 8,     /* distinct large leaves told apart                        */
+    SM_N_MAIL = 8
+};
+SM_STATIC_ASSERT((int)SM_N_CONTEXTS > (int)SM_N_MODES, "one is always free to recycle");
+SM_STATIC_ASSERT((int)SM_N_SPACES > (int)SM_N_MODES, "one is always free to recycle");
+
+/** What a slot's hit path does not need.  Meaningful while the slot is not absent. */
+struct sm_tlb_cold {
+    sm_gpa gpa, ipa;           /* of the page's first byte                     */
+    uint32_t process, flags;   /* of sm_xlate.attrs, as is .attrs_space        */
+    uint8_t attrs_space, space;
+    uint8_t leaf_bits[2];      /* at least SM_PAGE_BITS                        */
+    bool global;
+    uint8_t reserved[3];
+};
+
+/** The large part of a context: allocated on first use, kept when recycled. */
+struct sm_tlb_store {
+    struct sm_tlb_table table;
+    struct sm_tlb_cold cold[SM_N_ACCESS][SM_TLB_SLOTS];
+};
+
+struct sm_tlb_space;
+
+struct sm_tlb_context {
+    struct sm_tlb_store *store; /* NULL: never used                            */
+    struct sm_tlb_space *space; /* NULL: free                                  */
+    uint8_t mode;
+    bool any_global;   /* some entry since the last reset is global            */
+    bool log_full;     /* .log does not name all slots that are filled         */
+    uint8_t n_large;
+    uint16_t n_log;
+    uint16_t log[SM_FILL_LOG]; /* access * SM_TLB_SLOTS + slot; each slot filled
+                                  is in it, some twice or emptied since        */
+    struct sm_range large[SM_N_LARGE]; /* cover every leaf above a page        */
+};
+
+/** An address space of the guest that modes read, or read lately. */
+struct sm_tlb_space {
+    struct sm_tlb_key key;
+    uint64_t used;    /* vcpu->clock when last selected                        */
+    uint16_t modes;   /* that have it selected                                 */
+    bool live;        /* in a bucket                                           */
+    uint8_t next;     /* in the bucket: number + 1, or 0                       */
+    struct sm_tlb_context *context[SM_N_MODES]; /* NULL until something is filled */
+};
+
+enum sm_mail_state { SM_MAIL_FREE, SM_MAIL_WRITING, SM_MAIL_READY };
+
+/** A scope that another thread asks to flush. */
+struct sm_tlb_mail {
+    uint32_t state; /* enum sm_mail_state, atomic: FREE -> WRITING by the poster,
+                       -> READY by the poster, -> FREE by the vCPU             */
+    struct sm_tlb_scope scope;
+};
+
+struct sm_reservation {
+    bool valid;
+    uint8_t size_bits;
+    sm_gva gva;
+    const void *host;          /* compared, never followed                     */
+    uint64_t version, value;
+};
+
+struct sm_vcpu {
+    struct sm_tlb_fast fast;
+    const struct sm_guest_mmu_ops *ops;
+    struct sm_topology *topo;
+    struct sm_address_space **spaces;
+    uint32_t n_spaces, requester;
+    void *guest;
+    struct sm_tlb_space *selected[SM_N_MODES]; /* never NULL                   */
+    struct sm_reservation reservation;
+    struct sm_tlb_stats stats;
+    uint64_t clock;            /* counts selections                            */
+    struct sm_agent agent;
+    bool online;
+    uint32_t flush_everything; /* atomic; others set it                        */
+    struct sm_tlb_mail mail[SM_N_MAIL];
+    uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
+    struct sm_tlb_space space[SM_N_SPACES];
+    struct sm_tlb_context context[SM_N_CONTEXTS];
+};
+
+/* The names below begin as public ones do, and are not. */
+#pragma GCC visibility push(hidden)
+
+/* --- vcpu.c ------------------------------------------------------------------- */
+
+extern const struct sm_agent_ops sm_vcpu_agent_ops;
+
+/** Panic unless the vCPU's invariants hold; sm_tlb_check() among them. */
+void sm_vcpu_check(const struct sm_vcpu *vcpu);
+
+/* --- context.c ---------------------------------------------------------------- */
+
+/** Have every mode read the address space of key zero. */
+void sm_tlb_init(struct sm_vcpu *vcpu);
+void sm_tlb_fini(struct sm_vcpu *vcpu);
+
+/** The context that @mode reads; NULL if nothing was filled yet. */
+SM_INLINE struct sm_tlb_context *sm_tlb_context(const struct sm_vcpu *vcpu, unsigned mode)
+{
+    return vcpu->selected[mode]->context[mode];
+}
+
+/** As sm_tlb_context(), but makes one, recycling the one whose space was selected
+ *  longest ago.  Returns NULL when the host has no memory for the first. */
+struct sm_tlb_context *sm_tlb_context_make(struct sm_vcpu *vcpu, unsigned mode);
+
+/** Note that the slot numbered @number (access * SM_TLB_SLOTS + slot), absent until
+ *  now, is being filled. */
+SM_INLINE void sm_tlb_log(struct sm_tlb_context *context, unsigned number)
+{
+    if (context->n_log < SM_FILL_LOG)
+        context->log[context->n_log++] = (uint16_t)number;
+    else
+        context->log_full = true;
+}
+
+/** Empty every slot.  Returns how many were filled. */
+uint64_t sm_tlb_context_reset(struct sm_tlb_context *context);
+
+/** Panic unless (T1), (T4) and what context.c, softtlb.c and tlb_flush.c rely on hold. */
+void sm_tlb_check(const struct sm_vcpu *vcpu);
+
+/* --- softtlb.c ---------------------------------------------------------------- */
+
+/** Where an access within one page goes. */
+struct sm_tlb_target {
+    uint8_t *host; /* of its first byte; NULL: through .space                  */
+    sm_gpa gpa;
+    struct sm_address_space *space;
+    struct sm_attrs attrs;
+};
+
+/** Translate @req, by the TLB or by tlb_fill.  Returns false with *fault filled. */
+bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                 struct sm_tlb_target *out, struct sm_fault *fault);
+
+/** Have the guest say which exception a failed transaction is. */
+SM_INLINE enum sm_step sm_tlb_bus_error(struct sm_vcpu *vcpu,
+                                        const struct sm_xlate_req *req, sm_gpa gpa,
+                                        enum sm_tx tx, struct sm_fault *fault)
+{
+    vcpu->ops->bus_error(vcpu, req, gpa, tx, fault);
+    return SM_STEP_FAULT;
+}
+
+/* --- tlb_flush.c -------------------------------------------------------------- */
+
+/** Covers all there is. */
+extern const struct sm_tlb_scope sm_tlb_scope_everything;
+
+/** Do what others asked: at a safe point, after passing it. */
+void sm_tlb_serve_mail(struct sm_vcpu *vcpu);
+
+#pragma GCC visibility pop
+
+#endif

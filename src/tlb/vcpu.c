@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* vcpu.c - creates vCPUs, takes them on- and offline, serves requests at safe points. */
+#include "base/alloc.h"
+#include "tlb/tlb_impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- What other threads ask: into own words, without a lock ------------------------ */
+
+void sm_vcpu_kick(struct sm_vcpu *vcpu)
+{
+    /* After all that the safe point is to see; pairs with the exchange in serve(). */
+    sm_exchange(&vcpu->fast.request, 1u);
+}
+
+static void agent_view_changed(struct sm_agent *agent, const struct sm_address_space *space,
+                               const struct sm_range *range)
+{
+    struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
+
+    for (uint32_t i = 0; i < vcpu->n_spaces; i++) {
+        if (vcpu->spaces[i] == space) {
+            /* Entries are found by guest address, not by that of the space, and maps
+             * change seldom: everything goes. */
+            sm_exchange(&vcpu->flush_everything, 1u);
+            return;
+        }
+    }
+}
+
+static void agent_kick(struct sm_agent *agent)
+{
+    sm_vcpu_kick(sm_container_of(agent, struct sm_vcpu, agent));
+}
+
+const struct sm_agent_ops sm_vcpu_agent_ops = {
+    .view_changed = agent_view_changed,
+    .kick = agent_kick,
+};
+
+/* --- Life ------------------------------------------------------------------------- */
+
+static int check_options(const struct sm_vcpu_options *options)
+{
+    const struct sm_guest_mmu_ops *ops = options->ops;
+
+    if (options->struct_size < sizeof *options || !ops || ops->struct_size < sizeof *ops)
+        return -EINVAL;
+    if (options->tlb_layout && options->tlb_layout != SM_TLB_LAYOUT)
+        return -EPROTO;
+    if (options->n_spaces < 1 || options->n_spaces > 255 || !options->spaces)
+        return -EINVAL;
+    for (uint32_t i = 0; i < options->n_spaces; i++) {
+        if (!options->spaces[i])
+            return -EINVAL;
+    }
+    if (ops->n_modes < 1 || ops->n_modes > SM_N_MODES || !ops->tlb_fill ||
+        !ops->bus_error || !ops->mode_name)
+        return -EINVAL;
+    return 0;
+}
+
+int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *options,
+                struct sm_vcpu **out)
+{
+    const int error = check_options(options);
+    struct sm_vcpu *vcpu;
+
+    if (error)
+        return error;
+    vcpu = sm_alloc(sizeof *vcpu);
+    if (!vcpu)
+        return -ENOMEM;
+    vcpu->spaces = sm_alloc(options->n_spaces * sizeof(struct sm_address_space *));
+    if (!vcpu->spaces) {
+        sm_free(vcpu);
+        return -ENOMEM;
+    }
+    memcpy(vcpu->spaces, options->spaces,
+           options->n_spaces * sizeof(struct sm_address_space *));
+    vcpu->n_spaces = options->n_spaces;
+    vcpu->requester = options->requester;
+    vcpu->ops = options->ops;
+    vcpu->guest = options->guest;
+    vcpu->topo = topo;
+    sm_tlb_init(vcpu);
+    sm_agent_add(topo, &vcpu->agent, &sm_vcpu_agent_ops);
+    *out = vcpu;
+    return 0;
+}
+
+void sm_vcpu_free(struct sm_vcpu *vcpu)
+{
+    if (!vcpu)
+        return;
+    sm_assert(!vcpu->online);
+    sm_agent_remove(&vcpu->agent);
+    sm_tlb_fini(vcpu);
+    sm_free(vcpu->spaces);
+    sm_free(vcpu);
+}
+
+void *sm_vcpu_guest(const struct sm_vcpu *vcpu)
+{
+    return vcpu->guest;
+}
+
+struct sm_tlb_fast *sm_vcpu_fast(struct sm_vcpu *vcpu)
+{
+    return &vcpu->fast;
+}
+
+/* --- Safe points -------------------------------------------------------------------- */
+
+/** Pass, then do what was asked.
+ *
+ *  The request goes down first, so that one raised meanwhile is seen at the next safe
+ *  point.  The mail is read after passing: passing loads the ticket number, and mail is
+ *  left before a ticket is issued, so no ticket can be passed with its mail unread.
+ */
+static SM_NOINLINE void serve(struct sm_vcpu *vcpu)
+{
+    sm_exchange(&vcpu->fast.request, 0u); /* a full fence */
+    sm_agent_pass(&vcpu->agent);
+    sm_tlb_serve_mail(vcpu);
+}
+
+void sm_vcpu_safe_point(struct sm_vcpu *vcpu)
+{
+    if (SM_UNLIKELY(sm_load_relaxed(&vcpu->fast.request)))
+        serve(vcpu);
+}
+
+void sm_vcpu_online(struct sm_vcpu *vcpu)
+{
+    sm_assert_hot(!vcpu->online);
+    vcpu->online = true;
+    sm_agent_online(&vcpu->agent);
+    serve(vcpu);
+}
+
+void sm_vcpu_offline(struct sm_vcpu *vcpu)
+{
+    sm_assert_hot(vcpu->online);
+    serve(vcpu);
+    sm_agent_offline(&vcpu->agent);
+    vcpu->online = false;
+#ifdef SM_DEBUG_CHECKS
+    sm_vcpu_check(vcpu);
+#endif
+}
+
+void sm_vcpu_settle(struct sm_vcpu *vcpu, sm_ticket ticket)
+{
+    sm_assert_hot(vcpu->online);
+    sm_exchange(&vcpu->fast.request, 0u);
+    sm_agent_settle(&vcpu->agent, ticket);
+    sm_tlb_serve_mail(vcpu);
+}
+
+void sm_vcpu_check(const struct sm_vcpu *vcpu)
+{
+    sm_assert(vcpu->agent.ops == &sm_vcpu_agent_ops);
+    sm_assert(vcpu->online || sm_load_relaxed(&vcpu->agent.passed) == SM_AGENT_OFFLINE);
+    for (unsigned i = 0; i < SM_N_MAIL; i++)
+        sm_assert(sm_load_relaxed(&vcpu->mail[i].state) <= SM_MAIL_READY);
+    sm_tlb_check(vcpu);
+}
+
+void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out)
+{
+    const uint32_t size = SM_MIN(out->struct_size, (uint32_t)sizeof *out);
+
+    memcpy(out, &vcpu->stats, size);
+    out->struct_size = size;
+}
