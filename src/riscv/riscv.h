@@ -31,6 +31,8 @@ struct rv_isa {
     uint8_t n_pmp;         /* 0 or 16                                          */
     uint16_t cbom_size, cboz_size, cbop_size; /* block sizes, bytes            */
     uint64_t mvendorid, marchid, mimpid;
+    uint16_t satp_on, satp_off; /* bit n: the property of satp.MODE n was given;
+                                   of bit 0, "mmu".  .satp_mode_max follows    */
 };
 
 SM_INLINE bool rv_isa_has(const struct rv_isa *isa, enum rv_ext ext)

@@ -3,7 +3,7 @@
  *
  * Layer: riscv, private.
  *
- *   isa.def decode.c            words to operations
+ *   isa.def isa_c.def decode.c  words to operations
  *   interp*.c fpu.c             operations to effects
  *   csr.def csr.c trap.c irq.c  control state
  *   regime.c fence.c            control state to TLB modes, keys and flush scopes
@@ -80,6 +80,9 @@ enum rv_mode {
 
 /* --- Decoded instructions ---------------------------------------------------- */
 
+/** Bit of an extension in rv_isa.ext, as the tables' column `ext` names it. */
+#define RV_X(id) (UINT64_C(1) << RV_EXT_##id)
+
 enum rv_op {
     RV_OP_illegal,
 #define RV_INSN(name, text, mask, match, format, ext) RV_OP_##name,
@@ -87,6 +90,54 @@ enum rv_op {
 #undef RV_INSN
     RV_N_OPS
 };
+
+/** Operands, in the order in which assemblers print them. */
+enum rv_format {
+    RV_FMT_NONE,
+    RV_FMT_R,         /* rd, rs1, rs2                                          */
+    RV_FMT_R1,        /* rd, rs1                                               */
+    RV_FMT_I,         /* rd, rs1, imm12                                        */
+    RV_FMT_SHIFT,     /* rd, rs1, shamt of 6 bits                              */
+    RV_FMT_SHIFTW,    /* rd, rs1, shamt of 5 bits                              */
+    RV_FMT_LOAD,      /* rd, imm12(rs1)                                        */
+    RV_FMT_S,         /* rs2, imm12(rs1)                                       */
+    RV_FMT_B,         /* rs1, rs2, pc + imm13                                  */
+    RV_FMT_U,         /* rd, imm32 whose low 12 bits are 0                     */
+    RV_FMT_J,         /* rd, pc + imm21                                        */
+    RV_FMT_JALR,      /* rd, imm12(rs1)                                        */
+    RV_FMT_FENCE,     /* fm, pred, succ in .imm, 4 bits each                   */
+    RV_FMT_FENCE_I,   /* none; other fields are ignored                        */
+    RV_FMT_CSR,       /* rd, csr in .imm, rs1                                  */
+    RV_FMT_CSRI,      /* rd, csr in .imm, zimm in .rs1                         */
+    RV_FMT_SFENCE,    /* rs1, rs2                                              */
+    RV_FMT_CBO,       /* (rs1)                                                 */
+    RV_FMT_PREFETCH,  /* imm12(rs1), a multiple of 32                          */
+    RV_FMT_LR,        /* rd, (rs1); aq and rl in .imm, bits 1 and 0            */
+    RV_FMT_AMO,       /* rd, rs2, (rs1); the same                              */
+    RV_FMT_FLOAD,     /* fd, imm12(rs1)                                        */
+    RV_FMT_FSTORE,    /* fs2, imm12(rs1)                                       */
+    RV_FMT_FP_R,      /* fd, fs1, fs2                                          */
+    RV_FMT_FP_R_RM,   /* fd, fs1, fs2, rm                                      */
+    RV_FMT_FP_R4,     /* fd, fs1, fs2, fs3, rm                                 */
+    RV_FMT_FP_F1_RM,  /* fd, fs1, rm                                           */
+    RV_FMT_FP_CMP,    /* rd, fs1, fs2                                          */
+    RV_FMT_FP_XF,     /* rd, fs1                                               */
+    RV_FMT_FP_XF_RM,  /* rd, fs1, rm                                           */
+    RV_FMT_FP_XF_RTZ, /* rd, fs1, and rm spelled "rtz"                         */
+    RV_FMT_FP_FX,     /* fd, rs1                                               */
+    RV_FMT_FP_FX_RM,  /* fd, rs1, rm                                           */
+    RV_FMT_FP_LI,     /* fd, number of a constant in .rs1                      */
+    RV_N_FMTS
+};
+
+/** The tables as data.  rv_insn_table[op], op 1..RV_N_OPS - 1; [0] is illegal. */
+struct rv_insn_row {
+    const char *text;
+    uint32_t mask, match;
+    uint64_t ext; /* RV_X() of all that it needs                               */
+    uint8_t format;
+};
+extern const struct rv_insn_row rv_insn_table[RV_N_OPS];
 
 /** One instruction, decoded.  A compressed one is its expansion, .len 2. */
 struct rv_insn {
@@ -107,9 +158,11 @@ void rv_decode(const struct rv_isa *isa, uint32_t word, struct rv_insn *out);
 struct rv_block;
 struct rv_block_cache;
 
+enum { RV_X_SINK = 32 }; /* where the interpreter sends what is written to x0 */
+
 struct rv_hart {
     /* Hot: registers and what the hit path reads. */
-    uint64_t x[32];
+    uint64_t x[RV_X_SINK + 1];
     uint64_t pc;
     struct sm_tlb_fast *fast;
     uint8_t priv;       /* enum rv_priv                                        */
@@ -138,6 +191,11 @@ struct rv_hart {
     struct sm_pmp pmp;
     bool svinval_pending; /* SINVALs since the last SFENCE.INVAL.IR            */
 
+    /* regime.c: what the contexts selected for the modes are keyed by. */
+    uint64_t mode_satp[RV_N_MODES]; /* MODE bare: 0                            */
+    uint8_t modes_selected;         /* bit n: mode_satp[n] was selected        */
+    bool own_flush; /* in a flush of translations that this hart asked for     */
+
     uint32_t kicked;     /* atomic: rv_hart_kick()                             */
 
     struct rv_isa isa;
@@ -151,6 +209,15 @@ struct rv_hart {
 };
 
 /* --- csr.c --------------------------------------------------------------------- */
+
+/** Numbers: RV_CSRNO_mstatus; of a run (csr.def) the first. */
+enum rv_csr_number {
+#define RV_CSR(name, number, n, ext, field, mask, allow, read, write)                    \
+    RV_CSRNO_##name = number,
+#include "riscv/csr.def"
+#undef RV_CSR
+    RV_N_CSRNO = 0x1000
+};
 
 enum rv_csr_op { RV_CSR_READ, RV_CSR_WRITE, RV_CSR_SET, RV_CSR_CLEAR };
 
@@ -171,10 +238,29 @@ enum rv_csr_result {
 enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr_op op,
                                  uint64_t operand, bool want_old, uint64_t *old);
 
+/* csr_hooks.c: what csr.def names.
+ *
+ *   allow  whether the access is legal beyond what the number says
+ *   read   the value, without effects
+ *   write  take @value, legalised; true if modes, interrupts or translations may
+ *          have changed (RV_CSR_REGIME)
+ */
+#define RV_CSR(name, number, n, ext, field, mask, allow, read, write)                    \
+    bool rv_csr_allow_##allow(const struct rv_hart *hart, unsigned csr, bool writes);    \
+    uint64_t rv_csr_read_##read(const struct rv_hart *hart, unsigned csr);               \
+    bool rv_csr_write_##write(struct rv_hart *hart, unsigned csr, uint64_t value);
+#include "riscv/csr.def"
+#undef RV_CSR
+
+/** menvcfg after a reset: what hardware of these extensions would have on. */
+uint64_t rv_csr_menvcfg_reset(const struct rv_isa *isa);
+
 /* --- trap.c, irq.c --------------------------------------------------------------- */
 
 /** Take the exception @cause at hart->pc, which is the faulting instruction's. */
 void rv_take_exception(struct rv_hart *hart, uint64_t cause, uint64_t tval);
+/** Take the interrupt @irq at hart->pc, the instruction to resume at. */
+void rv_trap_interrupt(struct rv_hart *hart, enum rv_irq irq);
 /** Return from a trap.  Returns false if illegal here (privilege, TSR). */
 bool rv_mret(struct rv_hart *hart);
 bool rv_sret(struct rv_hart *hart);
@@ -183,6 +269,9 @@ bool rv_wfi(struct rv_hart *hart);
 
 /** mip as software reads it, lines, software bits and Sstc's comparison together. */
 uint64_t rv_mip(const struct rv_hart *hart);
+/** Interrupts that end a WFI: pending, and enabled in mie, delegated or not.
+ *  Threads: any; another's sees what the hart last wrote at some moment. */
+uint64_t rv_irq_wakeup(const struct rv_hart *hart);
 /** Take the enabled interrupt of highest priority, if there is one. */
 bool rv_take_interrupt(struct rv_hart *hart);
 

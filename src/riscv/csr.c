@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* csr.c - access to control and status registers by number.
+ *
+ * csr.def says what exists; this file applies what all have in common: the number
+ * grants or refuses, then the row's own rule does, then the value is read,
+ * modified and written.  Every refusal is the same illegal-instruction exception,
+ * so the order of the rules cannot be seen.
+ */
+#include "riscv/riscv_impl.h"
+
+/* Hooks named `always` and `field` are the common cases: NULL here, no call. */
+#define rv_csr_allow_always NULL
+#define rv_csr_read_field   NULL
+#define rv_csr_write_field  NULL
+
+struct csr_row {
+    uint16_t first;
+    uint8_t ext;
+    uint32_t offset; /* of the field in struct rv_hart                         */
+    uint64_t mask;
+    bool (*allow)(const struct rv_hart *hart, unsigned csr, bool writes);
+    uint64_t (*read)(const struct rv_hart *hart, unsigned csr);
+    bool (*write)(struct rv_hart *hart, unsigned csr, uint64_t value);
+};
+
+enum {
+    ROW_none,
+#define RV_CSR(name, number, n, ext, field, mask, allow, read, write) ROW_##name,
+#include "riscv/csr.def"
+#undef RV_CSR
+    N_ROWS
+};
+SM_STATIC_ASSERT(N_ROWS <= 256, "row_of[] holds bytes");
+
+static const struct csr_row rows[N_ROWS] = {
+#define RV_CSR(name, number, n, ext, field, mask, allow, read, write)                    \
+    [ROW_##name] = {number,                                                              \
+                    RV_EXT_##ext,                                                        \
+                    offsetof(struct rv_hart, field),                                     \
+                    (uint64_t)(mask),                                                    \
+                    rv_csr_allow_##allow,                                                \
+                    rv_csr_read_##read,                                                  \
+                    rv_csr_write_##write},
+#include "riscv/csr.def"
+#undef RV_CSR
+};
+
+static const uint8_t row_of[RV_N_CSRNO] = {
+#define RV_CSR(name, number, n, ext, field, mask, allow, read, write)                    \
+    [number... number + n - 1] = ROW_##name,
+#include "riscv/csr.def"
+#undef RV_CSR
+};
+
+static bool csr_is_readonly(unsigned csr)
+{
+    return (csr & 0xc00) == 0xc00;
+}
+
+static uint64_t *csr_field(struct rv_hart *hart, const struct csr_row *row, unsigned csr)
+{
+    return (uint64_t *)(void *)((char *)hart + row->offset) + (csr - row->first);
+}
+
+static uint64_t csr_value(struct rv_hart *hart, const struct csr_row *row, unsigned csr)
+{
+    return row->read ? row->read(hart, csr) : *csr_field(hart, row, csr);
+}
+
+/** Whether CSRRS and CSRRC modify what software wrote instead of what it reads.
+ *  Source: Privileged, "Machine Interrupt (mip and mie) Registers", on SEIP: the
+ *  external line must not become a software bit. */
+static bool csr_modifies_field(const struct csr_row *row)
+{
+    return row->offset == offsetof(struct rv_hart, mip_soft);
+}
+
+static bool csr_write(struct rv_hart *hart, const struct csr_row *row, unsigned csr,
+                      uint64_t value)
+{
+    uint64_t *field;
+
+    if (row->write)
+        return row->write(hart, csr, value);
+    field = csr_field(hart, row, csr);
+    *field = (*field & ~row->mask) | (value & row->mask);
+    return false;
+}
+
+enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr_op op,
+                                 uint64_t operand, bool want_old, uint64_t *old)
+{
+    const bool writes = op != RV_CSR_READ;
+    enum rv_csr_result result = RV_CSR_OK;
+    const struct csr_row *row;
+    uint64_t value = 0;
+
+    if (SM_UNLIKELY(csr >= RV_N_CSRNO || row_of[csr] == ROW_none))
+        return RV_CSR_ILLEGAL;
+    row = &rows[row_of[csr]];
+    if (SM_UNLIKELY(hart->priv < ((csr >> 8) & 3) || (writes && csr_is_readonly(csr)) ||
+                    !rv_isa_has(&hart->isa, (enum rv_ext)row->ext)))
+        return RV_CSR_ILLEGAL;
+    if (row->allow && SM_UNLIKELY(!row->allow(hart, csr, writes)))
+        return RV_CSR_ILLEGAL;
+
+    if (want_old || op != RV_CSR_WRITE)
+        value = csr_value(hart, row, csr);
+    if (writes) {
+        const uint64_t base =
+            csr_modifies_field(row) ? *csr_field(hart, row, csr) : value;
+
+        if (op == RV_CSR_SET)
+            operand |= base;
+        else if (op == RV_CSR_CLEAR)
+            operand = base & ~operand;
+        if (csr_write(hart, row, csr, operand))
+            result = RV_CSR_REGIME;
+    }
+    if (want_old)
+        *old = value;
+    return result;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* fence.c - maps SFENCE.VMA, Svinval and FENCE.I to flush scopes and code epochs.
+ *
+ * Source: RISC-V Privileged, "Supervisor Memory-Management Fence Instruction" and
+ * "Svinval"; Unprivileged, "Zifencei".
+ */
+#include "riscv/riscv_impl.h"
+
+/** ASID of a satp value, and so of a context's key (regime.c). */
+#define SATP_ASID_SHIFT 44
+#define SATP_ASID       (UINT64_C(0xffff) << SATP_ASID_SHIFT)
+
+/** Whether this mode may order translations: S unless trapped, and M. */
+static bool fence_is_legal(const struct rv_hart *hart, bool tvm_applies)
+{
+    if (!rv_isa_has(&hart->isa, RV_EXT_S) || hart->priv < RV_PRIV_S)
+        return false;
+    return hart->priv == RV_PRIV_M || !tvm_applies || !(hart->mstatus & RV_MSTATUS_TVM);
+}
+
+bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn)
+{
+    struct sm_tlb_scope scope = {
+        .range = {0, UINT64_MAX},
+        .modes = (uint16_t)(sm_mask(RV_N_MODES) & ~(UINT64_C(1) << RV_MODE_M)),
+        .stage = 1,
+    };
+
+    if (!fence_is_legal(hart, true))
+        return false;
+    if (insn->rs1) {
+        scope.range.first = hart->x[insn->rs1] & SM_PAGE_MASK;
+        scope.range.last = scope.range.first | ~SM_PAGE_MASK;
+    }
+    if (insn->rs2) {
+        /* Bits above the ASID are reserved and "should be ignored". */
+        scope.key.word[0] = (hart->x[insn->rs2] << SATP_ASID_SHIFT) & SATP_ASID;
+        scope.mask.word[0] = SATP_ASID;
+        scope.keep_global = true;
+    }
+    hart->own_flush = true;
+    sm_tlb_flush_local(hart->vcpu, &scope);
+    hart->own_flush = false;
+    return true;
+}
+
+bool rv_sinval_vma(struct rv_hart *hart, const struct rv_insn *insn)
+{
+    /* Invalidating at once is stronger than waiting for the closing fence. */
+    if (!rv_sfence_vma(hart, insn))
+        return false;
+    hart->svinval_pending = true;
+    return true;
+}
+
+bool rv_sfence_w_inval(struct rv_hart *hart)
+{
+    return fence_is_legal(hart, false);
+}
+
+bool rv_sfence_inval_ir(struct rv_hart *hart)
+{
+    if (!fence_is_legal(hart, false))
+        return false;
+    hart->svinval_pending = false;
+    return true;
+}
+
+void rv_fence_i(struct rv_hart *hart)
+{
+    hart->code_epoch++;
+}

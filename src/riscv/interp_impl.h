@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* interp_impl.h - decoded blocks, and what block.c and interp*.c share.
+ *
+ * Layer: riscv, private to the interpreter.
+ *
+ * A block is a run of instructions within one page, decoded into slots that name
+ * their handler.  It is keyed by the host address of its first byte and by where in
+ * a page that is, never by a guest address, so one block serves every mapping of its
+ * memory.  Blocks of one page link to each other: whoever runs a page by a valid
+ * translation may run on within it.  What could end that translation - a fence, a
+ * change of regime, a flush that others asked for - ends the block or waits for the
+ * safe point at the next one's beginning, and both go back to the fetch TLB.
+ *
+ * Invariants:
+ *  (B1) A block whose .epoch is the hart's code_epoch was equal to memory at some
+ *       time after the hart's last FENCE.I.
+ *  (B2) A link leads to a block of the same page, which pc reaches by the same
+ *       distance whatever the page's guest address is.  A guess leads anywhere: it
+ *       is followed only where the fetch TLB has the same answer.
+ *  (B3) A block has at most RV_BLOCK_INSNS instructions: two lie within the 64 that
+ *       may separate safe points.
+ *  (B4) An instruction that crosses a page, or lies where fetches may not go straight
+ *       to host memory, is decoded anew each time, into the cache's .single.
+ */
+#ifndef RISCV_INTERP_IMPL_H
+#define RISCV_INTERP_IMPL_H
+
+#include "riscv/riscv_impl.h"
+
+enum {
+    RV_BLOCK_INSNS = 32,
+    RV_BLOCK_BYTES = 4 * RV_BLOCK_INSNS,
+    RV_BLOCK_HASH_BITS = 16,
+    RV_BLOCK_ARENA = 16 << 20 /* bytes, touched as it fills                    */
+};
+
+/** Operations that have a handler of their own. */
+#define RV_OWN_OPS(X)                                                                    \
+    X(auipc) X(jal) X(jalr) X(beq) X(bne) X(blt) X(bge) X(bltu) X(bgeu)                  \
+    X(lb) X(lh) X(lw) X(ld) X(lbu) X(lhu) X(lwu) X(sb) X(sh) X(sw) X(sd)                 \
+    X(flw) X(fld) X(fsw) X(fsd) X(fence)                                                 \
+    X(addi) X(slti) X(sltiu) X(xori) X(ori) X(andi) X(slli) X(srli) X(srai)              \
+    X(addiw) X(slliw) X(srliw) X(sraiw)                                                  \
+    X(add) X(sub) X(sll) X(slt) X(sltu) X(xor) X(srl) X(sra) X(or) X(and)                \
+    X(addw) X(subw) X(sllw) X(srlw) X(sraw)                                              \
+    X(mul) X(mulh) X(mulhsu) X(mulhu) X(div) X(divu) X(rem) X(remu)                      \
+    X(mulw) X(divw) X(divuw) X(remw) X(remuw)                                            \
+    X(add_uw) X(sh1add) X(sh2add) X(sh3add) X(sh1add_uw) X(sh2add_uw) X(sh3add_uw)       \
+    X(slli_uw) X(andn) X(orn) X(xnor) X(clz) X(ctz) X(cpop) X(clzw) X(ctzw) X(cpopw)     \
+    X(sext_b) X(sext_h) X(zext_h) X(orc_b) X(rev8) X(min) X(minu) X(max) X(maxu)         \
+    X(rol) X(ror) X(rori) X(rolw) X(rorw) X(roriw) X(clmul) X(clmulr) X(clmulh)          \
+    X(bclr) X(bclri) X(bext) X(bexti) X(binv) X(binvi) X(bset) X(bseti)                  \
+    X(czero_eqz) X(czero_nez)
+
+/** What a slot does otherwise.  The last four carry their struct rv_insn in the slot
+ *  after. */
+#define RV_COMMON_KINDS(X) X(end) X(nop) X(li) X(fp) X(memory) X(system) X(illegal)
+
+enum rv_kind {
+#define X(name) RV_KIND_##name,
+    RV_COMMON_KINDS(X) RV_OWN_OPS(X)
+#undef X
+    RV_N_KINDS
+};
+
+struct rv_slot {
+    const void *handler; /* label within rv_interpret()                        */
+    int32_t imm;         /* of jumps: from the block's beginning               */
+    uint8_t rd, rs1, rs2; /* rd: RV_X_SINK for x0; of fp: whether it writes f  */
+    uint8_t at;          /* distance from the block's beginning, in halfwords  */
+};
+SM_STATIC_ASSERT(sizeof(struct rv_slot) == sizeof(struct rv_insn),
+                 "an instruction can follow in a slot's place");
+
+enum { RV_NEAR_NEXT = 1 << 0, RV_NEAR_TAKEN = 1 << 1 };
+
+struct rv_block {
+    const uint8_t *host; /* NULL: differed from memory, and is in no list      */
+    uint64_t epoch;
+    struct rv_block *link[2]; /* what follows; what a jump leads to; or NULL   */
+    struct rv_block *guess;   /* where it last led beyond the page, or NULL    */
+    uint64_t starts; /* bit n: an instruction begins at halfword n             */
+    uint64_t data;   /* bit n: one that accesses data does                     */
+    struct rv_block *next; /* of the same hash                                 */
+    uint16_t page_offset;
+    uint8_t n_insns, n_data;
+    uint8_t size;    /* bytes                                                  */
+    uint8_t n_slots; /* the bytes it was decoded from follow .slot[n_slots]    */
+    uint8_t near;    /* RV_NEAR_*: which links may be set (B2)                 */
+    uint8_t reserved;
+    struct rv_slot slot[];
+};
+
+struct rv_block_cache {
+    const void *const *labels; /* by enum rv_kind                              */
+    struct rv_block **heads;
+    uint8_t *arena;
+    size_t used;
+    uint64_t resets; /* whoever kept a block across one looks for it again     */
+    union {
+        struct rv_block block;
+        uint64_t space[(sizeof(struct rv_block) + 3 * sizeof(struct rv_slot)) / 8 + 1];
+    } single; /* (B4)                                                          */
+};
+
+SM_INLINE const uint8_t *rv_block_bytes(const struct rv_block *block)
+{
+    return (const uint8_t *)(block->slot + block->n_slots);
+}
+
+SM_INLINE unsigned rv_block_hash(const uint8_t *host)
+{
+    return (unsigned)((((uintptr_t)host >> 1) * UINT64_C(0x9e3779b97f4a7c15)) >>
+                      (64 - RV_BLOCK_HASH_BITS));
+}
+
+/** Whether @block is what the fetch TLB has at @pc.  Unlike a search this leaves the
+ *  block's address to be guessed, and no later instruction waits for the compares. */
+SM_INLINE bool rv_block_is_at(const struct rv_hart *hart, const struct rv_block *block,
+                              uint64_t pc)
+{
+    const struct sm_tlb_table *table = hart->fast->table[hart->mode_fetch];
+    void *host;
+
+    return sm_tlb_hit(table, pc, 2, SM_FETCH, &host) && block->host == host &&
+           block->page_offset == (pc & ~SM_PAGE_MASK);
+}
+
+/** Find the block at @pc, if the fetch TLB and the cache have it.  Its .epoch is not
+ *  looked at. */
+SM_INLINE struct rv_block *rv_block_find(const struct rv_hart *hart, uint64_t pc)
+{
+    const struct sm_tlb_table *table = hart->fast->table[hart->mode_fetch];
+    struct rv_block *block;
+    void *host;
+
+    if (!sm_tlb_hit(table, pc, 2, SM_FETCH, &host))
+        return NULL;
+    for (block = hart->blocks->heads[rv_block_hash(host)]; block; block = block->next)
+        if (block->host == host && block->page_offset == (pc & ~SM_PAGE_MASK))
+            return block;
+    return NULL;
+}
+
+/** An exception that is about to be taken. */
+struct rv_trap {
+    uint64_t cause, tval;
+};
+
+/** How the execution of one instruction ended. */
+enum rv_next {
+    RV_NEXT,      /* retired                                                   */
+    RV_NEXT_LEAVE, /* retired; pass a safe point, look at interrupts, look up
+                      again what comes next                                    */
+    RV_NEXT_JUMP, /* the same, and hart->pc was set                            */
+    RV_NEXT_WAIT, /* retired; rv_hart_run() returns RV_RUN_WFI                 */
+    RV_NEXT_TRAP, /* not retired; *trap says why                               */
+    RV_NEXT_STOP  /* not retired: a debugger asked                             */
+};
+
+/** Compare a block of an older epoch with memory, which a valid fetch translation
+ *  reaches.  Returns false if it differs: it is then forgotten. */
+bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);
+
+/** Decode a block at @pc, asking the TLB.
+ *  @out     gets it; it may be the cache's .single, to be executed at once
+ *  Returns  RV_NEXT, RV_NEXT_TRAP or RV_NEXT_STOP */
+enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
+                           struct rv_trap *trap);
+
+/* --- interp.c --------------------------------------------------------------------- */
+
+/** The handlers' addresses, by enum rv_kind. */
+const void *const *rv_interpret_labels(void);
+
+/* --- interp_mem.c ---------------------------------------------------------------- */
+
+/** Load or store 1 << @size_bits bytes where the hit path declined. */
+enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                          uint64_t *value, struct rv_trap *trap);
+enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                           uint64_t value, struct rv_trap *trap);
+/** Execute LR, SC, an AMO or a cache-block instruction. */
+enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
+                            struct rv_trap *trap);
+
+/* --- interp_system.c --------------------------------------------------------------- */
+
+/** Execute what ends a block and is not a plain jump.  hart->pc is its address, and
+ *  hart->instret counts what retired before it. */
+enum rv_next rv_exec_system(struct rv_hart *hart, const struct rv_insn *insn,
+                            struct rv_trap *trap);
+
+#endif
