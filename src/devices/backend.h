@@ -47,7 +47,7 @@ struct dev_chr {
     /** Say who receives.  can_receive() tells how many bytes it takes now; data
      *  comes on the machine's main thread, nothing held.  drained() tells that a
      *  full queue has room again.  The front end calls accept() when it has room
-     *  after can_receive() said 0. */
+     *  after can_receive() said 0.  @front NULL takes the front end away. */
     void (*attach)(void *chr, const struct dev_chr_front *front, void *opaque);
     void (*accept)(void *chr);
     void *opaque;

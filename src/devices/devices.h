@@ -40,6 +40,7 @@ struct sm_region *aclint_sswi_region(struct aclint *aclint);
 uint64_t aclint_mtime(struct aclint *aclint);
 /** Guest time (dev_clock ns) at which mtime reaches @ticks, UINT64_MAX if never. */
 uint64_t aclint_deadline_ns(struct aclint *aclint, uint64_t ticks);
+extern const struct dev_model aclint_model;
 
 /* --- PLIC: plic.c -------------------------------------------------------------------
  * Source: RISC-V Platform-Level Interrupt Controller Specification 1.0. */
@@ -58,6 +59,7 @@ void plic_reset(struct plic *plic);
 struct sm_region *plic_region(struct plic *plic); /* 0x600000 bytes               */
 /** The wire of source @n; the PLIC's lock is a leaf, so any device may set it. */
 struct dev_line plic_source(struct plic *plic, unsigned n);
+extern const struct dev_model plic_model;
 
 /* --- NS16550A: uart16550.c -------------------------------------------------------------- */
 
@@ -72,6 +74,7 @@ SM_MUST_CHECK int uart_new(const struct uart_options *options, struct uart **out
 void uart_free(struct uart *uart);
 void uart_reset(struct uart *uart);
 struct sm_region *uart_region(struct uart *uart); /* 0x100 bytes, registers 1 apart */
+extern const struct dev_model uart_model;
 
 /* --- goldfish RTC: rtc.c --------------------------------------------------------------------- */
 
@@ -85,6 +88,7 @@ SM_MUST_CHECK int rtc_new(const struct rtc_options *options, struct rtc **out);
 void rtc_free(struct rtc *rtc);
 void rtc_reset(struct rtc *rtc);
 struct sm_region *rtc_region(struct rtc *rtc); /* 0x1000 bytes                     */
+extern const struct dev_model rtc_model;
 
 /* --- SiFive test finisher, syscon: syscon.c --------------------------------------------------- */
 
@@ -97,6 +101,7 @@ SM_MUST_CHECK int finisher_new(const struct finisher_options *options,
                                struct finisher **out);
 void finisher_free(struct finisher *finisher);
 struct sm_region *finisher_region(struct finisher *finisher); /* 0x1000 bytes      */
+extern const struct dev_model finisher_model;
 
 /* --- HTIF: htif.c ---------------------------------------------------------------------------
  * The host interface of Spike: exit code and console behind two doublewords that
@@ -107,12 +112,14 @@ struct htif_options {
     struct sm_topology *topo;
     const struct dev_chr *chr;
     const struct dev_power *power;
+    struct sm_address_space *space; /* for the write system call; NULL: has none      */
 };
 SM_MUST_CHECK int htif_new(const struct htif_options *options, struct htif **out);
 void htif_free(struct htif *htif);
 void htif_reset(struct htif *htif);
 struct sm_region *htif_tohost_region(struct htif *htif);   /* 8 bytes               */
 struct sm_region *htif_fromhost_region(struct htif *htif); /* 8 bytes               */
+extern const struct dev_model htif_model;
 
 /* --- virtio over MMIO: virtio_mmio.c, virtqueue.c, virtio_blk.c, virtio_rng.c ------------------
  * Source: Virtual I/O Device (VIRTIO) Version 1.3, and its "Legacy Interface" parts. */
@@ -135,6 +142,7 @@ struct sm_region *virtio_mmio_region(struct virtio_mmio *slot); /* 0x200 bytes  
 /** Put @device into the empty slot, before the machine runs.  The slot owns it. */
 void virtio_mmio_plug(struct virtio_mmio *slot, struct virtio *device);
 bool virtio_mmio_plugged(const struct virtio_mmio *slot);
+extern const struct dev_model virtio_mmio_model;
 
 struct virtio_blk_options {
     const struct dev_blk *blk;

@@ -51,6 +51,11 @@ struct dev_field {
 /** Set every field of @device to its reset value. */
 void dev_fields_reset(void *device, const struct dev_field *fields, unsigned n_fields);
 
+/** Give up an unmapped region, and a device that has no region left.  NULL is
+ *  nothing to do.  Threads: the machine does not run. */
+void dev_region_free(struct sm_region *region);
+void dev_device_free(struct sm_device *device);
+
 /** The face every device shows its board. */
 struct dev_model {
     const char *type;  /* "ns16550a"                                           */
