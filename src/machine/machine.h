@@ -51,7 +51,11 @@ enum machine_serial_kind { MACHINE_SERIAL_NULL, MACHINE_SERIAL_STDIO, MACHINE_SE
 struct machine_serial {
     enum machine_serial_kind kind;
     bool mux;          /* mon:stdio, -nographic: Ctrl-A commands                */
+    bool signals;      /* STDIO: Ctrl-C and Ctrl-Z stay the host's; without mux
+                          they always do                                        */
+    unsigned char escape; /* with mux: the command key, 0 for Ctrl-A             */
     char *path;        /* FILE                                                  */
+    bool append;       /* FILE: keep what the file has                          */
 };
 
 struct machine_config {
@@ -69,6 +73,7 @@ struct machine_config {
     bool no_shutdown;
     bool single_thread;     /* -accel tcg,thread=single: harts take turns        */
     bool print_stats;       /* say figures when the run ends, on stderr         */
+    char *pidfile;          /* the program writes its process id there, or NULL */
     struct machine_serial serial[MACHINE_MAX_SERIALS];
     unsigned n_serials;     /* 0: serial line 0 is NULL                          */
     struct machine_drive *drives;

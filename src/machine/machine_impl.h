@@ -6,7 +6,9 @@
  *   machine.c      owns all parts, main loop, reset, quit
  *   board_virt.c board_spike.c   address map and wiring as tables
  *   board_fdt.c    the device tree from those tables
- *   loader.c       ELF, Image, gzip, raw; checks, then writes guest memory
+ *   boot.c         firmware, kernel, initrd, device tree and reset code to their places
+ *   rom.c          what a reset writes into memory again
+ *   loader.c loader_elf.c   ELF, Image, gzip, raw; checks, then writes guest memory
  *   clock.c        the machine's one clock and its timers
  *   vcpu_thread.c  a pthread per hart: run, sleep, stop
  *   chardev.c      host ends of serial lines
@@ -68,6 +70,7 @@ const struct dev_rng *rng_table(struct rng *rng);
 struct load_result {
     uint64_t entry;         /* where to jump: ELF entry, or first byte           */
     uint64_t first, last;   /* bytes that were written                           */
+    bool is_elf;
     bool has_htif;          /* the ELF has tohost and fromhost symbols           */
     uint64_t tohost, fromhost;
 };

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""program_test - the program as its user types it: bad input, probes, exit codes.
+
+    tests/cli/program_test.py BUILD
+
+Bad input gives one line that names the culprit, exit status 1, and nothing created.
+"""
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+PROGRAM = str(BUILD / 'softmmu-system-riscv64')
+wrong = []
+
+
+def run(*arguments, program=PROGRAM, cwd=None, text=b''):
+    done = subprocess.run([program, *arguments], cwd=cwd, input=text, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
+
+
+def refuses(pattern, *arguments):
+    """One line on standard error that matches @pattern, status 1."""
+    with tempfile.TemporaryDirectory() as empty:
+        status, out, err = run(*arguments, cwd=empty)
+        lines = err.strip().splitlines()
+        if status != 1 or len(lines) != 1 or not re.search(pattern, err) or out:
+            wrong.append(f'{arguments}: status {status}, said {err!r} {out!r}, not {pattern!r}')
+        elif not lines[0].startswith('softmmu-system-riscv64: '):
+            wrong.append(f'{arguments}: the line does not begin with the program: {err!r}')
+        if os.listdir(empty):
+            wrong.append(f'{arguments}: created {os.listdir(empty)}')
+
+
+def says(pattern, *arguments, program=PROGRAM):
+    status, out, err = run(*arguments, program=program)
+    if status or not re.search(pattern, out, re.M):
+        wrong.append(f'{arguments}: status {status}, said {out!r} {err!r}, not {pattern!r}')
+
+
+def elf(machine=243, entry=0x80000000, address=0x80000000, code=b'\x6f\0\0\0', size=None, offset=120):
+    header = struct.pack('<16sHHIQQQIHHHHHH', b'\x7fELF\x02\x01\x01', 2, machine, 1, entry, 64, 0, 0,
+                         64, 56, 1, 0, 0, 0)
+    segment = struct.pack('<IIQQQQQQ', 1, 5, offset, address, address,
+                          len(code) if size is None else size,
+                          len(code) if size is None else size, 4096)
+    return header + segment + code
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        def file(name, data):
+            path = os.path.join(folder, name)
+            pathlib.Path(path).write_bytes(data)
+            return path
+
+        bare = ('-M', 'virt', '-nographic', '-bios', 'none')
+        refuses(r"nowhere", *bare, '-kernel', '/nowhere/kernel')
+        refuses(r"x86", *bare, '-kernel', file('x86', elf(machine=62)))
+        refuses(r"short", *bare, '-kernel', file('short', elf()[:70]))
+        refuses(r"beyond", *bare, '-kernel', file('beyond', elf(size=1 << 30)))
+        refuses(r"outside", *bare, '-kernel', file('outside', elf(address=0x40000000)))
+        refuses(r"big", *bare, '-m', '16M', '-kernel', file('big', b'\0' * (17 << 20)))
+        refuses(r"initrd", *bare, '-kernel', file('good', elf()), '-initrd', '/nowhere/initrd')
+        refuses(r"dtb|nowhere", *bare, '-dtb', '/nowhere/dtb')
+        refuses(r"junk", *bare, '-dtb', file('junk', b'no device tree'))
+        refuses(r"nowhere", '-nographic', '-bios', '/nowhere/bios')
+        refuses(r"0", *bare, '-m', '0')
+        refuses(r"9999999999999", *bare, '-m', '9999999999999G')
+        refuses(r"-m|memory|size|banana", *bare, '-m', 'banana')
+        refuses(r"-bogus: invalid option", '-bogus')
+        refuses(r"requires an argument", '-kernel')
+        refuses(r"unsupported machine type", '-M', 'pdp11')
+        refuses(r"bogus", '-M', 'virt,bogus=on')
+        refuses(r"z80", '-M', 'virt', '-cpu', 'z80')
+        refuses(r"bogus", '-M', 'virt', '-cpu', 'rv64,bogus=on')
+        refuses(r"'v'|\bv\b|vector", '-M', 'virt', '-cpu', 'rv64,v=on')
+        refuses(r"is not a valid device model name", *bare, '-device', 'floppy')
+        refuses(r"drive", *bare, '-device', 'virtio-blk-device')
+        refuses(r"none-such", *bare, '-device', 'virtio-blk-device,drive=none-such')
+        refuses(r"Could not open '/nowhere/disk'", *bare,
+                '-drive', 'file=/nowhere/disk,if=none,format=raw,id=d')
+        refuses(r"qcow2", *bare, '-drive', 'file=x,if=none,format=qcow2,id=d')
+        refuses(r"smp|CPUs|number", *bare, '-smp', '0')
+        refuses(r"512", *bare, '-smp', '5000')
+        refuses(r"serial|bogus", *bare, '-serial', 'bogus')
+
+        # What scripts probe.
+        says(r'^softmmu-system-riscv64', '-version')
+        says(r'^softmmu-system-riscv64', '--version')
+        says(r'^virt +RISC-V VirtIO board', '-M', 'help')
+        says(r'RISC-V VirtIO board', '-machine', '?')
+        says(r'^ *rv64', '-cpu', 'help')
+        says(r'virtio-blk-device', '-device', 'help')
+        says(r'-kernel', '-help')
+        alias = os.path.join(folder, 'qemu-system-riscv64')
+        os.symlink(PROGRAM, alias)
+        says(r'\AQEMU emulator version 9\.2\.', '--version', program=alias)
+
+        # dumpdtb writes the file and ends with 0.
+        dtb = os.path.join(folder, 'virt.dtb')
+        status, _, err = run('-machine', f'virt,dumpdtb={dtb}', '-nographic')
+        if status or pathlib.Path(dtb).read_bytes()[:4] != b'\xd0\x0d\xfe\xed':
+            wrong.append(f'dumpdtb: status {status}: {err}')
+
+        # Exit codes of the finisher: lui t0,0x100; li t1,X; sw t1,0(t0).
+        def finisher(word):
+            high = (word + 0x800) & 0xfffff000
+            low = (word - high) & 0xfff
+            code = struct.pack('<IIIII', 0x001002b7, 0x337 | high, 0x0003031b | low << 20,
+                               0x0062a023, 0x0000006f)
+            return file('finisher', elf(code=code))
+        for word, expected in ((0x5555, 0), (0x00073333, 7), (0x002a3333, 42)):
+            status, _, err = run(*bare, '-kernel', finisher(word))
+            if status != expected:
+                wrong.append(f'finisher {word:#x}: status {status}, not {expected}: {err}')
+        status, _, err = run(*bare, '-no-reboot', '-kernel', finisher(0x7777))
+        if status:
+            wrong.append(f'finisher reset with -no-reboot: status {status}: {err}')
+
+        # A guest in a hopeless loop ends with Ctrl-A x; so does one that floods the UART.
+        flood = struct.pack('<IIII', 0x100002b7, 0x04100313, 0x00628023, 0xffdff06f)
+        nowhere = struct.pack('<II', 0x00000297, 0x00000067)  # jumps to 0 and traps for ever
+        rom = struct.pack('<III', 0x000012b7, 0x0052b023, 0x0000006f)
+        for name, code in (('flood', flood), ('nowhere', nowhere), ('rom', rom)):
+            kernel = file(name, elf(code=code))
+            child = subprocess.Popen([PROGRAM, *bare, '-kernel', kernel], stdin=subprocess.PIPE,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                subprocess.run(['sleep', '0.5'], check=True)
+                child.stdin.write(b'\x01x')
+                child.stdin.flush()
+                child.wait(10)
+                if child.returncode:
+                    wrong.append(f'{name}: Ctrl-A x ended with {child.returncode}')
+            except subprocess.TimeoutExpired:
+                child.kill()
+                wrong.append(f'{name}: Ctrl-A x did not end it')
+
+    for line in wrong:
+        print(line)
+    sys.exit(1 if wrong else 0)
+
+
+main()
