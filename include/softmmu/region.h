@@ -61,7 +61,8 @@ void sm_topology_begin(struct sm_topology *topo);
 /** Render the spaces, publish the views that changed, ask the vCPUs concerned
  *  to flush.
  *
- *  @ticket  may be NULL; done when nobody can reach what the edit removed
+ *  @ticket  may be NULL; done when nobody can reach what the edit removed.  0, and so
+ *           done, when nothing changed, and from all but the outermost commit
  *  Errors   -ENOMEM.  Every space keeps its view and the edit stays open:
  *           commit again, or abort.
  *  Threads  never waits for readers
@@ -86,7 +87,8 @@ struct sm_io_widths {
 enum sm_io_flag {
     SM_IO_BIG_ENDIAN   = 1 << 0, /* the value's first byte is its highest      */
     SM_IO_LOCKLESS     = 1 << 1, /* called without the device's lock           */
-    SM_IO_WIDEN_WRITES = 1 << 2  /* narrow write = read, merge, write          */
+    SM_IO_WIDEN_WRITES = 1 << 2  /* write narrower than .implements = read, merge,
+                                    write; without: SM_TX_ACCESS_ERROR         */
 };
 
 /** Behaviour of an MMIO region.  Shared by all instances; const. */

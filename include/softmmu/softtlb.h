@@ -130,9 +130,10 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
  *
  *  sm_tlb_store_conditional() then stores and sets *stored only if the value
  *  is unchanged and no other agent's atomic or conditional store touched them.
- *  docs/CAVEATS.md says what a plain store of the same value does.  It fails
- *  without asking tlb_fill when there is no reservation, or one of another
- *  address or size; it always ends the reservation.
+ *  docs/CAVEATS.md says what a plain store of the same value does.  Without a
+ *  reservation, or with one of another address or size, it fails too, after the
+ *  same translation: it faults where a store would.  It always ends the
+ *  reservation.
  */
 enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                                   uint64_t *value, struct sm_fault *fault);

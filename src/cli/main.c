@@ -10,72 +10,19 @@
 
 #include <glib.h>
 
-#include "base/atomic.h"
 #include "cli/options.h"
 
-static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
-enum { N_END_SIGNALS = sizeof(end_signals) / sizeof(end_signals[0]) };
-
-/* What the signal handler needs; a process has one main(). */
-static struct {
-    struct machine *machine; /* NULL: is being freed                           */
-    int number;              /* of the signal that came first, or 0            */
-    int sender;
-    struct sigaction before[N_END_SIGNALS];
-} ending;
-
-static void on_signal(int number, siginfo_t *info, void *context)
+/* From the end of the run on, what would end the process waits until the terminal is
+ * in order again: that takes some seconds at most. */
+static void hold_signals(bool hold)
 {
-    struct machine *machine = sm_load_acquire(&ending.machine); /* pairs with run() */
+    sigset_t ends;
 
-    (void)context;
-    if (ending.number) {
-        /* The machine did not end: do at once what happens without a handler, but
-         * for the terminal, which is put in order in any case. */
-        for (unsigned i = 0; i < N_END_SIGNALS; i++) {
-            if (end_signals[i] == number)
-                sigaction(number, &ending.before[i], NULL);
-        }
-        raise(number);
-        return;
-    }
-    ending.sender = info->si_code <= 0 ? info->si_pid : 0;
-    ending.number = number;
-    if (machine)
-        machine_quit(machine, 0);
-}
-
-/* After the machine was made: until then a signal just ends the process. */
-static void handle_signals(void)
-{
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-
-    sigemptyset(&action.sa_mask);
-    for (unsigned i = 0; i < N_END_SIGNALS; i++) {
-        /* nohup stays in force. */
-        if (sigaction(end_signals[i], NULL, &ending.before[i]) == 0 &&
-            ending.before[i].sa_handler != SIG_IGN)
-            sigaction(end_signals[i], &action, NULL);
-    }
-}
-
-static void tell_signal(const char *program)
-{
-    char path[64];
-    char *name = NULL;
-
-    if (!ending.number)
-        return;
-    if (!ending.sender) {
-        fprintf(stderr, "%s: terminating on signal %d\n", program, ending.number);
-        return;
-    }
-    snprintf(path, sizeof(path), "/proc/%d/comm", ending.sender);
-    if (g_file_get_contents(path, &name, NULL, NULL))
-        g_strchomp(name);
-    fprintf(stderr, "%s: terminating on signal %d from pid %d (%s)\n", program,
-            ending.number, ending.sender, name ? name : "<unknown process>");
-    g_free(name);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ends, NULL);
 }
 
 /* Files that are opened must not become standard input, output or error. */
@@ -98,7 +45,7 @@ static bool write_pidfile(const char *path, char **error)
     return false;
 }
 
-static int run(const struct machine_config *config, const char *program, char **error)
+static int run(const struct machine_config *config, char **error)
 {
     struct machine *machine;
     int code;
@@ -109,16 +56,14 @@ static int run(const struct machine_config *config, const char *program, char **
         machine_free(machine);
         return EXIT_FAILURE;
     }
-    sm_publish(&ending.machine, machine); /* pairs with on_signal()             */
-    handle_signals();
     code = machine_run(machine);
-    sm_publish(&ending.machine, NULL);
+    hold_signals(true);
     if (config->print_stats)
         machine_print_stats(machine, stderr);
     machine_free(machine);
-    tell_signal(program);
     if (config->pidfile)
         unlink(config->pidfile);
+    hold_signals(false);
     return code;
 }
 
@@ -132,11 +77,12 @@ int main(int argc, char *argv[])
     int code = EXIT_SUCCESS;
 
     open_standard();
+    g_set_prgname(program);
     signal(SIGPIPE, SIG_IGN);
     if (options_parse(argc, argv, &config, &action, &error))
         code = EXIT_FAILURE;
     else if (action == OPTIONS_RUN)
-        code = run(&config, program, &error);
+        code = run(&config, &error);
     if (error)
         fprintf(stderr, "%s: %s\n", program, error);
     g_free(error);

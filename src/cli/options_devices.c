@@ -558,33 +558,6 @@ static int finish_one(struct parser *parser, const GArray *pairs,
     return 0;
 }
 
-/* Plug @device where it wants to, or into the free slot of the highest number: where
- * QEMU's virt puts what names no bus, so that disks keep their order in the guest. */
-static int plug(struct parser *parser, struct machine_device *device, const char *model,
-                const char *bus)
-{
-    bool used[MACHINE_N_VIRTIO] = {false};
-
-    if (device->kind == MACHINE_LOADER)
-        return 0;
-    for (guint i = 0; i < parser->devices->len; i++) {
-        const struct machine_device *other =
-            &g_array_index(parser->devices, struct machine_device, i);
-
-        if (other->kind != MACHINE_LOADER)
-            used[other->slot] = true;
-    }
-    if (device->slot >= 0)
-        return used[device->slot] ? option_error(parser, "Bus '%s' is full", bus) : 0;
-    for (int slot = MACHINE_N_VIRTIO - 1; slot >= 0; slot--) {
-        if (!used[slot]) {
-            device->slot = slot;
-            return 0;
-        }
-    }
-    return option_error(parser, "No 'virtio-bus' bus found for device '%s'", model);
-}
-
 static int finish_device(struct parser *parser)
 {
     struct machine_device device = {.slot = -1};
@@ -594,9 +567,6 @@ static int finish_device(struct parser *parser)
     if (result)
         return result;
     result = finish_one(parser, pairs, &device);
-    if (!result)
-        result = plug(parser, &device, option_value(pairs, "driver"),
-                      option_value(pairs, "bus"));
     option_list_free(pairs);
     if (result)
         option_device_clear(&device);
@@ -625,9 +595,6 @@ int option_finish_devices(struct parser *parser)
         if (drive->interface == DRIVE_VIRTIO) {
             struct machine_device device = {.kind = MACHINE_VIRTIO_BLK, .slot = -1};
 
-            result = plug(parser, &device, "virtio-blk-device", NULL);
-            if (result)
-                return result;
             device.drive = g_strdup(drive->drive.id);
             g_array_append_val(parser->devices, device);
         } else if (drive->interface == DRIVE_DEFAULT && !drive->claimed) {

@@ -106,13 +106,19 @@ void virtq_push(struct virtq *queue, uint16_t head, uint32_t epoch, uint32_t wri
 /** Interrupt the driver if something was returned that it wants to hear of. */
 void virtq_notify(struct virtq *queue);
 
+/** Write what the driver lent in @epoch.  After that epoch nothing is written: to RAM
+ *  it is done under the device's lock, and so a reset finds or forestalls it.
+ *  Returns  false when the guest's memory refused */
+SM_MUST_CHECK bool virtq_write(struct virtq *queue, uint32_t epoch, sm_gpa gpa,
+                               const void *data, uint64_t size);
+
 /** Copy @size bytes out of, or into, the buffers @seg from byte @offset on.
  *  Returns  false when the guest's memory did not take part */
 SM_MUST_CHECK bool virtq_gather(struct virtio *virtio, const struct virtq_seg *seg,
                                 unsigned n, uint64_t offset, void *data, uint64_t size);
-SM_MUST_CHECK bool virtq_scatter(struct virtio *virtio, const struct virtq_seg *seg,
-                                 unsigned n, uint64_t offset, const void *data,
-                                 uint64_t size);
+SM_MUST_CHECK bool virtq_scatter(struct virtq *queue, uint32_t epoch,
+                                 const struct virtq_seg *seg, unsigned n, uint64_t offset,
+                                 const void *data, uint64_t size);
 
 /** Payload of a request as host memory: the guest's, or a copy of what is no RAM. */
 struct virtio_payload {
@@ -134,7 +140,7 @@ SM_MUST_CHECK int virtio_payload_map(struct virtio *virtio, const struct virtq_s
                                      enum sm_access access,
                                      struct virtio_payload *payload);
 /** Bring what was written to a copy back to the guest. */
-SM_MUST_CHECK bool virtio_payload_flush(struct virtio *virtio,
+SM_MUST_CHECK bool virtio_payload_flush(struct virtq *queue, uint32_t epoch,
                                         const struct virtio_payload *payload);
 void virtio_payload_unmap(struct virtio *virtio, struct virtio_payload *payload);
 

@@ -45,15 +45,20 @@ struct blk_header {
     uint64_t sector;
 };
 
+/** What an answer goes to. */
+struct reply {
+    struct virtq *queue;
+    uint16_t head;
+    uint32_t epoch;
+    uint32_t in_size; /* bytes of all buffers that the device writes                */
+    sm_gpa status;    /* the last of them                                           */
+};
+
 struct blk_request {
     struct dev_blk_request host;
     struct virtio_blk *disk;
     struct blk_request *next; /* in .done                                           */
-    struct virtq *queue;
-    uint16_t head;
-    uint32_t epoch;
-    sm_gpa status;        /* of the status byte                                     */
-    uint32_t in_size;     /* bytes of all buffers that the device writes            */
+    struct reply reply;
     bool flush_after;     /* the driver relies on a cache that writes through       */
     int error;
     struct virtio_payload payload;
@@ -66,45 +71,39 @@ static struct virtio_blk *to_disk(struct virtio *virtio)
 
 /* --- Ending a request --------------------------------------------------------------------- */
 
-/** Return a chain whose status byte is at @gpa. */
-static void answer(struct virtq *queue, uint16_t head, uint32_t epoch, sm_gpa gpa,
-                   uint8_t status, uint32_t in_size)
-{
-    struct virtio *virtio = queue->virtio;
-    uint32_t written = in_size;
-
-    if (!virtq_current(queue, epoch))
-        return;
-    if (sm_address_space_write(virtio->bus.space, gpa, &virtio->bus.attrs, &status, 1,
-                               NULL) != SM_TX_OK) {
-        virtio_fail(queue);
-        return;
-    }
-    /* The length counts from the first byte; after an error the data before the
-     * status is anyone's guess. */
-    if (status != S_OK && in_size > 1)
-        written = 0;
-    virtq_push(queue, head, epoch, written);
-}
-
-static void answer_chain(struct virtq *queue, const struct virtq_chain *chain,
-                         uint8_t status)
+static struct reply reply_to(struct virtq *queue, const struct virtq_chain *chain)
 {
     const struct virtq_seg *last = &chain->in[chain->n_in - 1];
 
-    answer(queue, chain->head, chain->epoch, last->gpa + last->size - 1, status,
-           (uint32_t)chain->in_size);
+    return (struct reply){queue, chain->head, chain->epoch, (uint32_t)chain->in_size,
+                          last->gpa + last->size - 1};
+}
+
+/** Answer, with @n bytes of data before the status; the length that the driver gets
+ *  counts from the first byte as far as there is no gap. */
+static void answer(const struct reply *reply, uint8_t status, uint32_t n)
+{
+    /* A reply whose epoch is over is nobody's, and no rule was broken by it. */
+    if (!virtq_current(reply->queue, reply->epoch))
+        return;
+    if (!virtq_write(reply->queue, reply->epoch, reply->status, &status, 1)) {
+        virtio_fail(reply->queue);
+        return;
+    }
+    if (n + 1 == reply->in_size)
+        n++;
+    virtq_push(reply->queue, reply->head, reply->epoch, n);
 }
 
 /** @request is with the host no more: go on with it, or answer and free it. */
 static void finish(struct blk_request *request)
 {
     struct virtio_blk *disk = request->disk;
-    struct virtio *virtio = &disk->virtio;
-    struct virtq *queue = request->queue;
+    const bool read = request->host.op == DEV_BLK_READ;
+    const bool current = virtq_current(request->reply.queue, request->reply.epoch);
     int error = request->error;
 
-    if (request->flush_after && !error && virtq_current(queue, request->epoch)) {
+    if (request->flush_after && !error && current) {
         request->flush_after = false;
         request->host.op = DEV_BLK_FLUSH;
         request->host.iov = NULL;
@@ -112,13 +111,12 @@ static void finish(struct blk_request *request)
         disk->blk->submit(disk->blk->opaque, &request->host);
         return;
     }
-    if (request->host.op == DEV_BLK_READ && !error &&
-        virtq_current(queue, request->epoch) &&
-        !virtio_payload_flush(virtio, &request->payload))
+    if (read && !error &&
+        !virtio_payload_flush(request->reply.queue, request->reply.epoch, &request->payload))
         error = -EFAULT;
-    virtio_payload_unmap(virtio, &request->payload);
-    answer(queue, request->head, request->epoch, request->status, error ? S_IOERR : S_OK,
-           request->in_size);
+    virtio_payload_unmap(&disk->virtio, &request->payload);
+    answer(&request->reply, error ? S_IOERR : S_OK,
+           read && !error ? request->reply.in_size - 1 : 0);
     free(request);
 }
 
@@ -183,7 +181,6 @@ static int start(struct virtio_blk *disk, struct virtq *queue,
                           : op == DEV_BLK_WRITE ? chain->out_size - sizeof(struct blk_header)
                                                 : 0;
     const uint64_t n_sectors = disk->blk->size / SECTOR;
-    const struct virtq_seg *last = &chain->in[chain->n_in - 1];
     struct blk_request *request;
     int error;
 
@@ -206,11 +203,7 @@ static int start(struct virtio_blk *disk, struct virtq *queue,
         return error;
     }
     request->disk = disk;
-    request->queue = queue;
-    request->head = chain->head;
-    request->epoch = chain->epoch;
-    request->status = last->gpa + last->size - 1;
-    request->in_size = (uint32_t)chain->in_size;
+    request->reply = reply_to(queue, chain);
     request->flush_after = op == DEV_BLK_WRITE && writes_through(disk);
     request->host = (struct dev_blk_request){
         .op = op, .offset = sector * SECTOR, .iov = request->payload.iov,
@@ -222,15 +215,16 @@ static int start(struct virtio_blk *disk, struct virtq *queue,
     return 0;
 }
 
-static void get_id(struct virtio_blk *disk, struct virtq *queue,
-                   const struct virtq_chain *chain)
+static void get_id(const struct virtio_blk *disk, const struct virtq_chain *chain,
+                   const struct reply *reply)
 {
-    const uint64_t size = SM_MIN(chain->in_size - 1, (uint64_t)ID_SIZE);
+    const uint32_t size = (uint32_t)SM_MIN(chain->in_size - 1, (uint64_t)ID_SIZE);
 
-    answer_chain(queue, chain,
-                 virtq_scatter(&disk->virtio, chain->in, chain->n_in, 0, disk->serial, size)
-                     ? S_OK
-                     : S_IOERR);
+    if (virtq_scatter(reply->queue, reply->epoch, chain->in, chain->n_in, 0, disk->serial,
+                      size))
+        answer(reply, S_OK, size);
+    else
+        answer(reply, S_IOERR, 0);
 }
 
 /** Serve one chain.  Returns false when it is no request at all. */
@@ -238,20 +232,22 @@ static bool serve(struct virtio_blk *disk, struct virtq *queue,
                   const struct virtq_chain *chain)
 {
     struct blk_header header;
+    struct reply reply;
     int error;
 
     if (chain->out_size < sizeof(header) || chain->in_size < 1 ||
         !virtq_gather(&disk->virtio, chain->out, chain->n_out, 0, &header, sizeof(header)))
         return false;
+    reply = reply_to(queue, chain);
     switch (header.type) {
     case T_IN: error = start(disk, queue, chain, DEV_BLK_READ, header.sector); break;
     case T_OUT: error = start(disk, queue, chain, DEV_BLK_WRITE, header.sector); break;
     case T_FLUSH: error = start(disk, queue, chain, DEV_BLK_FLUSH, 0); break;
-    case T_GET_ID: get_id(disk, queue, chain); return true;
-    default: answer_chain(queue, chain, S_UNSUPP); return true;
+    case T_GET_ID: get_id(disk, chain, &reply); return true;
+    default: answer(&reply, S_UNSUPP, 0); return true;
     }
     if (error)
-        answer_chain(queue, chain, S_IOERR);
+        answer(&reply, S_IOERR, 0);
     return true;
 }
 

@@ -25,13 +25,14 @@ static struct virtio_rng *to_rng(struct virtio *virtio)
 }
 
 /** Fill the head of @chain's buffers.  Returns the bytes written. */
-static uint32_t fill(struct virtio_rng *rng, const struct virtq_chain *chain)
+static uint32_t fill(const struct virtio_rng *rng, struct virtq *queue,
+                     const struct virtq_chain *chain)
 {
     const uint64_t size = SM_MIN(chain->in_size, (uint64_t)MAX_FILL);
     uint8_t data[MAX_FILL];
 
     if (!size || rng->rng->fill(rng->rng->opaque, data, size) != 0 ||
-        !virtq_scatter(&rng->virtio, chain->in, chain->n_in, 0, data, size))
+        !virtq_scatter(queue, chain->epoch, chain->in, chain->n_in, 0, data, size))
         return 0;
     return (uint32_t)size;
 }
@@ -42,7 +43,7 @@ static void rng_kick(struct virtio *virtio, struct virtq *queue)
     unsigned n = 0;
 
     for (; n < queue->place.size && virtq_pop(queue, &chain) == VIRTQ_CHAIN; n++)
-        virtq_push(queue, chain.head, chain.epoch, fill(to_rng(virtio), &chain));
+        virtq_push(queue, chain.head, chain.epoch, fill(to_rng(virtio), queue, &chain));
     if (n == queue->place.size)
         virtio_kick_again(queue);
     virtq_notify(queue);

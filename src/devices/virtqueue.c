@@ -64,12 +64,6 @@ static bool guest_read(struct virtio *virtio, sm_gpa gpa, void *data, uint64_t s
                                  NULL) == SM_TX_OK;
 }
 
-static bool guest_write(struct virtio *virtio, sm_gpa gpa, const void *data, uint64_t size)
-{
-    return sm_address_space_write(virtio->bus.space, gpa, &virtio->bus.attrs, data, size,
-                                  NULL) == SM_TX_OK;
-}
-
 static bool load16(struct virtq *queue, sm_gpa gpa, uint16_t *value)
 {
     struct virtio *virtio = queue->virtio;
@@ -82,12 +76,33 @@ static bool load16(struct virtq *queue, sm_gpa gpa, uint16_t *value)
     return true;
 }
 
+bool virtq_current(const struct virtq *queue, uint32_t epoch)
+{
+    return sm_load_relaxed(&queue->virtio->epoch[queue->index]) == epoch;
+}
+
+bool virtq_write(struct virtq *queue, uint32_t epoch, sm_gpa gpa, const void *data,
+                 uint64_t size)
+{
+    const struct virtio_bus *bus = &queue->virtio->bus;
+    struct sm_attrs ram_only = bus->attrs;
+    enum sm_tx tx = SM_TX_OK;
+
+    /* RAM alone may be reached under the lock (L2). */
+    ram_only.flags |= SM_ATTR_RAM_ONLY;
+    sm_device_lock(bus->device);
+    if (virtq_current(queue, epoch))
+        tx = sm_address_space_write(bus->space, gpa, &ram_only, data, size, NULL);
+    sm_device_unlock(bus->device);
+    if (tx == SM_TX_ACCESS_ERROR)
+        tx = sm_address_space_write(bus->space, gpa, &bus->attrs, data, size, NULL);
+    return tx == SM_TX_OK;
+}
+
+/** Write a word of the queue's own rings; an aligned one is whole to the driver (A2). */
 static bool store16(struct virtq *queue, sm_gpa gpa, uint16_t value)
 {
-    struct virtio *virtio = queue->virtio;
-
-    return sm_address_space_store(virtio->bus.space, gpa, &virtio->bus.attrs, 2, value) ==
-           SM_TX_OK;
+    return virtq_write(queue, queue->place.epoch, gpa, &value, sizeof(value));
 }
 
 /** Tell whether @size bytes from @gpa end before the address space does. */
@@ -166,23 +181,23 @@ static bool read_chain(struct virtq *queue, struct virtq_chain *chain)
 
 /* --- Rings ---------------------------------------------------------------------------------- */
 
+static const struct dev_field virtq_fields[] = {
+    DEV_FIELD(struct virtq, pushed, false),  DEV_FIELD(struct virtq, signalled, false),
+    DEV_FIELD(struct virtq, last_avail, 0),  DEV_FIELD(struct virtq, seen_avail, 0),
+    DEV_FIELD(struct virtq, used, 0),        DEV_FIELD(struct virtq, signalled_at, 0),
+    DEV_FIELD(struct virtq, in_flight, 0),
+};
+
 void virtq_start(struct virtq *queue, const struct virtq_place *place)
 {
     const uint64_t size = place->size;
 
+    dev_fields_reset(queue, virtq_fields, SM_ARRAY_LEN(virtq_fields));
     queue->place = *place;
-    queue->pushed = queue->signalled = false;
-    queue->last_avail = queue->seen_avail = queue->used = queue->signalled_at = 0;
-    queue->in_flight = 0;
     /* Rings that run over the end of the address space are nowhere. */
     if (!range_fits(place->desc, 16 * size) || !range_fits(place->driver, 6 + 2 * size) ||
         !range_fits(place->device, 6 + 8 * size))
         queue->place.ready = false;
-}
-
-bool virtq_current(const struct virtq *queue, uint32_t epoch)
-{
-    return sm_load_relaxed(&queue->virtio->epoch[queue->index]) == epoch;
 }
 
 /** Look how far the driver has filled the available ring. */
@@ -243,7 +258,7 @@ void virtq_push(struct virtq *queue, uint16_t head, uint32_t epoch, uint32_t wri
     if (!queue->place.ready || queue->place.epoch != epoch || !virtq_current(queue, epoch))
         return;
     queue->in_flight--;
-    if (!guest_write(queue->virtio, used_entry(queue, queue->used), entry, sizeof(entry))) {
+    if (!virtq_write(queue, epoch, used_entry(queue, queue->used), entry, sizeof(entry))) {
         virtio_fail(queue);
         return;
     }
@@ -324,8 +339,8 @@ bool virtq_gather(struct virtio *virtio, const struct virtq_seg *seg, unsigned n
     return size == 0;
 }
 
-bool virtq_scatter(struct virtio *virtio, const struct virtq_seg *seg, unsigned n,
-                   uint64_t offset, const void *data, uint64_t size)
+bool virtq_scatter(struct virtq *queue, uint32_t epoch, const struct virtq_seg *seg,
+                   unsigned n, uint64_t offset, const void *data, uint64_t size)
 {
     struct cursor cursor = {seg, n, offset};
     const char *from = data;
@@ -333,7 +348,7 @@ bool virtq_scatter(struct virtio *virtio, const struct virtq_seg *seg, unsigned 
     sm_gpa gpa;
 
     for (; next_piece(&cursor, size, &gpa, &piece); from += piece, size -= piece) {
-        if (!guest_write(virtio, gpa, from, piece))
+        if (!virtq_write(queue, epoch, gpa, from, piece))
             return false;
     }
     return size == 0;
@@ -445,10 +460,11 @@ int virtio_payload_map(struct virtio *virtio, const struct virtq_seg *seg, unsig
     return error;
 }
 
-bool virtio_payload_flush(struct virtio *virtio, const struct virtio_payload *payload)
+bool virtio_payload_flush(struct virtq *queue, uint32_t epoch,
+                          const struct virtio_payload *payload)
 {
     return !payload->bounce ||
-           virtq_scatter(virtio, payload->bounce_seg, payload->n_bounce_seg, 0,
+           virtq_scatter(queue, epoch, payload->bounce_seg, payload->n_bounce_seg, 0,
                          payload->bounce, payload->size);
 }
 

@@ -71,8 +71,10 @@ static char *find_firmware(const struct machine_config *config, char **error)
     return path;
 }
 
-/** Plan @path into the ROM set.  @what: "could not load kernel '%s'" up to the quote. */
-static int add_image(struct machine *machine, const char *what, const char *path,
+/** Plan @path into the ROM set.
+ *  @what  begins the error's line: "could not load kernel"; @quote goes around @path */
+static int add_image(struct machine *machine, const char *what, const char *quote,
+                     const char *path,
                      uint64_t raw_addr, unsigned flags,
                      struct load_result *out, char **error)
 {
@@ -86,7 +88,7 @@ static int add_image(struct machine *machine, const char *what, const char *path
         err = load_plan_make(machine->space, file.data, file.size, raw_addr, flags, &plan,
                              &reason);
     if (err)
-        (void)machine_fail(error, -err, "%s '%s': %s", what, path, reason);
+        (void)machine_fail(error, -err, "%s %s%s%s: %s", what, quote, path, quote, reason);
     else
         err = rom_set_add(machine->roms, path, &plan, error);
     g_free(reason);
@@ -107,7 +109,7 @@ static int add_loader(struct machine *machine, const struct machine_device *devi
 
     if (device->file) {
         const uint64_t addr = device->has_addr ? device->addr : 0;
-        return add_image(machine, "Cannot load specified image", device->file, addr,
+        return add_image(machine, "Cannot load specified image", "", device->file, addr,
                          device->force_raw ? 0 : LOAD_ELF, &result, error);
     }
     if (!device->data_size || device->data_size > sizeof bytes)
@@ -139,7 +141,7 @@ static int plan_firmware(struct machine *machine, uint64_t *end, char **error)
     path = find_firmware(config, error);
     if (!path)
         return -ENOENT;
-    err = add_image(machine, "could not load firmware", path, base, LOAD_ELF, &result,
+    err = add_image(machine, "could not load firmware", "'", path, base, LOAD_ELF, &result,
                     error);
     g_free(path);
     if (err)
@@ -156,7 +158,7 @@ static int plan_kernel(struct machine *machine, uint64_t firmware_end, uint64_t 
 {
     const struct machine_config *config = machine->config;
     struct load_result result;
-    int err = add_image(machine, "could not load kernel", config->kernel,
+    int err = add_image(machine, "could not load kernel", "'", config->kernel,
                         sm_align_up(firmware_end, 2 * MiB),
                         LOAD_ELF | LOAD_GZIP | LOAD_IMAGE, &result, error);
 
@@ -181,7 +183,8 @@ static int plan_initrd(struct machine *machine, uint64_t kernel_first,
     /* A kernel that is larger than that would clear its .bss over the initrd. */
     const uint64_t addr = SM_MAX(usual, sm_align_up(kernel_last + 1, 2 * MiB));
     struct load_result result;
-    int err = add_image(machine, "could not load ramdisk", machine->config->initrd, addr, 0,
+    int err = add_image(machine, "could not load ramdisk", "'",
+                        machine->config->initrd, addr, 0,
                         &result, error);
 
     if (err)

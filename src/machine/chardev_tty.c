@@ -30,12 +30,14 @@ static struct {
 } tty;
 
 /* Setting the modes from the background would stop the process, and the terminal is
- * someone else's then.  Async-signal-safe, as tcsetattr() is. */
+ * someone else's then.  One that does not control the session has no background.
+ * Async-signal-safe, as all that is called is. */
 static void set_modes(const struct termios *modes)
 {
     const int error = errno;
+    const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
-    if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+    if (foreground < 0 || foreground == getpgrp())
         tcsetattr(STDIN_FILENO, TCSANOW, modes);
     errno = error;
 }

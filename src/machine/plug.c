@@ -58,7 +58,10 @@ void host_ends_close(struct machine *machine)
 static int find_slot(struct machine *machine, const struct machine_device *device,
                      const char *type, struct virtio_mmio **out, char **error)
 {
-    if (device->slot >= MACHINE_N_VIRTIO || (device->slot >= 0 && !machine->virtio[0]))
+    if (!machine->virtio[0])
+        return machine_fail(error, ENODEV, "-device %s: No 'virtio-bus' bus found for "
+                            "device '%s'", type, type);
+    if (device->slot >= MACHINE_N_VIRTIO)
         return machine_fail(error, ENODEV, "-device %s,bus=virtio-mmio-bus.%d: Bus "
                             "'virtio-mmio-bus.%d' not found", type, device->slot,
                             device->slot);

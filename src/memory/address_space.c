@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* --- Life -------------------------------------------------------------------------- */
+/* --- Life --------------------------------------------------------------- */
 
 int sm_address_space_new(struct sm_topology *topo, const char *name,
                          struct sm_region *root, struct sm_address_space **out)
@@ -70,7 +70,7 @@ void sm_address_space_free(struct sm_address_space *space)
     sm_topology_unlock(topo);
 }
 
-/* --- Looking up ---------------------------------------------------------------------- */
+/* --- Looking up --------------------------------------------------------- */
 
 static const struct sm_flat_view *current_view(const struct sm_address_space *space)
 {
@@ -105,7 +105,7 @@ bool sm_address_space_lookup(struct sm_address_space *space, sm_gpa gpa,
     return section != NULL;
 }
 
-/* --- RAM ------------------------------------------------------------------------------- */
+/* --- RAM ---------------------------------------------------------------- */
 
 /* Guests store while we copy: natural pieces stay whole (A2), and bulk is payload that
  * nobody may rely on until it is complete. */
@@ -157,7 +157,7 @@ static void copy_to_ram(uint8_t *host, const uint8_t *buf, uint64_t size)
     }
 }
 
-/* --- Transfers ---------------------------------------------------------------------------- */
+/* --- Transfers ---------------------------------------------------------- */
 
 /* Longest stretch of RAM copied under one RCU section. */
 #define CHUNK (UINT64_C(1) << 20)
@@ -264,7 +264,7 @@ enum sm_tx sm_address_space_write(struct sm_address_space *space, sm_gpa gpa,
     return run(&transfer, gpa, size, done);
 }
 
-/* --- Single accesses --------------------------------------------------------------------- */
+/* --- Single accesses ---------------------------------------------------- */
 
 /* Find who answers all of an access; NULL, and a result, when nobody does.  *@split:
  * several do.  Pins @reader if the answer is a device. */
@@ -304,7 +304,8 @@ enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
     enum sm_tx tx = SM_TX_OK;
     bool split;
 
-    sm_assert_hot(!sm_thread_holds_device() || (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
+    sm_assert_hot(!sm_thread_holds_device() ||
+                  (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
@@ -334,7 +335,8 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     enum sm_tx tx = SM_TX_OK;
     bool split;
 
-    sm_assert_hot(!sm_thread_holds_device() || (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
+    sm_assert_hot(!sm_thread_holds_device() ||
+                  (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
@@ -354,7 +356,7 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
                : tx;
 }
 
-/* --- Lending RAM ----------------------------------------------------------------------------- */
+/* --- Lending RAM -------------------------------------------------------- */
 
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
                                 const struct sm_attrs *attrs, uint64_t size,

@@ -8,7 +8,7 @@
 #include "memory/reserve.h"
 #include "softmmu/softtlb_hit.h"
 
-/* --- Operations ------------------------------------------------------------------ */
+/* --- Operations --------------------------------------------------------- */
 
 uint64_t sm_rmw_result(enum sm_rmw op, unsigned size, uint64_t old, uint64_t operand)
 {
@@ -33,7 +33,7 @@ uint64_t sm_rmw_result(enum sm_rmw op, unsigned size, uint64_t old, uint64_t ope
     return a;
 }
 
-/* --- RAM -------------------------------------------------------------------------- */
+/* --- RAM ---------------------------------------------------------------- */
 
 typedef unsigned __int128 __attribute__((may_alias)) host128;
 
@@ -121,7 +121,7 @@ struct sm_value sm_ram_cas(struct sm_topology *topo, void *host, unsigned size,
     return found;
 }
 
-/* --- The address space -------------------------------------------------------------- */
+/* --- The address space -------------------------------------------------- */
 
 /* Find who answers all of an aligned atomic access.  Leaves @reader begun, pinned if
  * the answer is a device.  @host: NULL for a device */

@@ -14,7 +14,7 @@ _Thread_local struct sm_thread sm_thread __attribute__((tls_model("initial-exec"
 static const struct sm_work queue_end;
 #define QUEUE_END ((struct sm_work *)(uintptr_t)&queue_end)
 
-/* --- Life ------------------------------------------------------------------- */
+/* --- Life --------------------------------------------------------------- */
 
 int sm_device_new(struct sm_topology *topo, const char *name, void *dev,
                   struct sm_device **out)
@@ -80,7 +80,7 @@ int sm_device_free(struct sm_device *device)
     return 0;
 }
 
-/* --- Lock and guard ----------------------------------------------------------- */
+/* --- Lock and guard ----------------------------------------------------- */
 
 static bool inside(const struct sm_device *device)
 {
@@ -147,7 +147,7 @@ void sm_device_unlock(struct sm_device *device)
     pthread_mutex_unlock(&device->lock);
 }
 
-/* --- Deferred work ------------------------------------------------------------- */
+/* --- Deferred work ------------------------------------------------------ */
 
 /* Have somebody run the work of a device whose next piece has @flags. */
 static void ask_for_runner(struct sm_topology *topo, uint32_t flags)
@@ -206,14 +206,12 @@ static void run_first(struct sm_device *device)
     pthread_mutex_lock(&topo->work_lock);
 }
 
-/* Run what waits now for the first device in line that has work for this runner; what
- * is deferred meanwhile waits for the next round, so that nobody stays here for good.
- * @tries   devices to look at; counted down */
-static void run_device(struct sm_topology *topo, bool io, size_t *tries)
+/* Run what waits now for the first device in line, as far as this runner may; what is
+ * deferred meanwhile waits for the next round, so that nobody stays here for good. */
+static void run_device(struct sm_topology *topo, bool io)
 {
     struct sm_device *device = sm_list_entry(topo->ready.next, struct sm_device, ready);
 
-    --*tries;
     sm_list_remove(&device->ready);
     device->running = true; /* L5 */
     for (uint32_t n = device->n_work; n && may_run(device, io); n--)
@@ -228,24 +226,37 @@ static void run_device(struct sm_topology *topo, bool io, size_t *tries)
     }
 }
 
+static size_t count_ready(struct sm_topology *topo)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&topo->work_lock);
+    sm_list_for_each(device, &topo->ready, struct sm_device, ready)
+        n++;
+    pthread_mutex_unlock(&topo->work_lock);
+    return n;
+}
+
 void sm_work_run(struct sm_topology *topo, bool io)
 {
     const struct sm_agent *agent = sm_thread.agent;
     const bool pinned = !agent || agent->topo != topo;
     struct sm_caller caller;
-    size_t tries = 0;
+    bool more = true;
 
-    /* Before a device is taken from the line: sm_device_free() waits for us then. */
-    if (pinned)
-        sm_caller_begin(topo, &caller);
     if (!io)
         sm_fetch_and(&topo->todo, ~(uint32_t)SM_TODO_WORK);
-    pthread_mutex_lock(&topo->work_lock);
-    sm_list_for_each(device, &topo->ready, struct sm_device, ready)
-        tries++;
-    while (tries && !sm_list_empty(&topo->ready))
-        run_device(topo, io, &tries);
-    pthread_mutex_unlock(&topo->work_lock);
-    if (pinned)
-        sm_caller_end(topo, &caller);
+    for (size_t tries = count_ready(topo); tries && more; tries--) {
+        /* Before a device is taken from the line: sm_device_free() waits for us then.
+         * Anew for each, as every ticket issued meanwhile waits for us too. */
+        if (pinned)
+            sm_caller_begin(topo, &caller);
+        pthread_mutex_lock(&topo->work_lock);
+        more = !sm_list_empty(&topo->ready);
+        if (more)
+            run_device(topo, io);
+        pthread_mutex_unlock(&topo->work_lock);
+        if (pinned)
+            sm_caller_end(topo, &caller);
+    }
 }

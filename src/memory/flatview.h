@@ -74,7 +74,8 @@ const struct sm_flat_section *sm_flat_view_next(const struct sm_flat_view *view,
 /** Report each maximal range in which @before and @after answer differently.
  *  @visit   in address order; may be NULL
  *  Returns  whether there is any */
-bool sm_flat_view_diff(const struct sm_flat_view *before, const struct sm_flat_view *after,
+bool sm_flat_view_diff(const struct sm_flat_view *before,
+                       const struct sm_flat_view *after,
                        void (*visit)(void *arg, const struct sm_range *range), void *arg);
 
 /** Print @view, a line per section, into @text of @size bytes as snprintf() does.

@@ -29,7 +29,7 @@
 
 #include <pthread.h>
 
-/* --- Ranges: range.c ------------------------------------------------------- */
+/* --- Ranges: range.c ---------------------------------------------------- */
 
 bool sm_range_contains(struct sm_range range, uint64_t value);
 bool sm_range_overlaps(struct sm_range a, struct sm_range b);
@@ -41,7 +41,7 @@ unsigned sm_range_subtract(struct sm_range from, struct sm_range what,
 /** @size bytes from @first.  Returns false for none, or past the end of 2^64. */
 bool sm_range_of_size(uint64_t first, uint64_t size, struct sm_range *out);
 
-/* --- What waits for a ticket: ticket.c ------------------------------------- */
+/* --- What waits for a ticket: ticket.c ---------------------------------- */
 
 /** Embedded in whatever is freed late; so waiting cannot fail. */
 struct sm_retired {
@@ -89,7 +89,7 @@ enum {
 void sm_ticket_init(struct sm_topology *topo);
 void sm_ticket_fini(struct sm_topology *topo);
 
-/* --- Regions --------------------------------------------------------------- */
+/* --- Regions ------------------------------------------------------------ */
 
 /** Host memory; outlives its region while it is lent out (sm_mapping). */
 struct sm_ram {
@@ -103,7 +103,11 @@ void sm_ram_get(struct sm_ram *ram);
 void sm_ram_put(struct sm_ram *ram);
 
 enum sm_region_kind {
-    SM_REGION_CONTAINER, SM_REGION_RAM, SM_REGION_ROM, SM_REGION_IO, SM_REGION_ALIAS
+    SM_REGION_CONTAINER,
+    SM_REGION_RAM,
+    SM_REGION_ROM,
+    SM_REGION_IO,
+    SM_REGION_ALIAS
 };
 
 /** All that edits change, so that abort can restore it without memory. */
@@ -118,21 +122,21 @@ struct sm_region_state {
 
 struct sm_region {
     struct sm_topology *topo;
-    struct sm_list node;    /* in topo->regions                                */
-    struct sm_list touched; /* in topo->touched, if this edit changed it       */
-    struct sm_list sibling; /* in now.parent->children                         */
+    struct sm_list node;     /* in topo->regions                                */
+    struct sm_list touched;  /* in topo->touched, if this edit changed it       */
+    struct sm_list sibling;  /* in now.parent->children                         */
     struct sm_list children; /* the one that wins first (R3)                   */
     struct sm_region_state now, before; /* before: when it is touched          */
     enum sm_region_kind kind;
     uint64_t last;
-    struct sm_ram *ram;          /* RAM, ROM                                   */
-    struct sm_device *device;    /* MMIO                                       */
-    const struct sm_io_ops *ops; /* MMIO                                       */
-    struct sm_region *target;    /* alias                                      */
-    struct sm_range window;      /* alias: of target                           */
+    struct sm_ram *ram;           /* RAM, ROM                                   */
+    struct sm_device *device;     /* MMIO                                       */
+    const struct sm_io_ops *ops;  /* MMIO                                       */
+    struct sm_region *target;     /* alias                                      */
+    struct sm_range window;       /* alias: of target                           */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
-    uint64_t mark;               /* visited in the walk of that number         */
-    struct sm_region *next;      /* of the list that a walk has yet to visit   */
+    uint64_t mark;                /* visited in the walk of that number         */
+    struct sm_region *next;       /* of the list that a walk has yet to visit   */
     struct sm_retired retired;
     char name[];
 };
@@ -165,10 +169,11 @@ struct sm_address_space {
 struct sm_flat_view {
     struct sm_retired retired;
     size_t n;
+    const uint64_t *last; /* of each section, by themselves: what a search reads */
     struct sm_flat_section section[];
 };
 
-/* --- Devices: device.c ----------------------------------------------------- */
+/* --- Devices: device.c -------------------------------------------------- */
 
 /** That this thread is inside a device: in a callback, in its work, or between
  *  sm_device_lock() and unlock.  The frames of a thread are the guard of (L4). */
@@ -187,7 +192,7 @@ struct sm_device {
     pthread_mutex_t atomic_lock; /* read-modify-writes of lockless regions     */
     struct sm_device_frame hold; /* of whoever called sm_device_lock()         */
     /* Under topo->work_lock: */
-    struct sm_list ready;        /* in topo->ready, if it has work and no runner */
+    struct sm_list ready; /* in topo->ready, if it has work and no runner */
     struct sm_work *first, **end;
     uint32_t n_work;
     bool running, gone;
@@ -215,7 +220,7 @@ bool sm_thread_holds_device(void);
 void sm_work_run(struct sm_topology *topo, bool io);
 void sm_device_destroy(struct sm_device *device);
 
-/* --- The topology ---------------------------------------------------------- */
+/* --- The topology ------------------------------------------------------- */
 
 enum { SM_RESERVE_BITS = 10 };
 
@@ -225,7 +230,7 @@ struct sm_topology {
     void *owner;
 
     pthread_mutex_t lock;
-    const struct sm_thread *holder; /* atomic: whose, to let begin nest        */
+    const struct sm_thread *holder;         /* atomic: whose, to let begin nest        */
     const struct sm_panic_hook *outer_hook; /* of the holder, before           */
     unsigned depth;
     bool dirty;   /* the tree may differ from what the views show              */

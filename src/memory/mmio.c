@@ -69,8 +69,7 @@ static struct piece next_piece(const struct sm_io_widths *implements, uint64_t o
     /* Too narrow: the bytes that share the smallest unit. */
     const uint64_t unit = sm_align_down(offset, implements->min);
     const unsigned skip = (unsigned)(offset - unit);
-    return (struct piece){unit, implements->min, skip,
-                          SM_MIN(n, implements->min - skip)};
+    return (struct piece){unit, implements->min, skip, SM_MIN(n, implements->min - skip)};
 }
 
 /* A value of @size bytes with its bytes in the other order. */
@@ -163,7 +162,7 @@ static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigne
     return SM_TX_OK;
 }
 
-/* --- Entering ------------------------------------------------------------------ */
+/* --- Entering ----------------------------------------------------------- */
 
 struct visit {
     struct sm_device_frame frame;
@@ -211,7 +210,7 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
     return tx;
 }
 
-/* --- Atomics ------------------------------------------------------------------- */
+/* --- Atomics ------------------------------------------------------------ */
 
 /* What an atomic operation wants to store, or that it does not. */
 struct update {

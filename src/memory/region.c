@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* --- Host memory ----------------------------------------------------------- */
+/* --- Host memory -------------------------------------------------------- */
 
 struct sm_ram *sm_ram_new(uint64_t size)
 {
@@ -45,7 +45,7 @@ void sm_ram_put(struct sm_ram *ram)
     sm_free(ram);
 }
 
-/* --- Making and freeing ----------------------------------------------------- */
+/* --- Making and freeing ------------------------------------------------- */
 
 static struct sm_region *region_alloc(struct sm_topology *topo, const char *name,
                                       enum sm_region_kind kind, uint64_t last)
@@ -103,8 +103,8 @@ int sm_region_new(struct sm_topology *topo, const char *name, uint64_t last,
     return 0;
 }
 
-static int new_memory(struct sm_topology *topo, const char *name, enum sm_region_kind kind,
-                      uint64_t size, struct sm_region **out)
+static int new_memory(struct sm_topology *topo, const char *name,
+                      enum sm_region_kind kind, uint64_t size, struct sm_region **out)
 {
     if (!size)
         return -EINVAL;
@@ -156,13 +156,13 @@ int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
     return 0;
 }
 
-int sm_region_new_alias(struct sm_region *target, const char *name, struct sm_range window,
-                        struct sm_region **out)
+int sm_region_new_alias(struct sm_region *target, const char *name,
+                        struct sm_range window, struct sm_region **out)
 {
     if (window.first > window.last || window.last > target->last)
         return -ERANGE;
-    struct sm_region *region = region_alloc(target->topo, name, SM_REGION_ALIAS,
-                                            window.last - window.first);
+    struct sm_region *region =
+        region_alloc(target->topo, name, SM_REGION_ALIAS, window.last - window.first);
     if (!region)
         return -ENOMEM;
     region->target = target;
@@ -171,7 +171,7 @@ int sm_region_new_alias(struct sm_region *target, const char *name, struct sm_ra
     return 0;
 }
 
-/* --- Edits ------------------------------------------------------------------ */
+/* --- Edits -------------------------------------------------------------- */
 
 void sm_region_touch(struct sm_region *region)
 {

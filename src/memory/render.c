@@ -64,7 +64,8 @@ static bool paint(struct render *render, const struct visit *visit)
         n = before ? n - half - 1 : half;
     }
     for (;; i++) {
-        const bool end = i == render->n_sections.n || render->sections[i].range.first > last;
+        const bool end =
+            i == render->n_sections.n || render->sections[i].range.first > last;
         if (end)
             return insert(render, i, visit, (struct sm_range){first, last});
         if (render->sections[i].range.first > first) {
@@ -105,8 +106,7 @@ static bool push_child(struct render *render, const struct visit *above,
     if (!sm_range_intersect(above->window,
                             (struct sm_range){offset, offset + child->last}, &seen))
         return true;
-    return push(render, child,
-                (struct sm_range){seen.first - offset, seen.last - offset},
+    return push(render, child, (struct sm_range){seen.first - offset, seen.last - offset},
                 above->at + (seen.first - above->window.first), above->readonly);
 }
 
@@ -116,15 +116,13 @@ static bool finish(struct render *render, struct visit visit)
     struct sm_region *region = visit.region;
 
     switch (region->kind) {
-    case SM_REGION_CONTAINER:
-        return true;
+    case SM_REGION_CONTAINER: return true;
     case SM_REGION_ALIAS:
         return push(render, region->target,
                     (struct sm_range){region->window.first + visit.window.first,
                                       region->window.first + visit.window.last},
                     visit.at, visit.readonly);
-    default:
-        return paint(render, &visit);
+    default: return paint(render, &visit);
     }
 }
 

@@ -38,7 +38,7 @@ void sm_topology_wake(struct sm_topology *topo)
         topo->ops->wake(topo->owner);
 }
 
-/* --- Issue and completion --------------------------------------------------- */
+/* --- Issue and completion ----------------------------------------------- */
 
 void sm_topology_each_agent(struct sm_topology *topo,
                             void (*visit)(struct sm_agent *agent, void *arg), void *arg)
@@ -143,7 +143,7 @@ static void back_off(unsigned round)
 
 void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket)
 {
-    sm_assert_hot(!sm_thread.frames && !sm_thread.n_edits);              /* L2 */
+    sm_assert_hot(!sm_thread.frames && !sm_thread.n_edits); /* L2 */
     sm_assert_hot(!sm_thread.agent || sm_thread.agent->topo != topo);
     wait_for_readers(topo, ticket);
     for (unsigned round = 0; !is_done(topo, ticket); round++)
@@ -151,7 +151,7 @@ void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket)
     sm_retired_collect(topo);
 }
 
-/* --- Readers that are no agents ---------------------------------------------- */
+/* --- Readers that are no agents ----------------------------------------- */
 
 void sm_caller_begin(struct sm_topology *topo, struct sm_caller *caller)
 {
@@ -202,7 +202,7 @@ void sm_reader_end(struct sm_reader *reader)
         sm_caller_end(reader->topo, &reader->caller);
 }
 
-/* --- Frees ------------------------------------------------------------------- */
+/* --- Frees -------------------------------------------------------------- */
 
 void sm_retire(struct sm_topology *topo, struct sm_retired *retired, sm_ticket ticket,
                void (*free)(struct sm_retired *retired))
@@ -284,7 +284,7 @@ void sm_topology_work(struct sm_topology *topo)
     sm_panic_leave(hook);
 }
 
-/* --- Agents ------------------------------------------------------------------ */
+/* --- Agents ------------------------------------------------------------- */
 
 void sm_agent_add(struct sm_topology *topo, struct sm_agent *agent,
                   const struct sm_agent_ops *ops)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* topology.c - opens edits, renders what they changed, publishes and notifies (R4, R5). */
+/* topology.c - opens edits, renders what they changed, publishes it (R4, R5). */
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "memory/memory_impl.h"
 
 #include <errno.h>
 
-/* --- Life ------------------------------------------------------------------- */
+/* --- Life --------------------------------------------------------------- */
 
 int sm_topology_new(const struct sm_owner_ops *ops, void *owner, struct sm_topology **out)
 {
@@ -48,7 +48,7 @@ void sm_topology_free(struct sm_topology *topo)
     sm_free(topo);
 }
 
-/* --- The lock --------------------------------------------------------------- */
+/* --- The lock ----------------------------------------------------------- */
 
 bool sm_topology_locked_by_me(const struct sm_topology *topo)
 {
@@ -85,7 +85,7 @@ void sm_topology_unlock(struct sm_topology *topo)
     pthread_mutex_unlock(&topo->lock);
 }
 
-/* --- Edits ------------------------------------------------------------------ */
+/* --- Edits -------------------------------------------------------------- */
 
 void sm_topology_begin(struct sm_topology *topo)
 {
@@ -112,8 +112,8 @@ static bool render_all(struct sm_topology *topo)
         ok = ok && space->next;
     }
     sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        const bool same = space->next && !sm_flat_view_diff(space->view, space->next,
-                                                            NULL, NULL);
+        const bool same =
+            space->next && !sm_flat_view_diff(space->view, space->next, NULL, NULL);
         if (ok)
             space->rendered = true;
         if (ok && !same)
@@ -200,7 +200,7 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
     return 0;
 }
 
-/* --- Invariants ------------------------------------------------------------- */
+/* --- Invariants --------------------------------------------------------- */
 
 static void check_region(struct sm_region *region)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- Cache ---------------------------------------------------------------------- */
+/* --- Cache ----------------------------------------------------------------- */
 
 static void rv_blocks_reset(struct rv_block_cache *cache)
 {
@@ -105,7 +105,7 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)
     return false;
 }
 
-/* --- Slots ------------------------------------------------------------------------ */
+/* --- Slots ----------------------------------------------------------------- */
 
 static const uint8_t rv_kinds[RV_N_OPS] = {
 #define X(name) [RV_OP_##name] = RV_KIND_##name,
@@ -263,7 +263,7 @@ static void rv_block_close(struct rv_hart *hart, struct rv_block *block)
     };
 }
 
-/* --- Decoding ----------------------------------------------------------------------- */
+/* --- Decoding -------------------------------------------------------------- */
 
 static void rv_block_init(struct rv_hart *hart, struct rv_block *block, uint64_t pc)
 {
@@ -379,17 +379,19 @@ static enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc,
 enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
                            struct rv_trap *trap)
 {
+    struct sm_tlb_table *const *table = &hart->fast->table[hart->mode_fetch];
     struct sm_fault fault = {0};
     struct rv_block *block;
     void *host;
 
-    if (sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault) ==
-        SM_STEP_FAULT) {
+    if (!sm_tlb_hit(*table, pc, 2, SM_FETCH, &host) &&
+        sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault) ==
+            SM_STEP_FAULT) {
         *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
         return RV_NEXT_TRAP;
     }
     /* Only a hit says that the whole page is there and may be executed. */
-    if (sm_tlb_hit(hart->fast->table[hart->mode_fetch], pc, 2, SM_FETCH, &host)) {
+    if (sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) {
         block = rv_block_find(hart, pc);
         if (!block || (block->epoch != hart->code_epoch && !rv_block_verify(hart, block)))
             block = rv_block_decode(hart, pc, host);

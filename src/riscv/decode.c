@@ -15,10 +15,11 @@ const struct rv_insn_row rv_insn_table[RV_N_OPS] = {
 #undef RV_INSN
 };
 
-/* --- 32 bits ------------------------------------------------------------------ */
+/* --- 32 bits --------------------------------------------------------------- */
 
 /** The operation of @word, whose major opcode is @major, a constant. */
-SM_INLINE __attribute__((always_inline)) enum rv_op rv_match(uint32_t word, unsigned major)
+SM_INLINE __attribute__((always_inline)) enum rv_op rv_match(uint32_t word,
+                                                             unsigned major)
 {
 #define RV_INSN(name, text, mask, match, format, ext)                                    \
     if (((match) & 0x7f) == major && (word & (mask)) == (match))                         \
@@ -141,7 +142,7 @@ static void rv_decode_32(const struct rv_isa *isa, uint32_t word, struct rv_insn
     };
 }
 
-/* --- 16 bits ------------------------------------------------------------------ */
+/* --- 16 bits --------------------------------------------------------------- */
 
 /** Operands of compressed instructions; "'": x8..x15 in 3 bits. */
 enum rvc_format {
@@ -213,7 +214,8 @@ static const uint8_t rvc_first[32] = {
 /** Immediates, as "RVC Instruction Formats" scatters them. */
 static int32_t rvc_imm6(unsigned half)
 {
-    return (int32_t)sm_sign_extend(sm_extract(half, 2, 5) | sm_extract(half, 12, 1) << 5, 6);
+    return (int32_t)sm_sign_extend(sm_extract(half, 2, 5) | sm_extract(half, 12, 1) << 5,
+                                   6);
 }
 
 static int32_t rvc_uimm_w(unsigned half)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* fpu.h - binary32 and binary64 arithmetic as RISC-V defines it, bit for bit.
  *
- * Pure functions on register images: no hart, no state of the host.  Every one
- * of them exists for f32 and f64.
+ * Pure functions on register images, that know no hart.  Every one of them exists
+ * for f32 and f64.
  *
  *   - A single is passed and returned in the low 32 bits, without its NaN box: the
  *     high half is 0.
@@ -14,8 +14,8 @@
  *   - Tininess is detected after rounding.
  *
  * Layer:   riscv, private
- * Threads: any; binary operations may use the host's FPU, which is expected in
- *          its default state (round to nearest even, subnormals kept)
+ * Threads: any, with the host's FPU in its default state: round to nearest even,
+ *          subnormals kept (see fpu_host.h)
  * Source:  IEEE 754-2019; Unprivileged, "F", "D" and "Zfa" extensions
  */
 #ifndef RISCV_FPU_H

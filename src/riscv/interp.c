@@ -22,7 +22,8 @@ static void rv_undo(struct rv_hart *hart, const struct rv_block *block, unsigned
                     unsigned data_at)
 {
     hart->instret -= (unsigned)__builtin_popcountll(block->starts & ~sm_mask(at));
-    hart->data_accesses -= (unsigned)__builtin_popcountll(block->data & ~sm_mask(data_at));
+    hart->data_accesses -=
+        (unsigned)__builtin_popcountll(block->data & ~sm_mask(data_at));
 }
 
 /** The instruction at halfword @at as fetched. */
@@ -252,8 +253,11 @@ L_illegal:
 illegal:
     trap = (struct rv_trap){RV_CAUSE_ILLEGAL, rv_block_raw(block, slot->at)};
     next = RV_NEXT_TRAP;
+    rv_undo(hart, block, slot->at, slot->at); /* it did not ask the TLB */
+    goto take;
 trapped: /* what is before @slot retired, and @slot did not */
     rv_undo(hart, block, slot->at, slot->at + 1u);
+take:
     hart->pc = pc + 2u * slot->at;
     if (next == RV_NEXT_STOP)
         return RV_RUN_KICKED;

@@ -30,8 +30,8 @@
 enum {
     RV_BLOCK_INSNS = 32,
     RV_BLOCK_BYTES = 4 * RV_BLOCK_INSNS,
-    RV_BLOCK_HASH_BITS = 16,
-    RV_BLOCK_ARENA = 16 << 20 /* bytes, touched as it fills                    */
+    RV_BLOCK_HASH_BITS = 15,
+    RV_BLOCK_ARENA = 8 << 20 /* bytes, touched as it fills: some 30000 blocks  */
 };
 
 /** Operations that have a handler of their own. */
@@ -168,12 +168,12 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);
 enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
                            struct rv_trap *trap);
 
-/* --- interp.c --------------------------------------------------------------------- */
+/* --- interp.c -------------------------------------------------------------- */
 
 /** The handlers' addresses, by enum rv_kind. */
 const void *const *rv_interpret_labels(void);
 
-/* --- interp_mem.c ---------------------------------------------------------------- */
+/* --- interp_mem.c ---------------------------------------------------------- */
 
 /** Load or store 1 << @size_bits bytes where the hit path declined. */
 enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
@@ -184,7 +184,7 @@ enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
 enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
                             struct rv_trap *trap);
 
-/* --- interp_system.c --------------------------------------------------------------- */
+/* --- interp_system.c ------------------------------------------------------- */
 
 /** Execute what ends a block and is not a plain jump.  hart->pc is its address, and
  *  hart->instret counts what retired before it. */

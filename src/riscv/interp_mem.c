@@ -22,8 +22,9 @@ static struct sm_memop rv_memop(const struct rv_hart *hart, unsigned size_bits)
     return (struct sm_memop){.size_bits = (uint8_t)size_bits, .mode = hart->mode_data};
 }
 
-SM_NOINLINE enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
-                                      uint64_t *value, struct rv_trap *trap)
+SM_NOINLINE enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva,
+                                      unsigned size_bits, uint64_t *value,
+                                      struct rv_trap *trap)
 {
     struct sm_fault fault = {0};
     struct sm_value loaded = {0};
@@ -46,7 +47,7 @@ SM_NOINLINE enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva,
     return rv_stepped(step, &fault, trap);
 }
 
-/* --- Atomics ---------------------------------------------------------------------- */
+/* --- Atomics --------------------------------------------------------------- */
 
 static void rv_set_x(struct rv_hart *hart, unsigned n, uint64_t value)
 {
@@ -113,7 +114,7 @@ static enum rv_next rv_amo(struct rv_hart *hart, const struct rv_insn *insn,
     return next;
 }
 
-/* --- Cache blocks ------------------------------------------------------------------- */
+/* --- Cache blocks ---------------------------------------------------------- */
 
 /** Whether the field @mask of the environment configurations that bind the current
  *  privilege is not 0.  Source: Unprivileged, "CMO", "Control and Status Register
@@ -179,7 +180,7 @@ static enum rv_next rv_cbo(struct rv_hart *hart, const struct rv_insn *insn,
     return rv_cbo_manage(hart, sm_align_down(gva, hart->isa.cbom_size), trap);
 }
 
-/* --- All of them ---------------------------------------------------------------------- */
+/* --- All of them ----------------------------------------------------------- */
 
 enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
                             struct rv_trap *trap)

@@ -63,7 +63,7 @@ int rv_isa_init(struct rv_isa *isa, const char *name)
     return 0;
 }
 
-/* --- Values ------------------------------------------------------------------- */
+/* --- Values ---------------------------------------------------------------- */
 
 static int rv_parse_bool(const char *value, bool *on)
 {
@@ -97,7 +97,7 @@ static int rv_parse_number(const char *value, uint64_t max, uint64_t *number)
     return 0;
 }
 
-/* --- Properties ----------------------------------------------------------------- */
+/* --- Properties ------------------------------------------------------------ */
 
 /** What we lack.  Off asks for nothing. */
 static const char *const rv_absent[] = {
@@ -155,7 +155,8 @@ static uint64_t rv_ext_group(const char *name)
 /** Find the extension @name; QEMU's older spellings begin with a capital Z. */
 static bool rv_ext_find(const char *name, enum rv_ext *ext)
 {
-    static const char *const older[] = {"Zicsr", "Zifencei", "Zihintpause", "Zawrs", "Zfa"};
+    static const char *const older[] = {"Zicsr", "Zifencei", "Zihintpause", "Zawrs",
+                                        "Zfa"};
     const bool old = rv_listed(older, SM_ARRAY_LEN(older), name);
 
     for (unsigned n = 0; n < RV_N_EXT; n++) {
@@ -248,7 +249,8 @@ static int rv_other_set(struct rv_isa *isa, const char *name, const char *value)
 {
     static const char *const priv_specs[] = {"v1.10.0", "v1.11.0", "v1.12.0", "v1.13.0"};
     static const char *const vext_specs[] = {"v1.0"};
-    static const char *const rvv[] = {"rvv_ta_all_1s", "rvv_ma_all_1s", "rvv_vl_half_avl"};
+    static const char *const rvv[] = {"rvv_ta_all_1s", "rvv_ma_all_1s",
+                                      "rvv_vl_half_avl"};
     uint64_t number;
     bool on;
 
@@ -325,7 +327,8 @@ int rv_isa_set(struct rv_isa *isa, const char *name, const char *value)
         if (!strcmp(rv_part_table[n].name, name))
             return on && !rv_isa_has(isa, rv_part_table[n].whole) ? -ENOTSUP : error;
     if (!strcmp(name, "zic64b")) /* all cache blocks are of 64 bytes */
-        return on && (isa->cbom_size != 64 || isa->cboz_size != 64 || isa->cbop_size != 64)
+        return on && (isa->cbom_size != 64 || isa->cboz_size != 64 ||
+                      isa->cbop_size != 64)
                    ? -ENOTSUP
                    : error;
     if (rv_listed(rv_inherent, SM_ARRAY_LEN(rv_inherent), name))
@@ -335,7 +338,7 @@ int rv_isa_set(struct rv_isa *isa, const char *name, const char *value)
     return -ENOENT;
 }
 
-/* --- Whole ---------------------------------------------------------------------- */
+/* --- Whole ----------------------------------------------------------------- */
 
 static const char *rv_satp_check(const struct rv_isa *isa)
 {

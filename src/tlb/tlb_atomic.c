@@ -21,18 +21,26 @@ static uint8_t *ram_host(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     return NULL;
 }
 
+/** What is asked for @op at @gva, up to the end of the page. */
+static struct sm_xlate_req request_of(sm_gva gva, struct sm_memop op,
+                                      enum sm_access access, uint32_t req_flags)
+{
+    const uint64_t to_border = SM_PAGE_SIZE - (gva & ~SM_PAGE_MASK);
+    const uint64_t size = UINT64_C(1) << op.size_bits;
+
+    return (struct sm_xlate_req){.gva = gva, .size = (uint16_t)SM_MIN(to_border, size),
+                                 .access = (uint8_t)access, .mode = op.mode,
+                                 .flags = req_flags};
+}
+
 /** As ram_host(), of an access that may be misaligned, and then is refused. */
 static uint8_t *atomic_host(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                             enum sm_access access, uint32_t req_flags,
                             struct sm_tlb_target *target, struct sm_fault *fault)
 {
-    const unsigned size = 1u << op.size_bits;
-    const uint64_t to_border = SM_PAGE_SIZE - (gva & ~SM_PAGE_MASK);
-    const struct sm_xlate_req req = {
-        .gva = gva, .size = (uint16_t)SM_MIN(to_border, (uint64_t)size),
-        .access = (uint8_t)access, .mode = op.mode, .flags = req_flags};
+    const struct sm_xlate_req req = request_of(gva, op, access, req_flags);
 
-    if (SM_LIKELY(!(gva & (size - 1))))
+    if (SM_LIKELY(!(gva & sm_mask(op.size_bits))))
         return ram_host(vcpu, &req, target, fault);
     if (sm_tlb_find(vcpu, &req, target, fault))
         (void)sm_tlb_bus_error(vcpu, &req, target->gpa, SM_TX_ACCESS_ERROR, fault);
@@ -165,8 +173,12 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
 
     vcpu->reservation.valid = false;
     *stored = false;
-    if (!held.valid || held.gva != gva || held.size_bits != op.size_bits)
-        return SM_STEP_DONE;
+    if (!held.valid || held.gva != gva || held.size_bits != op.size_bits) {
+        /* One that fails anyway is still a store to the page tables: it faults where a
+         * store would, and says so before it says that it failed. */
+        const struct sm_xlate_req req = request_of(gva, op, SM_WRITE, 0);
+        return sm_tlb_find(vcpu, &req, &target, fault) ? SM_STEP_DONE : SM_STEP_FAULT;
+    }
     host = atomic_host(vcpu, gva, op, SM_WRITE, 0, &target, fault);
     if (!host)
         return SM_STEP_FAULT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* panic_test.c - the hook hears what broke; without one, or after it, the process traps. */
+/* panic_test.c - the hook hears what broke; without one, or after it, we trap. */
 #include "test.h"
 
 #include "base/panic.h"

@@ -247,6 +247,72 @@ static void report(const struct rv_isa *isa, unsigned n, const struct image_cell
     print_program(isa, before, image_cell_address(n));
 }
 
+/* Let cell @to hold the first @size bytes of the program in @from, then no operations. */
+static void copy_prefix(const struct image_cell *from, uint64_t from_address, unsigned size,
+                        struct image_cell *to, uint64_t to_address)
+{
+    const uint64_t delta = to_address - from_address;
+    const unsigned end = (unsigned)(from->end - from_address - offsetof(struct image_cell, code));
+
+    *to = *from;
+    to->end += delta;
+    to->x[2] += delta;
+    to->x[8] += delta;
+    to->x[9] += delta;
+    for (unsigned at = size; at < end; at += 2) {
+        to->code[at] = 1; /* c.nop */
+        to->code[at + 1] = 0;
+    }
+}
+
+/* Say after which instruction of the program in @before the machines first differ, by
+ * running each of its prefixes in a cell of its own. */
+static void bisect(struct ours *ours, const char *qemu, const char *cpu,
+                   const struct rv_isa *isa, const struct image_cell *before, uint64_t address)
+{
+    uint8_t *mine = calloc(1, IMAGE_SIZE), *theirs = calloc(1, IMAGE_SIZE);
+    const unsigned end = (unsigned)(before->end - address - offsetof(struct image_cell, code));
+    struct rv_insn insn[IMAGE_CODE_SIZE / 2];
+    unsigned n = 0;
+
+    if (!mine || !theirs)
+        die("memory");
+    for (unsigned at = 0; at < end; n++) {
+        uint32_t word;
+        memcpy(&word, before->code + at, 4);
+        rv_decode(isa, word, &insn[n]);
+        at += insn[n].len;
+        copy_prefix(before, address, at, image_cell(mine, n), image_cell_address(n));
+    }
+    image_build(mine, n);
+    memcpy(theirs, mine, IMAGE_SIZE);
+    ours_run(ours, mine);
+    qemu_run(qemu, cpu, theirs, theirs);
+    for (unsigned i = 0, at = 0; i < n; at += insn[i++].len) {
+        const struct image_cell *a = image_cell(mine, i), *b = image_cell(theirs, i);
+        if (equal(a, b))
+            continue;
+        printf("  first differs after %#x  %0*" PRIx32 "  %s\n",
+               (unsigned)offsetof(struct image_cell, code) + at, insn[i].len * 2, insn[i].raw,
+               op_text[insn[i].op]);
+        for (unsigned r = 1; r < 32; r++)
+            differ("x", r, a->out_x[r], b->out_x[r]);
+        for (unsigned r = 0; r < 32; r++)
+            differ("f", r, a->out_f[r], b->out_f[r]);
+        differ("fcsr", 0, a->out_fcsr, b->out_fcsr);
+        if (i) {
+            const struct image_cell *c = image_cell(mine, i - 1);
+            printf("  before it fcsr %#" PRIx64 ", f[rs1] %016" PRIx64 ", f[rs2] %016" PRIx64
+                   ", f[rs3] %016" PRIx64 ", x[rs1] %016" PRIx64 ", x[rs2] %016" PRIx64 "\n",
+                   c->out_fcsr, c->out_f[insn[i].rs1], c->out_f[insn[i].rs2 & 31],
+                   c->out_f[insn[i].rs3 & 31], c->out_x[insn[i].rs1], c->out_x[insn[i].rs2 & 31]);
+        }
+        break;
+    }
+    free(mine);
+    free(theirs);
+}
+
 struct arguments {
     const char *qemu;
     uint64_t seed, millions;
@@ -270,7 +336,7 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
     for (unsigned n = 0; n < N_CELLS; n++)
         *n_instructions += gen_program(&random, isa, image_cell_address(n), image_cell(before, n));
     memcpy(mine, before, IMAGE_SIZE);
-    if (arguments->plant) { /* the last add of the image becomes a sub */
+    if (arguments->plant) { /* where QEMU adds, we subtract */
         static const uint32_t add = 0x00c58533, sub = 0x40c58533; /* a0 = a1 +- a2 */
         memcpy(image_cell(before, 7)->code, &add, 4);
         memcpy(image_cell(mine, 7)->code, &sub, 4);
@@ -280,8 +346,10 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
     for (unsigned n = 0; n < N_CELLS; n++) {
         if (equal(image_cell(mine, n), image_cell(theirs, n)))
             continue;
-        if (n_different++ < arguments->reports)
+        if (n_different++ < arguments->reports) {
             report(isa, n, image_cell(before, n), image_cell(mine, n), image_cell(theirs, n));
+            bisect(ours, arguments->qemu, cpu, isa, image_cell(before, n), image_cell_address(n));
+        }
     }
     free(before);
     free(mine);

@@ -89,6 +89,10 @@ static void put32(struct program *p, uint32_t word)
     memcpy(p->code + p->at, &word, 4);
     p->at += 4;
     p->n_instructions++;
+    /* The oracle drops a froundnx, and with it the flag NX, when its result is written
+     * over before it is used: store it. */
+    if ((word & 0xfdf0007f) == 0x40500053)
+        put32(p, enc_fsd(word >> 7 & 31, REG_SP, IMAGE_SCRATCH_SIZE - 16));
 }
 
 /* Make an access go through a base register, near it. */
@@ -121,7 +125,8 @@ static void slot_valid(struct program *p)
         const uint32_t op = row->match & 0x7f;
         if (op == OP_BRANCH || op == OP_JAL || op == OP_JALR || op == OP_SYSTEM)
             continue;
-        if (!strncmp(row->text, "wrs", 3))
+        if (!strncmp(row->text, "wrs", 3) || !strncmp(row->text, "lr.", 3) ||
+            !strncmp(row->text, "sc.", 3))
             continue;
         uint32_t word = row->match | ((uint32_t)gen_next(p->random) & ~row->mask);
         if (writes_x(word) && is_protected(word >> 7 & 31))
@@ -129,8 +134,6 @@ static void slot_valid(struct program *p)
         if (op == OP_LOAD || op == OP_LOAD_FP || op == OP_STORE || op == OP_STORE_FP ||
             op == OP_AMO || (op == OP_MISC_MEM && (word >> 12 & 7) == 2))
             word = tame_access(p, word);
-        if (op == OP_AMO && (row->match >> 27) == 2)
-            word &= ~(31u << 20); /* lr has no rs2 */
         if ((word & row->mask) != row->match)
             continue;
         put32(p, word);
@@ -260,31 +263,61 @@ static void slot_jump(struct program *p)
 }
 
 /* CSRs that a program may change for good: nothing else depends on them. */
-static const uint16_t free_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x141, 0x142, 0x143, 0x001,
-                                     0x002, 0x003, 0x341, 0x342, 0x343};
-/* CSRs that are read only, or whose change has an effect: written, then restored. */
+static const uint16_t free_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x142, 0x143, 0x001,
+                                     0x002, 0x003, 0x342, 0x343};
+/* CSRs whose change has an effect, or that are read only: written, then restored. */
 static const uint16_t restored_csrs[] = {
-    0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x100, 0x104, 0x105, 0x106,
-    0x10a, 0x3b1, 0x3b2, 0x3b3, 0x3be, 0x3bf, 0x14d};
+    0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x104, 0x105, 0x106,
+    0x10a, 0x141, 0x341, 0x3b1, 0x3b2, 0x3b3, 0x3be, 0x3bf, 0x14d};
+/* Of those, the ones in which harts may keep different bits (WARL): what was written is
+ * not read back.  Oracle: medeleg, mideleg and mie have the hypervisor's bits even
+ * without it; mcounteren and scounteren only the counters that count; menvcfg and
+ * senvcfg take the reserved CBIE 2; pmpaddr keeps bits 63..54, sepc and mepc bit 0,
+ * which the specification has read-only zero. */
+static const uint16_t latitude_csrs[] = {
+    0x302, 0x303, 0x304, 0x104, 0x306, 0x106, 0x30a, 0x10a, 0x141, 0x341, 0x3b1, 0x3b2,
+    0x3b3, 0x3be, 0x3bf};
+static bool is_latitude(unsigned csr)
+{
+    for (unsigned i = 0; i < SM_ARRAY_LEN(latitude_csrs); i++)
+        if (latitude_csrs[i] == csr)
+            return true;
+    return false;
+}
 /* CSRs that are only read; in M mode not the counters, whose values differ. */
 static const uint16_t read_csrs[] = {0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a,
                                      0x100, 0x104, 0x105, 0x106, 0x10a, 0x144, 0xf14, 0x180,
                                      0x3a0, 0x3a2, 0x3b0, 0x7c0, 0xc90, 0x5a8, 0x14d};
 static const uint16_t counters[] = {0xc00, 0xc01, 0xc02, 0xc03, 0xc1f, 0xb00, 0xb02};
 
+/* mstatus or sstatus: set or clear some of the bits 12..22, then restore.  Not UXL and
+ * SXL, which the oracle lets change. */
+static void slot_status(struct program *p)
+{
+    const uint16_t csr = below(p, 2) ? 0x300 : 0x100;
+
+    put32(p, enc_u(0x37, 5, ((uint32_t)gen_next(p->random) & 0x7ff) << 12));
+    put32(p, enc_i(OP_SYSTEM, 6, 2 + below(p, 2), 5, csr));
+    put32(p, enc_i(OP_SYSTEM, 28 + below(p, 4), 2, 0, csr));
+    put32(p, enc_i(OP_SYSTEM, 28 + below(p, 4), 1, 6, csr));
+}
+
 static void slot_csr(struct program *p)
 {
-    const unsigned kind = below(p, 8);
+    const unsigned kind = below(p, 9);
     const unsigned f3 = (unsigned[]){1, 2, 3, 5, 6, 7}[below(p, 6)];
 
-    if (kind < 4) {
+    if (kind == 8) {
+        slot_status(p);
+    } else if (kind < 4) {
         const uint16_t csr = free_csrs[below(p, SM_ARRAY_LEN(free_csrs))];
         put32(p, enc_i(OP_SYSTEM, any_rd(p), f3, below(p, 32), csr));
     } else if (kind < 6) {
         const uint16_t csr = restored_csrs[below(p, SM_ARRAY_LEN(restored_csrs))];
         const unsigned old = 5 + below(p, 3); /* t0..t2 */
         put32(p, enc_i(OP_SYSTEM, old, f3, below(p, 32), csr));
-        put32(p, enc_i(OP_SYSTEM, 28 + below(p, 4), 1, old, csr));
+        const unsigned rd = is_latitude(csr) ? 0 : 28 + below(p, 4);
+        put32(p, enc_i(OP_SYSTEM, rd, 1, old, csr));
     } else if (kind == 6 || p->mode == IMAGE_M) {
         const uint16_t csr = read_csrs[below(p, SM_ARRAY_LEN(read_csrs))];
         put32(p, enc_i(OP_SYSTEM, any_rd(p), 2 + below(p, 2), 0, csr));
@@ -294,17 +327,19 @@ static void slot_csr(struct program *p)
     }
 }
 
-/* lr, perhaps something, sc, mostly to the same address. */
+/* lr, perhaps something, sc, mostly to the same address; or sc alone.  Always of the
+ * same size: whether a narrower sc within the reservation succeeds is up to the hart. */
 static void slot_reserve(struct program *p)
 {
     const unsigned base = any_base(p), size = 2 + below(p, 2);
     const unsigned other = below(p, 8) ? base : any_base(p);
 
-    put32(p, enc_r(OP_AMO, any_rd(p), size, base, 0, 2u << 2 | below(p, 4)));
+    if (below(p, 8))
+        put32(p, enc_r(OP_AMO, any_rd(p), size, base, 0, 2u << 2 | below(p, 4)));
     if (below(p, 2))
         put32(p, enc_addi(any_rd(p), below(p, 32), (int)below(p, 100)));
-    put32(p, enc_r(OP_AMO, any_rd(p), below(p, 8) ? size : 5 - size, other, below(p, 32),
-                   3u << 2 | below(p, 4)));
+    put32(p, enc_r(OP_AMO, any_rd(p), size, other, below(p, 32), 3u << 2 | below(p, 4)));
+    put32(p, enc_r(OP_AMO, any_rd(p), size, base, below(p, 32), 3u << 2));
 }
 
 static void slot(struct program *p)
@@ -340,7 +375,8 @@ static void resolve(struct program *p)
         unsigned next = 0;
         while (p->slot[next] <= at)
             next++;
-        next = SM_MIN(next + below(p, 4), p->n_slots - 1);
+        next += below(p, 4);
+        next = SM_MIN(next, p->n_slots - 1);
         const unsigned offset = p->slot[next] - at;
         uint32_t word;
         memcpy(&word, p->code + at, 4);

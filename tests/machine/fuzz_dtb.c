@@ -9,6 +9,7 @@
 #include <libfdt.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_main.h"
 
 static void adopt(const uint8_t *data, size_t size)
 {

@@ -7,6 +7,7 @@
 #include "machine_test.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_main.h"
 
 static struct test_space test;
 

@@ -61,7 +61,8 @@ static void board_init(struct board *board)
 
     world_init(world);
     memset(&board->bytes, 0, sizeof(board->bytes));
-    assert_int_equal(sm_device_new(world->topo, "bytes", &board->bytes, &board->device), 0);
+    assert_int_equal(sm_device_new(world->topo, "bytes", &board->bytes, &board->device),
+                     0);
     assert_int_equal(sm_region_new_io(board->device, "bytes", 15, &bytes_ops, &board->io),
                      0);
     board->ram = new_ram(world, "ram", 0x1000);
@@ -219,13 +220,14 @@ static void single_accesses(void **state)
     for (unsigned size = 1; size <= 8; size *= 2) {
         for (uint64_t at = 0; at < 8; at++) {
             memset(host, 0xee, 16);
-            const uint64_t want = UINT64_C(0x1122334455667788) & (UINT64_MAX >> (64 - 8 * size));
+            const uint64_t want =
+                UINT64_C(0x1122334455667788) & (UINT64_MAX >> (64 - 8 * size));
             assert_int_equal(sm_address_space_store(space, 0x1000 + at, &plain, size,
                                                     UINT64_C(0x1122334455667788)),
                              SM_TX_OK);
-            assert_int_equal(sm_address_space_load(space, 0x1000 + at, &plain, size,
-                                                   &value),
-                             SM_TX_OK);
+            assert_int_equal(
+                sm_address_space_load(space, 0x1000 + at, &plain, size, &value),
+                SM_TX_OK);
             assert_true(value == want);
             assert_int_equal(host[at + size], 0xee);
             assert_int_equal(host[at], 0x88);
@@ -347,11 +349,14 @@ static void callback_commits(void **state)
     map(world.root, 0, mover.under, 0);
     map(world.root, 0, mover.io, 1);
     commit(&world);
-    assert_int_equal(sm_address_space_write(world.space, 0, &plain, "0123456789abcdef",
-                                            16, NULL),
-                     SM_TX_OK);
+    assert_int_equal(
+        sm_address_space_write(world.space, 0, &plain, "0123456789abcdef", 16, NULL),
+        SM_TX_OK);
     assert_int_equal(mover.calls, 1);
-    assert_memory_equal(mover.under->ram->host, "\0\0\0\0" "456789abcdef", 16);
+    assert_memory_equal(mover.under->ram->host,
+                        "\0\0\0\0"
+                        "456789abcdef",
+                        16);
     world_fini(&world);
 }
 
@@ -380,12 +385,9 @@ static void lock_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lookups),
-        cmocka_unit_test(transfers),
-        cmocka_unit_test(copies),
-        cmocka_unit_test(attributes),
-        cmocka_unit_test(single_accesses),
-        cmocka_unit_test(lending),
+        cmocka_unit_test(lookups),          cmocka_unit_test(transfers),
+        cmocka_unit_test(copies),           cmocka_unit_test(attributes),
+        cmocka_unit_test(single_accesses),  cmocka_unit_test(lending),
         cmocka_unit_test(callback_commits),
 #ifdef SM_DEBUG_CHECKS
         cmocka_unit_test(lock_order),

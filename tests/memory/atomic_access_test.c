@@ -166,7 +166,7 @@ static void refusals(void **state)
         {0x000, 0, SM_TX_ACCESS_ERROR, SM_TX_ACCESS_ERROR},
         {0x000, 32, SM_TX_ACCESS_ERROR, SM_TX_ACCESS_ERROR},
         {0x000, 16, SM_TX_ACCESS_ERROR, SM_TX_OK},
-        {0x1000, 4, SM_TX_ACCESS_ERROR, SM_TX_ACCESS_ERROR}, /* ROM            */
+        {0x1000, 4, SM_TX_ACCESS_ERROR, SM_TX_ACCESS_ERROR},  /* ROM            */
         {0x2000, 16, SM_TX_ACCESS_ERROR, SM_TX_ACCESS_ERROR}, /* device        */
         {0x3000, 4, SM_TX_DECODE_ERROR, SM_TX_DECODE_ERROR},
     };
@@ -180,9 +180,9 @@ static void refusals(void **state)
                          cases[i].cas);
         assert_int_equal(value.lo, cases[i].cas == SM_TX_OK ? 0 : 7);
     }
-    assert_int_equal(sm_address_space_rmw(space, 0x2000, &ram_only, 4, SM_RMW_ADD, 1,
-                                          &old),
-                     SM_TX_ACCESS_ERROR);
+    assert_int_equal(
+        sm_address_space_rmw(space, 0x2000, &ram_only, 4, SM_RMW_ADD, 1, &old),
+        SM_TX_ACCESS_ERROR);
     assert_int_equal(sm_address_space_rmw(space, 0, &plain, 4, SM_N_RMW, 1, &old),
                      SM_TX_ACCESS_ERROR);
     assert_int_equal(old, 7);
@@ -214,16 +214,17 @@ static void ends_reservations(void **state)
     struct sm_topology *topo = board.world.topo;
     const uint8_t *host = board.ram->ram->host;
     const uint64_t start = sm_reserve_version(topo, host);
-    assert_int_equal(sm_address_space_store(board.world.space, 0, &plain, 8, 0), SM_TX_OK);
-    assert_true(sm_reserve_version(topo, host) == start);
-    assert_int_equal(sm_address_space_rmw(board.world.space, 56, &plain, 8, SM_RMW_OR, 0,
-                                          &old),
+    assert_int_equal(sm_address_space_store(board.world.space, 0, &plain, 8, 0),
                      SM_TX_OK);
+    assert_true(sm_reserve_version(topo, host) == start);
+    assert_int_equal(
+        sm_address_space_rmw(board.world.space, 56, &plain, 8, SM_RMW_OR, 0, &old),
+        SM_TX_OK);
     const uint64_t after = sm_reserve_version(topo, host);
     assert_true(after != start);
-    assert_int_equal(sm_address_space_cas(board.world.space, 0, &plain, 16, one, zero,
-                                          &value),
-                     SM_TX_OK);
+    assert_int_equal(
+        sm_address_space_cas(board.world.space, 0, &plain, 16, one, zero, &value),
+        SM_TX_OK);
     assert_true(sm_reserve_version(topo, host) != after);
     world_fini(&board.world);
 }
@@ -283,8 +284,8 @@ static void threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operations),        cmocka_unit_test(compare_and_swap),
-        cmocka_unit_test(refusals),          cmocka_unit_test(ends_reservations),
+        cmocka_unit_test(operations), cmocka_unit_test(compare_and_swap),
+        cmocka_unit_test(refusals),   cmocka_unit_test(ends_reservations),
         cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ struct gadget {
     sm_gpa target;     /* what its work reads                                  */
     enum sm_tx result; /* and how that ended                                   */
     uint64_t value;
-    int again;         /* work 3 defers itself that often                      */
+    int again;              /* work 3 defers itself that often                      */
     uint32_t inside, phase; /* atomic */
 };
 
@@ -261,9 +261,8 @@ static void others_wait(void **state)
     world_init(&world);
     gadget.world = &world;
     assert_int_equal(sm_device_new(world.topo, "waits", &gadget, &gadget.device), 0);
-    assert_int_equal(sm_region_new_io(gadget.device, "waits", 0xf, &waiting_ops,
-                                      &gadget.region),
-                     0);
+    assert_int_equal(
+        sm_region_new_io(gadget.device, "waits", 0xf, &waiting_ops, &gadget.region), 0);
     show(&world, 0x4000, gadget.region);
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, load_it, &gadget), 0);
@@ -286,9 +285,8 @@ static void freed_in_use(void **state)
     world_init(&world);
     gadget.world = &world;
     assert_int_equal(sm_device_new(world.topo, "waits", &gadget, &gadget.device), 0);
-    assert_int_equal(sm_region_new_io(gadget.device, "waits", 0xf, &waiting_ops,
-                                      &gadget.region),
-                     0);
+    assert_int_equal(
+        sm_region_new_io(gadget.device, "waits", 0xf, &waiting_ops, &gadget.region), 0);
     show(&world, 0x4000, gadget.region);
     assert_int_equal(pthread_create(&thread, NULL, load_it, &gadget), 0);
     while (!sm_load_acquire(&gadget.phase))
@@ -452,9 +450,9 @@ static void lock_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(work_in_order),   cmocka_unit_test(work_of_vcpus),
-        cmocka_unit_test(guard),           cmocka_unit_test(others_wait),
-        cmocka_unit_test(freed_in_use),    cmocka_unit_test(freed_with_work),
+        cmocka_unit_test(work_in_order), cmocka_unit_test(work_of_vcpus),
+        cmocka_unit_test(guard),         cmocka_unit_test(others_wait),
+        cmocka_unit_test(freed_in_use),  cmocka_unit_test(freed_with_work),
         cmocka_unit_test(many_runners),
 #ifdef SM_DEBUG_CHECKS
         cmocka_unit_test(lock_order),

@@ -132,21 +132,22 @@ static void compares(void **state)
     const struct sm_flat_section halves[] = {ram_section(ram, 0x100, 0x17f, 0, false),
                                              ram_section(ram, 0x180, 0x1ff, 0x80, false)};
     const struct sm_flat_section moved[] = {ram_section(ram, 0x180, 0x27f, 0, false)};
-    const struct sm_flat_section patched[] = {ram_section(ram, 0x100, 0x13f, 0, false),
-                                              ram_section(other, 0x140, 0x14f, 0, false),
-                                              ram_section(ram, 0x150, 0x17f, 0x50, true),
-                                              ram_section(ram, 0x180, 0x1ff, 0x80, false)};
-    const struct sm_flat_section ends[] = {ram_section(ram, 0, 0, 0, false),
-                                           ram_section(ram, UINT64_MAX, UINT64_MAX, 1,
-                                                       false)};
+    const struct sm_flat_section patched[] = {
+        ram_section(ram, 0x100, 0x13f, 0, false),
+        ram_section(other, 0x140, 0x14f, 0, false),
+        ram_section(ram, 0x150, 0x17f, 0x50, true),
+        ram_section(ram, 0x180, 0x1ff, 0x80, false)};
+    const struct sm_flat_section ends[] = {
+        ram_section(ram, 0, 0, 0, false),
+        ram_section(ram, UINT64_MAX, UINT64_MAX, 1, false)};
 
     expect_diff(whole, 1, whole, 1, NULL, 0);
     expect_diff(whole, 1, halves, 2, NULL, 0);
     expect_diff(whole, 1, moved, 1, (struct sm_range[]){{0x100, 0x27f}}, 1);
     expect_diff(whole, 1, patched, 4, (struct sm_range[]){{0x140, 0x17f}}, 1);
     expect_diff(whole, 1, NULL, 0, (struct sm_range[]){{0x100, 0x1ff}}, 1);
-    expect_diff(NULL, 0, ends, 2,
-                (struct sm_range[]){{0, 0}, {UINT64_MAX, UINT64_MAX}}, 2);
+    expect_diff(NULL, 0, ends, 2, (struct sm_range[]){{0, 0}, {UINT64_MAX, UINT64_MAX}},
+                2);
     expect_diff(ends, 1, ends, 2, (struct sm_range[]){{UINT64_MAX, UINT64_MAX}}, 1);
     world_fini(&world);
 }

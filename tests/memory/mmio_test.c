@@ -100,9 +100,8 @@ static struct sm_region *make(struct world *world, struct bytes *bytes)
     }
     fill(bytes);
     assert_int_equal(sm_device_new(world->topo, "bytes", bytes, &bytes->device), 0);
-    assert_int_equal(sm_region_new_io(bytes->device, "bytes", SIZE - 1, &bytes->ops,
-                                      &region),
-                     0);
+    assert_int_equal(
+        sm_region_new_io(bytes->device, "bytes", SIZE - 1, &bytes->ops, &region), 0);
     return region;
 }
 
@@ -145,8 +144,7 @@ static void expect_access(struct bytes *bytes, struct sm_region *region, uint64_
 
     memcpy(before, bytes->byte, SIZE);
     const uint64_t stored = UINT64_C(0x8182838485868788);
-    const bool written =
-        accepted && (!narrow || (bytes->ops.flags & SM_IO_WIDEN_WRITES));
+    const bool written = accepted && (!narrow || (bytes->ops.flags & SM_IO_WIDEN_WRITES));
     assert_int_equal(sm_mmio_write(region, offset, size, &plain, stored),
                      written ? SM_TX_OK : SM_TX_ACCESS_ERROR);
     if (written) {
@@ -170,7 +168,8 @@ static void table(void **state)
      * widening; then each size at each offset. */
     for (unsigned i = 0; i < 10 * 10 * 16; i++) {
         struct bytes bytes = {
-            .ops.flags = (i & 1 ? SM_IO_BIG_ENDIAN : 0) | (i & 2 ? SM_IO_WIDEN_WRITES : 0),
+            .ops.flags =
+                (i & 1 ? SM_IO_BIG_ENDIAN : 0) | (i & 2 ? SM_IO_WIDEN_WRITES : 0),
             .ops.accepts = {widths[i / 16 % 10][0], widths[i / 16 % 10][1], i & 4},
             .ops.implements = {widths[i / 160][0], widths[i / 160][1], i & 8},
         };
@@ -204,9 +203,11 @@ static void far_offsets(void **state)
 
 static void directions(void **state)
 {
-    struct bytes reads = {.ops = {.read = read_bytes, .accepts = {1, 4, false},
+    struct bytes reads = {.ops = {.read = read_bytes,
+                                  .accepts = {1, 4, false},
                                   .implements = {1, 4, false}}};
-    struct bytes writes = {.ops = {.write = write_bytes, .accepts = {1, 4, false},
+    struct bytes writes = {.ops = {.write = write_bytes,
+                                   .accepts = {1, 4, false},
                                    .implements = {1, 4, false}}};
     struct bytes peeked = {.ops.accepts = {1, 4, false}, .ops.implements = {4, 4, false}};
     struct world world;
@@ -237,7 +238,8 @@ static void directions(void **state)
 /* A transfer stops at the first failure, and tells that one. */
 static void failures(void **state)
 {
-    struct bytes bytes = {.ops.flags = SM_IO_WIDEN_WRITES, .ops.accepts = {1, 8, false},
+    struct bytes bytes = {.ops.flags = SM_IO_WIDEN_WRITES,
+                          .ops.accepts = {1, 8, false},
                           .ops.implements = {2, 2, false}};
     struct world world;
     uint64_t value = 7;
@@ -267,7 +269,8 @@ static void failures(void **state)
 static void atomics(void **state)
 {
     struct bytes bytes = {.ops.accepts = {1, 8, true}, .ops.implements = {4, 4, false}};
-    struct bytes free_ones = {.ops.flags = SM_IO_LOCKLESS, .ops.accepts = {1, 8, true},
+    struct bytes free_ones = {.ops.flags = SM_IO_LOCKLESS,
+                              .ops.accepts = {1, 8, true},
                               .ops.implements = {1, 8, true}};
     struct world world;
     uint64_t old = 0;
@@ -285,8 +288,8 @@ static void atomics(void **state)
     assert_int_equal(sm_mmio_cas(region, 0, 4, &plain, 0x55, 0x66, &old), SM_TX_OK);
     assert_int_equal(old, 0x100);
     assert_int_equal(bytes.calls, 3);
-    assert_int_equal(
-        sm_mmio_cas(region, 0, 4, &plain, UINT64_C(0xf00000100), 0x66, &old), SM_TX_OK);
+    assert_int_equal(sm_mmio_cas(region, 0, 4, &plain, UINT64_C(0xf00000100), 0x66, &old),
+                     SM_TX_OK);
     assert_int_equal(old, 0x100);
     assert_int_equal(bytes.byte[0], 0x66);
     /* Half of it cannot be done: none of it is told. */
@@ -334,9 +337,9 @@ static void pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table),    cmocka_unit_test(far_offsets),
+        cmocka_unit_test(table),      cmocka_unit_test(far_offsets),
         cmocka_unit_test(directions), cmocka_unit_test(failures),
-        cmocka_unit_test(atomics),  cmocka_unit_test(pieces),
+        cmocka_unit_test(atomics),    cmocka_unit_test(pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

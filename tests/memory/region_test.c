@@ -71,7 +71,8 @@ static void alias_windows(void **state)
 
     world_init(&world);
     struct sm_region *ram = new_ram(&world, "ram", 0x1000);
-    const struct sm_range bad[] = {{0, 0x1000}, {0x1000, 0x1000}, {5, 4}, {0, UINT64_MAX}};
+    const struct sm_range bad[] = {
+        {0, 0x1000}, {0x1000, 0x1000}, {5, 4}, {0, UINT64_MAX}};
     for (size_t i = 0; i < SM_ARRAY_LEN(bad); i++)
         assert_int_equal(sm_region_new_alias(ram, "bad", bad[i], &region), -ERANGE);
     assert_null(region);

@@ -184,9 +184,12 @@ static void children_of_all_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(overlap),        cmocka_unit_test(last_mapped_wins),
-        cmocka_unit_test(clipping),       cmocka_unit_test(aliases),
-        cmocka_unit_test(merging),        cmocka_unit_test(readonly_paths),
+        cmocka_unit_test(overlap),
+        cmocka_unit_test(last_mapped_wins),
+        cmocka_unit_test(clipping),
+        cmocka_unit_test(aliases),
+        cmocka_unit_test(merging),
+        cmocka_unit_test(readonly_paths),
         cmocka_unit_test(children_of_all_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,8 +115,8 @@ static inline void show(struct world *world, uint64_t offset, struct sm_region *
 static inline void expect_space(struct sm_address_space *space, const char *want)
 {
     char text[4096];
-    const size_t length = sm_flat_view_print(sm_load_acquire(&space->view), text,
-                                             sizeof(text));
+    const size_t length =
+        sm_flat_view_print(sm_load_acquire(&space->view), text, sizeof(text));
     assert_true(length < sizeof(text));
     assert_string_equal(text, want);
 }

@@ -281,10 +281,10 @@ static void each(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody),   cmocka_unit_test(agents),
+        cmocka_unit_test(nobody),      cmocka_unit_test(agents),
         cmocka_unit_test(grace_first), cmocka_unit_test(callers),
-        cmocka_unit_test(in_order), cmocka_unit_test(waiting),
-        cmocka_unit_test(settling), cmocka_unit_test(each),
+        cmocka_unit_test(in_order),    cmocka_unit_test(waiting),
+        cmocka_unit_test(settling),    cmocka_unit_test(each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

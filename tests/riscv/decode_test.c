@@ -79,8 +79,9 @@ static void test_rows(void **state)
             /* Only words that are hints in one row belong to another first. */
             if (got == op)
                 continue;
-            assert_true((op == RV_OP_fence && got == RV_OP_pause) ||
-                        (op == RV_OP_ori && rv_insn_table[got].format == RV_FMT_PREFETCH));
+            assert_true(
+                (op == RV_OP_fence && got == RV_OP_pause) ||
+                (op == RV_OP_ori && rv_insn_table[got].format == RV_FMT_PREFETCH));
         }
         for (unsigned ext = 0; ext < RV_N_EXT; ext++) {
             const struct rv_isa isa = {.ext = everything.ext & ~(UINT64_C(1) << ext)};

@@ -21,7 +21,7 @@
 #include "fpu_operands.h"
 
 enum {
-    N_OPERANDS = 150000,
+    N_OPERANDS = 100000,
     N_BITES = 30000,
     NX = RV_FFLAG_NX,
     UF = RV_FFLAG_UF,
@@ -284,9 +284,7 @@ static struct operands random_operands(const struct op *op, struct fpu_random *r
     uint8_t flags = 0;
 
     if (!op->format) {
-        in.a = fpu_random_next(random);
-        in.a >>= fpu_random_next(random) & 63;
-        in.a &= 0 - (UINT64_C(1) << (fpu_random_next(random) & 63));
+        in.a = fpu_random_integer(random);
         if (fpu_random_next(random) & 1)
             in.a = 0 - in.a;
         return in;

@@ -17,7 +17,7 @@
 #include "fpu_operands.h"
 
 enum {
-    N_OPERANDS = 30000,
+    N_OPERANDS = 20000,
     N_BITES = 5000,
     PRECISION = 400,
     PRECISION_SUM = PRECISION + 64
@@ -214,10 +214,11 @@ static void choose(const struct op *op, struct fpu_random *random, struct operan
         in->known = decode(op->from, in->a, in->x) && decode(op->from, in->b, in->y) &&
                     decode(op->from, in->c, in->z);
     } else {
-        in->a = fpu_random_next(random) >> (fpu_random_next(random) & 63);
-        in->a &= 0 - (UINT64_C(1) << (fpu_random_next(random) & 63));
+        in->a = fpu_random_integer(random);
+        if (fpu_random_next(random) & 1)
+            in->a = 0 - in->a;
         if (op->is_signed)
-            mpfr_set_si(in->x, (long)(in->a = 0 - in->a), MPFR_RNDN);
+            mpfr_set_si(in->x, (long)in->a, MPFR_RNDN);
         else
             mpfr_set_ui(in->x, in->a, MPFR_RNDN);
         in->known = true;

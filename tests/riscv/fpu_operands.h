@@ -172,4 +172,17 @@ static inline uint64_t fpu_random_addend(struct fpu_format fmt, struct fpu_rando
     return fpu_random_near(fmt, random, product ^ fpu_make(fmt, 1, 0, 0));
 }
 
+/** An integer of any length, often with one significant bit more than a format keeps: a
+ *  tie. */
+static inline uint64_t fpu_random_integer(struct fpu_random *random)
+{
+    static const uint8_t kept[] = {25, 54};
+    const uint64_t r = fpu_random_next(random);
+    const unsigned length = (r & 63) + 1;
+    const unsigned keep = r & 0x80 ? kept[(r >> 8) & 1] : (r >> 8) & 63;
+    const uint64_t bits = fpu_random_next(random) >> (64 - length);
+
+    return length > keep ? bits & ~sm_mask(length - keep) : bits;
+}
+
 #endif

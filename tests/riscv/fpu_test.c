@@ -11,7 +11,7 @@
 
 /* --- Arithmetic ------------------------------------------------------------ */
 
-enum { N_OPERANDS = 400000 };
+enum { N_OPERANDS = 200000 };
 
 static void add(void **state)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* irq_test.c - which interrupt is taken, where to, and what wakes a hart. */
+#include <pthread.h>
+#include <sched.h>
+
 #include "hart_fixture.h"
 
 #define MTVEC (RAM + 0x10000)
@@ -199,12 +202,49 @@ static void test_statistics(void **state)
     assert_int_equal(stats.struct_size, sizeof(stats));
 }
 
+enum { N_ROUNDS = 2000 };
+
+/** Raises a line, and waits until the hart's thread has taken it down. */
+static void *raise_lines(void *arg)
+{
+    for (unsigned i = 0; i < N_ROUNDS; i++) {
+        rv_hart_set_irq(hart, RV_IRQ_MSI, true);
+        while (sm_load_relaxed(&hart->mip_lines) & BIT(RV_IRQ_MSI)) {
+            (void)rv_hart_has_work(hart);
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+/** No rise is lost on the way to another thread, and the race is a clean one. */
+static void test_other_thread(void **state)
+{
+    pthread_t thread;
+
+    csr_put(&fix, RV_CSRNO_mie, BIT(RV_IRQ_MSI));
+    fixture_enter(&fix, RV_PRIV_U);
+    assert_int_equal(pthread_create(&thread, NULL, raise_lines, NULL), 0);
+    for (unsigned taken = 0; taken < N_ROUNDS;) {
+        if (!rv_take_interrupt(hart)) {
+            sched_yield();
+            continue;
+        }
+        taken++;
+        csr_put(&fix, RV_CSRNO_mie, BIT(RV_IRQ_MSI));
+        rv_hart_set_irq(hart, RV_IRQ_MSI, false);
+        fixture_enter(&fix, RV_PRIV_U);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(fix.wakes, N_ROUNDS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(choice), TEST(enable_bits), TEST(lines_wake), TEST(has_work),
-        TEST(sstc),   TEST(no_sstc),     TEST(statistics),
+        TEST(sstc),   TEST(no_sstc),     TEST(statistics), TEST(other_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

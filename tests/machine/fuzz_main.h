@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* fuzz_main.h - runs a fuzz target without libFuzzer, on inputs made up from a seed.
+ *
+ * With -DSM_LIBFUZZER it defines nothing: libFuzzer has its own main().  Else: four in
+ * five inputs are patches ('P', then records of four bytes), the rest bytes.
+ */
+#ifndef TESTS_FUZZ_MAIN_H
+#define TESTS_FUZZ_MAIN_H
+
+#ifndef SM_LIBFUZZER
+#include <stdio.h>
+#include <time.h>
+
+enum { FUZZ_ROUNDS = 3000, FUZZ_MAX = 256 };
+
+int main(void)
+{
+    const char *given = getenv("SM_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) | 1 : (uint64_t)time(NULL) | 1;
+    uint8_t input[FUZZ_MAX];
+
+    printf("SM_SEED=%llu\n", (unsigned long long)seed);
+    for (unsigned round = 0; round < FUZZ_ROUNDS; round++) {
+        size_t size = 0, wanted;
+        for (size_t i = 0; i < sizeof input; i++) {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            input[i] = (uint8_t)(seed >> 32);
+        }
+        wanted = input[0] % 5 ? 1 + 4 * (input[1] % 6 + 1u) : input[1];
+        if (input[0] % 5)
+            input[0] = 'P';
+        size = SM_MIN(wanted, sizeof input);
+        (void)LLVMFuzzerTestOneInput(input, size);
+    }
+    return 0;
+}
+#endif
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* memory_out_test.c - what fails for want of memory leaves everything as it was.
+ *
+ * Linked so that all of the library's allocations pass through here.
+ */
+#include "support.h"
+
+void *__real_sm_alloc(size_t size);
+void *__real_sm_realloc(void *block, size_t size);
+void *__wrap_sm_alloc(size_t size);
+void *__wrap_sm_realloc(void *block, size_t size);
+
+static long left = -1; /* allocations that succeed yet; negative: all           */
+
+static bool refused(void)
+{
+    return left >= 0 && left-- == 0 ? (left = 0, true) : false;
+}
+
+void *__wrap_sm_alloc(size_t size)
+{
+    return refused() ? NULL : __real_sm_alloc(size);
+}
+
+void *__wrap_sm_realloc(void *block, size_t size)
+{
+    return refused() ? NULL : __real_sm_realloc(block, size);
+}
+
+static enum sm_tx read_zero(void *dev, uint64_t offset, unsigned size,
+                            const struct sm_attrs *attrs, uint64_t *value)
+{
+    *value = 0;
+    return SM_TX_OK;
+}
+
+static const struct sm_io_ops ops = {
+    .struct_size = sizeof(ops),
+    .read = read_zero,
+    .accepts = {1, 8, false},
+    .implements = {1, 8, false},
+};
+
+static void makers(void **state)
+{
+    const struct sm_range window = {0, 5};
+    struct sm_topology *topo = NULL;
+    struct sm_device *device = NULL;
+    struct sm_region *region = NULL;
+    struct sm_address_space *space = NULL;
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    left = 0;
+    assert_int_equal(sm_topology_new(NULL, NULL, &topo), -ENOMEM);
+    assert_int_equal(sm_region_new(world.topo, "r", 5, &region), -ENOMEM);
+    assert_int_equal(sm_region_new_rom(world.topo, "r", 5, &region), -ENOMEM);
+    assert_int_equal(sm_region_new_alias(ram, "r", window, &region), -ENOMEM);
+    assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), -ENOMEM);
+    left = 1;
+    assert_int_equal(sm_region_new_ram(world.topo, "r", 5, &region), -ENOMEM);
+    for (long n = 0; n < 4; n++) { /* the space, its empty view, rendering */
+        left = n;
+        assert_int_equal(sm_address_space_new(world.topo, "s", world.root, &space),
+                         -ENOMEM);
+    }
+    left = -1;
+    assert_null(topo);
+    assert_null(region);
+    assert_null(space);
+    assert_int_equal(world.root->n_spaces, 1);
+    assert_null(device);
+    assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), 0);
+    left = 0;
+    assert_int_equal(sm_region_new_io(device, "r", 5, &ops, &region), -ENOMEM);
+    left = -1;
+    assert_int_equal(sm_device_free(device), 0);
+    assert_int_equal(sm_region_free(ram), 0);
+    world_fini(&world);
+}
+
+/* Every allocation of a commit fails once; the edit stays open, and can be finished. */
+static void commits(void **state)
+{
+    const char *const before = "0000000000001000-0000000000001fff ram ram+0\n";
+    struct sm_address_space *second;
+    struct world world;
+    sm_ticket ticket;
+    long n;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *alias = new_alias(ram, "alias", 0x800, 0xfff);
+    assert_int_equal(sm_address_space_new(world.topo, "second", world.root, &second), 0);
+    show(&world, 0x1000, ram);
+    for (n = 0;; n++) {
+        const struct sm_flat_view *view = world.space->view, *other = second->view;
+        sm_topology_begin(world.topo);
+        map(world.root, 0x8000, alias, 0);
+        sm_region_set_readonly(ram, true);
+        left = n;
+        ticket = 99;
+        const int error = sm_topology_commit(world.topo, &ticket);
+        left = -1;
+        if (!error)
+            break;
+        assert_int_equal(error, -ENOMEM);
+        assert_int_equal(ticket, 99);
+        assert_ptr_equal(world.space->view, view);
+        assert_ptr_equal(second->view, other);
+        if (n & 1) { /* again, with memory; then back to where it was */
+            commit(&world);
+            expect_space(second, "0000000000001000-0000000000001fff ram ram+0 ro\n"
+                                 "0000000000008000-00000000000087ff ram ram+800 ro\n");
+            sm_topology_begin(world.topo);
+            sm_region_unmap(alias);
+            sm_region_set_readonly(ram, false);
+            commit(&world);
+        } else {
+            sm_topology_abort(world.topo);
+        }
+        expect_view(&world, before);
+        expect_space(second, before);
+        sm_topology_check(world.topo);
+    }
+    assert_true(n >= 6); /* two spaces: visits, sections, view */
+    world_fini(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makers),
+        cmocka_unit_test(commits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

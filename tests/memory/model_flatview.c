@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: MIT */
+/* model_flatview.c - random edits of trees against a resolver that asks byte by byte.
+ *
+ * The model keeps its own record of every region and answers for one address at a time,
+ * by trying the children in the order of (R3) and then what is beneath them.  Edits of
+ * all kinds, nested and taken back, must leave two spaces that agree with it at every
+ * address near both ends of 2^64, and transfers must do what bytes would.
+ *
+ * SM_SEED=n chooses the run, SM_ROUNDS=n its length; SM_PLANT=n breaks the library on
+ * purpose, in one of the ways listed below, and the run must then fail.  Without it the
+ * test first makes sure of that, each plant in a process of its own.
+ */
+#include "support.h"
+
+#include <sys/resource.h>
+
+enum plant {
+    PLANT_NONE,
+    PLANT_OLDEST_WINS,  /* of equal priorities, against (R3)                    */
+    PLANT_WRITABLE,     /* a read-only path is forgotten                        */
+    PLANT_SHORT,        /* a section ends a byte early                          */
+    PLANT_ABORT_LEAVES, /* abort leaves a move in place                         */
+    PLANT_WRONG_OFFSET, /* an alias shows its target a byte off                 */
+    PLANT_LOST_BYTE,    /* a transfer does not write its last byte              */
+    N_PLANTS
+};
+
+enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96 };
+
+struct model_region {
+    bool used, readonly;
+    enum sm_region_kind kind;
+    uint64_t last;
+    int parent; /* -1: none                                                    */
+    uint64_t offset, age;
+    int priority;
+    int target; /* alias                                                       */
+    struct sm_range window;
+};
+
+struct model {
+    struct model_region region[N_REGIONS];
+    uint64_t age;
+};
+
+struct test {
+    struct world world;
+    struct sm_address_space *space[N_SPACES];
+    struct sm_region *region[N_REGIONS];
+    uint8_t byte[N_REGIONS][MAX_BYTES];    /* what memory should hold            */
+    uint8_t io_byte[N_REGIONS][MAX_BYTES]; /* what devices hold                 */
+    struct model model, before;            /* before: at the outermost begin     */
+    uint64_t random;
+    enum plant plant;
+    long n_checks, n_answered, n_sections;
+};
+
+/* Regions 0 and 1 are the roots of the spaces, and stay. */
+
+#define EXPECT(condition)                                                                \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            printf("model disagrees at line %d: %s\n", __LINE__, #condition);            \
+            fflush(stdout);                                                              \
+            _exit(1);                                                                    \
+        }                                                                                \
+    } while (0)
+
+/* --- The model ---------------------------------------------------------- */
+
+struct answer {
+    int region; /* -1: nothing                                                 */
+    uint64_t offset;
+    bool readonly;
+};
+
+static struct answer resolve(const struct model *model, int at, uint64_t offset,
+                             bool readonly)
+{
+    const struct model_region *region = &model->region[at];
+    bool tried[N_REGIONS] = {false};
+
+    readonly |= region->readonly;
+    for (;;) {
+        int best = -1;
+        for (int i = 0; i < N_REGIONS; i++) {
+            const struct model_region *child = &model->region[i];
+            if (!child->used || child->parent != at || tried[i])
+                continue;
+            if (best < 0 || child->priority > model->region[best].priority ||
+                (child->priority == model->region[best].priority &&
+                 child->age > model->region[best].age))
+                best = i;
+        }
+        if (best < 0)
+            break;
+        tried[best] = true;
+        const struct model_region *child = &model->region[best];
+        if (offset < child->offset || offset - child->offset > child->last)
+            continue;
+        const struct answer answer =
+            resolve(model, best, offset - child->offset, readonly);
+        if (answer.region >= 0)
+            return answer;
+    }
+    switch (region->kind) {
+    case SM_REGION_CONTAINER: return (struct answer){-1, 0, false};
+    case SM_REGION_ALIAS:
+        return resolve(model, region->target, offset + region->window.first, readonly);
+    default:
+        return (struct answer){at, offset, readonly || region->kind == SM_REGION_ROM};
+    }
+}
+
+static bool leads_to(const struct model *model, int from, int to)
+{
+    if (from == to)
+        return true;
+    if (model->region[from].kind == SM_REGION_ALIAS &&
+        leads_to(model, model->region[from].target, to))
+        return true;
+    for (int i = 0; i < N_REGIONS; i++)
+        if (model->region[i].used && model->region[i].parent == from &&
+            leads_to(model, i, to))
+            return true;
+    return false;
+}
+
+static bool is_target(const struct model *model, int at)
+{
+    for (int i = 0; i < N_REGIONS; i++)
+        if (model->region[i].used && model->region[i].kind == SM_REGION_ALIAS &&
+            model->region[i].target == at)
+            return true;
+    return false;
+}
+
+static struct answer answer_at(const struct test *test, int space, sm_gpa gpa)
+{
+    if (gpa > test->model.region[space].last)
+        return (struct answer){-1, 0, false};
+    return resolve(&test->model, space, gpa, false);
+}
+
+static bool follows(struct answer a, struct answer b, uint64_t distance)
+{
+    return a.region == b.region && a.readonly == b.readonly &&
+           (a.region < 0 || b.offset == a.offset + distance);
+}
+
+/* What the byte of a region should be. */
+static uint8_t *byte_of(struct test *test, struct answer answer)
+{
+    return test->model.region[answer.region].kind == SM_REGION_IO
+               ? &test->io_byte[answer.region][answer.offset]
+               : &test->byte[answer.region][answer.offset];
+}
+
+/* --- Devices, one for each region: an array of bytes -------------------- */
+
+static enum sm_tx io_read(void *dev, uint64_t offset, unsigned size,
+                          const struct sm_attrs *attrs, uint64_t *value)
+{
+    uint8_t *byte = dev;
+    *value = 0;
+    memcpy(value, byte + offset, size);
+    return SM_TX_OK;
+}
+
+static enum sm_tx io_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
+{
+    return io_read(dev, offset, size, NULL, value);
+}
+
+static enum sm_tx io_write(void *dev, uint64_t offset, unsigned size,
+                           const struct sm_attrs *attrs, uint64_t value)
+{
+    uint8_t *byte = dev;
+    memcpy(byte + offset, &value, size);
+    return SM_TX_OK;
+}
+
+static const struct sm_io_ops io_ops = {
+    .struct_size = sizeof(io_ops),
+    .read = io_read,
+    .write = io_write,
+    .peek = io_peek,
+    .accepts = {1, 8, true},
+    .implements = {1, 8, true},
+};
+
+/* --- Edits -------------------------------------------------------------- */
+
+static uint64_t below(struct test *test, uint64_t n)
+{
+    return test_below(&test->random, n);
+}
+
+/* An offset near either end, or anywhere. */
+static uint64_t some_offset(struct test *test)
+{
+    switch (below(test, 16)) {
+    case 0: return UINT64_MAX - below(test, WINDOW);
+    case 1: return test_random(&test->random);
+    case 2: return 0;
+    default: return below(test, WINDOW);
+    }
+}
+
+static int some_region(struct test *test)
+{
+    for (;;) {
+        const int at = (int)below(test, N_REGIONS);
+        if (test->model.region[at].used)
+            return at;
+    }
+}
+
+static bool make_alias(struct test *test, int at, struct model_region *made)
+{
+    const int target = some_region(test);
+    const uint64_t last = test->model.region[target].last;
+    struct sm_range window = {some_offset(test), some_offset(test)};
+
+    if (below(test, 4)) {
+        window.first = window.first > last ? 0 : window.first;
+        window.last = window.last > last || below(test, 2) ? last : window.last;
+    }
+    const int error =
+        sm_region_new_alias(test->region[target], "alias", window, &test->region[at]);
+    if (window.first > window.last || window.last > last) {
+        EXPECT(error == -ERANGE);
+        return false;
+    }
+    EXPECT(error == 0);
+    made->kind = SM_REGION_ALIAS;
+    made->target = target;
+    made->window = window;
+    made->last = window.last - window.first;
+    return true;
+}
+
+static void make_region(struct test *test, int at)
+{
+    struct model_region *made = &test->model.region[at];
+    struct sm_topology *topo = test->world.topo;
+
+    *made = (struct model_region){.parent = -1};
+    made->last = below(test, MAX_BYTES);
+    switch (below(test, 6)) {
+    case 0:
+    case 1:
+        if (!make_alias(test, at, made))
+            return;
+        break;
+    case 2:
+        made->kind = SM_REGION_RAM;
+        EXPECT(sm_region_new_ram(topo, "ram", made->last + 1, &test->region[at]) == 0);
+        memset(test->byte[at], 0, MAX_BYTES);
+        break;
+    case 3:
+        made->kind = SM_REGION_ROM;
+        EXPECT(sm_region_new_rom(topo, "rom", made->last + 1, &test->region[at]) == 0);
+        memset(test->byte[at], 0, MAX_BYTES);
+        break;
+    case 4: {
+        struct sm_device *device; /* of its own: the region's bytes */
+        made->kind = SM_REGION_IO;
+        EXPECT(sm_device_new(topo, "io", test->io_byte[at], &device) == 0);
+        EXPECT(sm_region_new_io(device, "io", made->last, &io_ops, &test->region[at]) ==
+               0);
+        break;
+    }
+    default:
+        made->kind = SM_REGION_CONTAINER;
+        made->last = below(test, 2) ? below(test, WINDOW) : UINT64_MAX - below(test, 2);
+        EXPECT(sm_region_new(topo, "container", made->last, &test->region[at]) == 0);
+    }
+    made->used = true;
+    /* A region lives on if the edit that made it is taken back. */
+    test->before.region[at] = *made;
+}
+
+static void edit_map(struct test *test)
+{
+    const int parent = below(test, 3) ? (int)below(test, N_SPACES) : some_region(test);
+    const int child = some_region(test);
+    const uint64_t offset = some_offset(test);
+    const int priority = (int)below(test, 3) - 1;
+    struct model_region *region = &test->model.region[child];
+    const int error =
+        sm_region_map(test->region[parent], offset, test->region[child], priority);
+
+    if (region->parent >= 0) {
+        EXPECT(error == -EBUSY);
+    } else if (region->last > UINT64_MAX - offset) {
+        EXPECT(error == -ERANGE);
+    } else if (leads_to(&test->model, child, parent)) {
+        EXPECT(error == -ELOOP);
+    } else {
+        EXPECT(error == 0);
+        region->parent = parent;
+        region->offset = offset;
+        region->priority = priority;
+        region->age = ++test->model.age;
+        if (test->plant == PLANT_OLDEST_WINS) {
+            test->region[child]->now.age = 0;
+            sm_list_remove(&test->region[child]->sibling);
+            sm_list_add_before(&test->region[parent]->children,
+                               &test->region[child]->sibling);
+        }
+    }
+}
+
+static void edit_move(struct test *test)
+{
+    const int child = some_region(test);
+    const uint64_t offset = some_offset(test);
+    struct model_region *region = &test->model.region[child];
+    const int error = sm_region_move(test->region[child], offset);
+
+    if (region->parent < 0) {
+        EXPECT(error == -ENOENT);
+    } else if (region->last > UINT64_MAX - offset) {
+        EXPECT(error == -ERANGE);
+    } else {
+        EXPECT(error == 0);
+        region->offset = offset;
+    }
+}
+
+static void edit_free(struct test *test)
+{
+    const int at = some_region(test);
+    struct model_region *region = &test->model.region[at];
+    const int error = sm_region_free(test->region[at]);
+
+    if (region->parent >= 0 || is_target(&test->model, at) || at < N_SPACES) {
+        EXPECT(error == -EBUSY);
+        return;
+    }
+    EXPECT(error == 0);
+    region->used = false;
+    for (int i = 0; i < N_REGIONS; i++)
+        if (test->model.region[i].used && test->model.region[i].parent == at)
+            test->model.region[i].parent = -1;
+}
+
+static void edit(struct test *test)
+{
+    const int at = (int)below(test, N_REGIONS);
+
+    switch (below(test, 16)) {
+    case 0:
+    case 1:
+    case 2:
+        /* Not a slot that an abort could bring back. */
+        if (!test->model.region[at].used && !test->before.region[at].used)
+            make_region(test, at);
+        break;
+    case 3: {
+        const int child = some_region(test);
+        sm_region_unmap(test->region[child]);
+        test->model.region[child].parent = -1;
+        break;
+    }
+    case 4: edit_move(test); break;
+    case 5: {
+        const int region = some_region(test);
+        const bool readonly = below(test, 6) == 0;
+        sm_region_set_readonly(test->region[region], readonly);
+        test->model.region[region].readonly = readonly;
+        break;
+    }
+    case 6: edit_free(test); break;
+    default: edit_map(test);
+    }
+}
+
+/* Break what a commit or an abort has just done. */
+static void plant(struct test *test, bool aborted)
+{
+    struct sm_flat_view *view = test->space[below(test, N_SPACES)]->view;
+    struct sm_flat_section *section =
+        view->n ? &view->section[below(test, view->n)] : NULL;
+    struct sm_region *region = test->region[some_region(test)];
+
+    switch (test->plant) {
+    case PLANT_WRITABLE:
+        if (section && section->region->kind != SM_REGION_ROM)
+            section->readonly = false;
+        break;
+    case PLANT_SHORT:
+        if (section && section->range.last > section->range.first)
+            section->range.last--;
+        break;
+    case PLANT_WRONG_OFFSET:
+        if (section && section->offset)
+            section->offset--;
+        break;
+    case PLANT_ABORT_LEAVES:
+        if (aborted && region->now.parent && region->now.offset)
+            region->now.offset--;
+        break;
+    default: break;
+    }
+}
+
+static void transaction(struct test *test)
+{
+    unsigned depth = 1, n = 1 + (unsigned)below(test, 6);
+
+    test->before = test->model;
+    sm_topology_begin(test->world.topo);
+    while (n-- || depth > 1) {
+        const uint64_t choice = below(test, 10);
+        if (choice == 0) {
+            sm_topology_begin(test->world.topo);
+            depth++;
+        } else if (choice == 1 && depth > 1) {
+            EXPECT(sm_topology_commit(test->world.topo, NULL) == 0);
+            depth--;
+        } else if (choice == 2 && depth > 1) {
+            sm_topology_abort(test->world.topo);
+            test->model = test->before;
+            depth--;
+        } else if (n < 6) {
+            edit(test);
+        } else {
+            n = 0; /* only the way out is left */
+        }
+    }
+    if (below(test, 4)) {
+        EXPECT(sm_topology_commit(test->world.topo, NULL) == 0);
+        plant(test, false);
+    } else {
+        sm_topology_abort(test->world.topo);
+        test->model = test->before;
+        plant(test, true);
+    }
+}
+
+/* --- Comparison --------------------------------------------------------- */
+
+static void check_address(struct test *test, int space, sm_gpa gpa)
+{
+    const struct answer want = answer_at(test, space, gpa);
+    struct sm_section section;
+    const bool found = sm_address_space_lookup(test->space[space], gpa, &section);
+
+    EXPECT(found == (want.region >= 0));
+    EXPECT(sm_range_contains(section.range, gpa));
+    if (found) {
+        EXPECT(section.region == test->region[want.region]);
+        EXPECT(section.offset + (gpa - section.range.first) == want.offset);
+        EXPECT(section.readonly == want.readonly);
+    }
+    /* The stretch is exactly as long as the answer lasts. */
+    EXPECT(follows(answer_at(test, space, section.range.first), want,
+                   gpa - section.range.first));
+    EXPECT(follows(want, answer_at(test, space, section.range.last),
+                   section.range.last - gpa));
+    if (section.range.first)
+        EXPECT(!follows(answer_at(test, space, section.range.first - 1), want,
+                        gpa - section.range.first + 1));
+    if (section.range.last != UINT64_MAX)
+        EXPECT(!follows(want, answer_at(test, space, section.range.last + 1),
+                        section.range.last + 1 - gpa));
+    test->n_checks++;
+    test->n_answered += found;
+}
+
+static void check_lookups(struct test *test)
+{
+    for (int space = 0; space < N_SPACES; space++) {
+        for (uint64_t i = 0; i < WINDOW; i += 1 + below(test, 8)) {
+            check_address(test, space, i);
+            check_address(test, space, UINT64_MAX - i);
+        }
+        check_address(test, space, test_random(&test->random));
+    }
+}
+
+/* Do a transfer's bytes on the model.  Returns how it ends; *done: bytes moved. */
+static enum sm_tx model_bytes(struct test *test, int space, sm_gpa gpa, bool write,
+                              const struct sm_attrs *attrs, uint8_t *buf, uint64_t size,
+                              uint64_t *done)
+{
+    for (*done = 0; *done < size; ++*done) {
+        if (*done && gpa + *done == 0)
+            return SM_TX_DECODE_ERROR;
+        const struct answer answer = answer_at(test, space, gpa + *done);
+        if (answer.region < 0)
+            return SM_TX_DECODE_ERROR;
+        if ((write && answer.readonly && !(attrs->flags & SM_ATTR_DEBUG)) ||
+            (test->model.region[answer.region].kind == SM_REGION_IO &&
+             (attrs->flags & SM_ATTR_RAM_ONLY)))
+            return SM_TX_ACCESS_ERROR;
+        if (write)
+            *byte_of(test, answer) = buf[*done];
+        else
+            buf[*done] = *byte_of(test, answer);
+    }
+    return SM_TX_OK;
+}
+
+static sm_gpa some_address(struct test *test)
+{
+    return below(test, 2) ? below(test, WINDOW) : UINT64_MAX - below(test, WINDOW);
+}
+
+/* Devices hold their own bytes, so the model must not write them twice: it works on a
+ * copy of them, and the two are compared. */
+static void check_transfer(struct test *test)
+{
+    static const struct sm_attrs *const askers[] = {&plain, &plain, &debug, &ram_only};
+    const struct sm_attrs *attrs = askers[below(test, 4)];
+    const int space = (int)below(test, N_SPACES);
+    const sm_gpa gpa = some_address(test);
+    const bool single = below(test, 2), write = below(test, 2);
+    const uint64_t size = single ? UINT64_C(1) << below(test, 4) : below(test, 150);
+    uint8_t real[160], wanted[160], io_before[N_REGIONS][MAX_BYTES];
+    uint64_t done = 0, model_done, value = 0;
+    enum sm_tx tx;
+
+    for (size_t i = 0; i < sizeof(real); i++)
+        real[i] = wanted[i] = (uint8_t)test_random(&test->random);
+    memcpy(&value, real, 8);
+    memcpy(io_before, test->io_byte, sizeof(io_before));
+    if (!single) {
+        tx = write ? sm_address_space_write(test->space[space], gpa, attrs, real, size,
+                                            &done)
+                   : sm_address_space_read(test->space[space], gpa, attrs, real, size,
+                                           &done);
+    } else if (write) {
+        tx =
+            sm_address_space_store(test->space[space], gpa, attrs, (unsigned)size, value);
+    } else {
+        tx =
+            sm_address_space_load(test->space[space], gpa, attrs, (unsigned)size, &value);
+        if (tx == SM_TX_OK)
+            memcpy(real, &value, 8);
+    }
+    uint8_t io_after[N_REGIONS][MAX_BYTES];
+    memcpy(io_after, test->io_byte, sizeof(io_after));
+    memcpy(test->io_byte, io_before, sizeof(io_before));
+    EXPECT(tx == model_bytes(test, space, gpa, write, attrs, wanted, size, &model_done));
+    EXPECT(memcmp(io_after, test->io_byte, sizeof(io_after)) == 0);
+    if (!single)
+        EXPECT(done == model_done);
+    if (!write && (!single || tx == SM_TX_OK))
+        EXPECT(memcmp(real, wanted, model_done) == 0);
+    if (test->plant == PLANT_LOST_BYTE && write && model_done) {
+        const struct answer last = answer_at(test, space, gpa + model_done - 1);
+        if (test->region[last.region]->ram)
+            test->region[last.region]->ram->host[last.offset] ^= 1;
+    }
+}
+
+/* How far the answer at @gpa goes on, up to @most bytes. */
+static uint64_t run_length(struct test *test, int space, sm_gpa gpa, uint64_t most)
+{
+    const struct answer first = answer_at(test, space, gpa);
+    uint64_t n = 1;
+
+    while (n < most && gpa + n != 0 && follows(first, answer_at(test, space, gpa + n), n))
+        n++;
+    return n;
+}
+
+static void check_atomic(struct test *test)
+{
+    const int space = (int)below(test, N_SPACES);
+    const unsigned size = 1u << below(test, 4);
+    const sm_gpa gpa = some_address(test) & ~(sm_gpa)(below(test, 4) ? size - 1 : 0);
+    const struct answer answer = answer_at(test, space, gpa);
+    const uint64_t operand = test_random(&test->random);
+    const bool io =
+        answer.region >= 0 && test->model.region[answer.region].kind == SM_REGION_IO;
+    enum sm_tx want = SM_TX_OK;
+    uint64_t old = 0, held = 0;
+
+    if (gpa & (size - 1))
+        want = SM_TX_ACCESS_ERROR;
+    else if (answer.region < 0)
+        want = SM_TX_DECODE_ERROR;
+    else if (answer.readonly || run_length(test, space, gpa, size) < size ||
+             (!io && (answer.offset & (size - 1))))
+        want = SM_TX_ACCESS_ERROR;
+    if (want == SM_TX_OK)
+        memcpy(&held, byte_of(test, answer), size);
+    EXPECT(sm_address_space_rmw(test->space[space], gpa, &plain, size, SM_RMW_XOR,
+                                operand, &old) == want);
+    if (want != SM_TX_OK)
+        return;
+    EXPECT(old == held);
+    if (io) {
+        uint64_t now = 0;
+        memcpy(&now, byte_of(test, answer), size);
+        EXPECT(now == ((held ^ operand) & (UINT64_MAX >> (64 - 8 * size))));
+    } else {
+        held ^= operand;
+        memcpy(byte_of(test, answer), &held, size);
+    }
+}
+
+static void check_lending(struct test *test)
+{
+    const int space = (int)below(test, N_SPACES);
+    const sm_gpa gpa = some_address(test);
+    const struct answer answer = answer_at(test, space, gpa);
+    const enum sm_access access = below(test, 2) ? SM_READ : SM_WRITE;
+    const uint64_t size = 1 + below(test, 64);
+    struct sm_mapping mapping;
+    const enum sm_tx tx =
+        sm_address_space_map(test->space[space], gpa, &plain, size, access, &mapping);
+
+    if (answer.region < 0) {
+        EXPECT(tx == SM_TX_DECODE_ERROR);
+    } else if (test->model.region[answer.region].kind == SM_REGION_IO ||
+               (access == SM_WRITE && answer.readonly)) {
+        EXPECT(tx == SM_TX_ACCESS_ERROR);
+    } else {
+        EXPECT(tx == SM_TX_OK);
+        EXPECT(mapping.size == run_length(test, space, gpa, size));
+        EXPECT(memcmp(mapping.host, byte_of(test, answer), mapping.size) == 0);
+        sm_mapping_release(&mapping);
+    }
+}
+
+static void check_memory(struct test *test)
+{
+    for (int i = 0; i < N_REGIONS; i++) {
+        const struct model_region *region = &test->model.region[i];
+        if (region->used &&
+            (region->kind == SM_REGION_RAM || region->kind == SM_REGION_ROM))
+            EXPECT(memcmp(test->region[i]->ram->host, test->byte[i], region->last + 1) ==
+                   0);
+    }
+}
+
+/* --- Runs --------------------------------------------------------------- */
+
+static void run(uint64_t seed, long rounds, enum plant plant)
+{
+    static struct test test;
+
+    memset(&test, 0, sizeof(test));
+    test.random = seed;
+    test.plant = plant;
+    world_init(&test.world);
+    for (int i = 0; i < N_SPACES; i++) {
+        struct model_region *root = &test.model.region[i];
+        *root = (struct model_region){.used = true,
+                                      .kind = SM_REGION_CONTAINER,
+                                      .last = i ? WINDOW - 7 : UINT64_MAX,
+                                      .parent = -1};
+        EXPECT(sm_region_new(test.world.topo, "root", root->last, &test.region[i]) == 0);
+        EXPECT(sm_address_space_new(test.world.topo, "space", test.region[i],
+                                    &test.space[i]) == 0);
+    }
+    for (long round = 0; round < rounds; round++) {
+        transaction(&test);
+        if (!plant)
+            sm_topology_check(test.world.topo);
+        for (int i = 0; i < N_SPACES; i++)
+            test.n_sections += (long)test.space[i]->view->n;
+        check_lookups(&test);
+        for (int i = 0; i < 6; i++) {
+            check_transfer(&test);
+            check_atomic(&test);
+            check_lending(&test);
+        }
+        check_memory(&test);
+        if (below(&test, 8) == 0)
+            sm_topology_work(test.world.topo);
+    }
+    printf("%ld rounds, %ld sections, %ld addresses compared, %ld of them no holes\n",
+           rounds, test.n_sections, test.n_checks, test.n_answered);
+    sm_topology_free(test.world.topo);
+}
+
+static bool plant_is_found(const char *self, int plant)
+{
+    const pid_t child = fork();
+    char text[16];
+    int status;
+
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        snprintf(text, sizeof(text), "%d", plant);
+        setenv("SM_PLANT", text, 1);
+        execl(self, self, (char *)NULL);
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
+int main(void)
+{
+    const char *plant = getenv("SM_PLANT"), *rounds = getenv("SM_ROUNDS");
+    const uint64_t seed = test_seed(20);
+    const long n = rounds ? strtol(rounds, NULL, 0) : 5000;
+
+    if (plant) {
+        run(seed, n, (enum plant)strtol(plant, NULL, 0));
+        return 0;
+    }
+    for (int i = PLANT_NONE + 1; i < N_PLANTS; i++) {
+        fflush(stdout);
+        if (!plant_is_found("/proc/self/exe", i)) {
+            printf("planted bug %d was not found\n", i);
+            return 1;
+        }
+    }
+    run(seed, n, PLANT_NONE);
+    return 0;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* softtlb_test.c - what a fill installs, and where; the hit path's slots (T1, T2). */
+#include "fake_guest.h"
+
+#define DATA (GUEST_RAM + UINT64_C(0x100000))
+
+static struct fake fake;
+static struct sm_fault fault;
+
+static int setup(void **state)
+{
+    fake_init(&fake);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fake_fini(&fake);
+    return 0;
+}
+
+static enum sm_step load(sm_gva gva, unsigned mode)
+{
+    struct sm_value value;
+    return sm_tlb_read_slow(fake.vcpu, gva, op_of(0, mode), &value, &fault);
+}
+
+static enum sm_step store(sm_gva gva, unsigned mode)
+{
+    return sm_tlb_write_slow(fake.vcpu, gva, op_of(0, mode), (struct sm_value){1, 0}, &fault);
+}
+
+static bool hits(sm_gva gva, enum sm_access access)
+{
+    return fake_hit(&fake, MODE_S, gva, 1, access, NULL);
+}
+
+static void a_store_fills_both_a_load_the_empty_write_slot(void **state)
+{
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(DATA, PTE_RWXAD));
+    assert_int_equal(store(0x5000, MODE_S), SM_STEP_DONE);
+    assert_true(hits(0x5000, SM_READ) && hits(0x5000, SM_WRITE));
+    assert_false(hits(0x5000, SM_FETCH));
+    fake_map(&fake, GUEST_RAM, 0x6000, pte_of(DATA, PTE_RWXAD));
+    assert_int_equal(load(0x6000, MODE_S), SM_STEP_DONE);
+    assert_true(hits(0x6000, SM_READ) && hits(0x6000, SM_WRITE));
+    /* A load does not turn out the page that was written. */
+    sm_gva rival = 0x200000;
+    while (sm_tlb_slot(rival) != sm_tlb_slot(0x5000))
+        rival += 0x1000;
+    guest_put(&fake.guest, GUEST_RAM + 0x1000, (unsigned)(rival >> 21),
+              pte_of(GUEST_RAM + 0x200000, PTE_RWXAD));
+    assert_int_equal(load(rival, MODE_S), SM_STEP_DONE);
+    assert_true(hits(rival, SM_READ) && !hits(rival, SM_WRITE));
+    assert_true(hits(0x5000, SM_WRITE) && !hits(0x5000, SM_READ));
+}
+
+static void a_clean_leaf_is_not_filled_for_writes(void **state)
+{
+    fake.flags = SM_WALK_AD;
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(DATA, PTE_V | PTE_R | PTE_W));
+    assert_int_equal(load(0x5000, MODE_S), SM_STEP_DONE);
+    assert_true(hits(0x5000, SM_READ) && !hits(0x5000, SM_WRITE));
+    assert_int_equal(store(0x5000, MODE_S), SM_STEP_DONE);
+    assert_true(hits(0x5000, SM_WRITE));
+    assert_int_equal(*guest_entry(&fake.guest, GUEST_RAM + 0x2000 + 5 * 8) & (PTE_A | PTE_D),
+                     PTE_A | PTE_D);
+}
+
+static void what_is_written_but_not_read_is_not_direct(void **state)
+{
+    fake.no_read = true;
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(DATA, PTE_RWXAD));
+    assert_int_equal(store(0x5000, MODE_S), SM_STEP_DONE);
+    assert_false(hits(0x5000, SM_WRITE));
+    assert_false(hits(0x5000, SM_READ));
+    assert_int_equal(store(0x5000, MODE_S), SM_STEP_DONE);
+    assert_int_equal(fake.n_fills, 1);
+}
+
+static void a_page_of_a_large_leaf_is_its_own_entry(void **state)
+{
+    void *host;
+
+    guest_put(&fake.guest, GUEST_RAM, 0, pte_of(GUEST_RAM, PTE_RWXAD));
+    assert_int_equal(load(0x234567, MODE_S), SM_STEP_DONE);
+    assert_true(fake_hit(&fake, MODE_S, 0x234000, 8, SM_READ, &host));
+    assert_ptr_equal(host, fake.guest.host + 0x234000);
+    assert_false(hits(0x235000, SM_READ));
+}
+
+static void regions_off_the_page_grid_are_not_direct(void **state)
+{
+    struct sm_region *odd;
+    struct sm_value value;
+
+    /* A window that begins 8 bytes into a page of RAM: its pages straddle host pages, so
+     * what is atomic to the guest would not be to the host.  Straddling by whole cache
+     * lines is harmless. */
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_new_alias(fake.guest.ram, "odd",
+                                         (struct sm_range){0x100008, 0x104007}, &odd), 0);
+    assert_int_equal(sm_region_map(fake.guest.root, 0x40000000, odd, 0), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(fake.vcpu);
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(0x40000000, PTE_RWXAD));
+    *(uint64_t *)(void *)(fake.guest.host + 0x100008) = 0x1234;
+    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x5000, op_of(3, MODE_S), &value, &fault),
+                     SM_STEP_DONE);
+    assert_int_equal(value.lo, 0x1234);
+    assert_false(hits(0x5000, SM_READ));
+    sm_topology_begin(fake.guest.topo);
+    sm_region_unmap(odd);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+}
+
+static void stats_are_cut_to_what_the_caller_knows(void **state)
+{
+    struct sm_tlb_stats stats;
+
+    memset(&stats, 0xcc, sizeof stats);
+    stats.struct_size = 16;
+    sm_tlb_get_stats(fake.vcpu, &stats);
+    assert_int_equal(stats.struct_size, 16);
+    assert_int_equal(stats.fills[SM_WRITE], UINT64_C(0xcccccccccccccccc));
+}
+
+/* --- The hit path ------------------------------------------------------------------- */
+
+static void neighbours_never_share_a_slot(void **state)
+{
+    struct rng rng = rng_seeded(0x12);
+
+    for (uint64_t page = 0; page < 1 << 22; page++)
+        assert_true(sm_tlb_slot(page << 12) != sm_tlb_slot((page + 1) << 12));
+    for (unsigned bit = 0; bit < 52; bit++) {
+        for (uint64_t i = 0; i < 4096; i++) {
+            const uint64_t page = (UINT64_C(1) << bit) - 2048 + i;
+            assert_true(sm_tlb_slot(page << 12) != sm_tlb_slot((page + 1) << 12));
+        }
+    }
+    for (unsigned i = 0; i < 1000000; i++) {
+        const sm_gva gva = rng_next(&rng);
+        assert_true(sm_tlb_slot(gva) != sm_tlb_slot(gva + 0x1000));
+        assert_true(sm_tlb_slot(gva) < 1u << SM_TLB_INDEX_BITS);
+    }
+}
+
+static void an_empty_table_hits_nothing(void **state)
+{
+    struct rng rng = rng_seeded(0x13);
+
+    for (unsigned i = 0; i < 100000; i++) {
+        const sm_gva gva = i < 0x2000 ? i - 0x1000u : rng_next(&rng);
+        for (unsigned access = 0; access < SM_N_ACCESS; access++)
+            assert_false(fake_hit(&fake, MODE_U, gva, 1u << rng_below(&rng, 5),
+                                  (enum sm_access)access, NULL));
+    }
+}
+
+static void a_crossing_access_misses_whatever_is_filled(void **state)
+{
+    const sm_gva first[] = {0, 0x5000, 0x3ff000, 0x400000, 0x7fffffff000, UINT64_MAX << 12};
+    const struct sm_tlb_key key = {{1, 0, 0}};
+
+    for (unsigned filled = 0; filled < 4; filled++) {
+        for (unsigned i = 0; i < sizeof first / sizeof first[0]; i++) {
+            sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
+            sm_tlb_select(fake.vcpu, 1 << MODE_BARE, &key);
+            /* Pages of the bare mode: holes, so entries are by the bus; make them
+             * direct, as if RAM were there. */
+            struct sm_tlb_context *context = sm_tlb_context_make(fake.vcpu, MODE_BARE);
+            for (unsigned half = 0; half < 2; half++) {
+                const sm_gva page = first[i] + half * 0x1000;
+                if (filled >> half & 1)
+                    context->store->table.slot[SM_READ][sm_tlb_slot(page)] =
+                        (struct sm_tlb_entry){page, 0};
+            }
+            for (unsigned bits = 0; bits <= 4; bits++) {
+                const unsigned size = 1u << bits;
+                for (unsigned offset = 0xff0; offset < 0x1000; offset++) {
+                    const sm_gva gva = first[i] + offset;
+                    const bool crosses = offset + size > 0x1000;
+                    assert_int_equal(fake_hit(&fake, MODE_BARE, gva, size, SM_READ, NULL),
+                                     !crosses && (filled & 1));
+                }
+            }
+            for (unsigned half = 0; half < 2; half++)
+                context->store->table.slot[SM_READ][sm_tlb_slot(first[i] + half * 0x1000)]
+                    .tag = SM_TLB_ABSENT;
+        }
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_store_fills_both_a_load_the_empty_write_slot),
+        TEST(a_clean_leaf_is_not_filled_for_writes),
+        TEST(what_is_written_but_not_read_is_not_direct),
+        TEST(a_page_of_a_large_leaf_is_its_own_entry),
+        TEST(regions_off_the_page_grid_are_not_direct),
+        TEST(stats_are_cut_to_what_the_caller_knows),
+        TEST(neighbours_never_share_a_slot),
+        TEST(an_empty_table_hits_nothing),
+        TEST(a_crossing_access_misses_whatever_is_filled),
+    };
+    return cmocka_run_group_tests_name("softtlb", tests, NULL, NULL);
+}

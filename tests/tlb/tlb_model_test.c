@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+/* tlb_model_test.c - random page tables, accesses, flushes and maps: whatever the TLB
+ * does, each access ends as a fresh walk and a fresh look at the map say.
+ *
+ * Three address spaces: each has a user half of its own, and all share the kernel's.
+ * Every entry of every table has a place in the tree that never changes (its address,
+ * its level, the table below it); what it holds does.  Whoever changes an entry flushes
+ * precisely what the old one meant, by one address of an old leaf, by the whole range
+ * of an old table: so nothing stale is ever legal.
+ */
+#include "fake_guest.h"
+
+enum { N_SPACES = 3, N_NODES_MAX = 600, N_TABLES_MAX = 100 };
+
+#define TABLES     GUEST_RAM
+#define TABLES_END (GUEST_RAM + N_TABLES_MAX * UINT64_C(0x1000))
+#define DATA       (GUEST_RAM + UINT64_C(0x100000))
+#define OVERLAY    (DATA + UINT64_C(0x8000)) /* a page that a device covers at times */
+#define NOWHERE    UINT64_C(0x300000)
+
+enum { GROUP_FIRST = 16, GROUP_LAST = 31 }; /* entries of a last table, changed together */
+
+/** One entry of one table. */
+struct node {
+    sm_gpa at;      /* the entry                                                   */
+    sm_gpa below;   /* the table that it may name; 0 at the last level             */
+    sm_gva gva;     /* first address that it covers                                */
+    unsigned shift; /* log2 of how many                                            */
+    int space;      /* -1: the kernel's half, in all                               */
+    bool group;     /* stands for entries GROUP_FIRST to GROUP_LAST                */
+};
+
+/** Damage done to the TLB after each step, that must be noticed. */
+enum plant {
+    NO_BUG, BUG_LARGE_FORGOTTEN, BUG_LEAF_AS_PAGE, BUG_LOG_LOST, BUG_VIEW_IGNORED,
+    BUG_ALL_GLOBAL, BUG_TABLE_OF_ANOTHER, BUG_WRITE_AS_READ, N_PLANTS
+};
+
+static struct fake fake;
+static struct rng rng;
+static struct node node[N_NODES_MAX];
+static unsigned n_nodes, n_tables;
+static sm_gpa root_of[N_SPACES];
+static struct sm_region *overlay;
+static bool overlaid;
+static unsigned current;
+static unsigned n_accesses, n_faults, n_hits, n_devices;
+
+/* --- Tables ------------------------------------------------------------------------------ */
+
+static const unsigned upper_slots[] = {0, 1, 255}, kernel_slots[] = {256, 511};
+static const unsigned middle_slots[] = {0, 1, 511};
+static const unsigned last_slots[] = {0, 1, 2, 5, 510, 511};
+
+static sm_gpa new_table(void)
+{
+    assert_true(n_tables < N_TABLES_MAX);
+    return TABLES + n_tables++ * UINT64_C(0x1000);
+}
+
+static void add_node(sm_gpa table, unsigned slot, unsigned shift, sm_gva base, int space,
+                     bool group)
+{
+    sm_gva gva = base + ((uint64_t)slot << shift);
+
+    if (shift == 30) /* sign extension */
+        gva = (uint64_t)((int64_t)(gva << 25) >> 25);
+    assert_true(n_nodes < N_NODES_MAX);
+    struct node *const made = &node[n_nodes++];
+    *made = (struct node){table + slot * 8u, 0, gva, shift, space, group};
+    if (shift == 12)
+        return;
+    made->below = new_table();
+    const sm_gpa below = made->below;
+    if (shift == 30) {
+        for (unsigned i = 0; i < SM_ARRAY_LEN(middle_slots); i++)
+            add_node(below, middle_slots[i], 21, gva, space, false);
+    } else {
+        for (unsigned i = 0; i < SM_ARRAY_LEN(last_slots); i++)
+            add_node(below, last_slots[i], 12, gva, space, false);
+        add_node(below, GROUP_FIRST, 12, gva, space, true);
+    }
+}
+
+static uint64_t *entry(const struct node *n)
+{
+    return guest_entry(&fake.guest, n->at);
+}
+
+static sm_gpa random_target(unsigned shift)
+{
+    static const sm_gpa large[] = {GUEST_RAM + 0x200000, GUEST_RAM + 0x400000, 0, IO_AT};
+    static const sm_gpa small[] = {ROM_AT, IO_AT, MIXED_AT, NOWHERE, OVERLAY, OVERLAY, DATA};
+
+    if (shift == 30)
+        return rng_once_in(&rng, 4) ? 0 : GUEST_RAM;
+    if (shift == 21)
+        return large[rng_below(&rng, SM_ARRAY_LEN(large))];
+    if (rng_once_in(&rng, 3))
+        return small[rng_below(&rng, SM_ARRAY_LEN(small))];
+    return DATA + (rng_below(&rng, 64) << 12);
+}
+
+/** A leaf's, mostly a user's in the user's half and the kernel's in the kernel's. */
+static uint64_t random_bits(const struct node *n)
+{
+    uint64_t bits = PTE_RWXAD;
+
+    bits |= (n->space >= 0) != rng_once_in(&rng, 6) ? PTE_U : 0;
+    bits |= rng_once_in(&rng, 4) ? PTE_G : 0;
+    bits &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_D : 0);
+    bits &= ~(rng_once_in(&rng, 12) ? (uint64_t)PTE_A : 0);
+    bits &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_W : 0);
+    bits &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_X : 0);
+    return bits;
+}
+
+/** The value that @n may get: nothing, a table, or a leaf. */
+static uint64_t random_value(const struct node *n)
+{
+    if (rng_once_in(&rng, 10))
+        return 0;
+    if (n->below && !rng_once_in(&rng, n->shift == 30 ? 12 : 4))
+        return pte_of(n->below, PTE_V);
+    return pte_of(random_target(n->shift), random_bits(n));
+}
+
+static bool is_table(uint64_t pte)
+{
+    return (pte & (PTE_V | PTE_R | PTE_W | PTE_X)) == PTE_V;
+}
+
+/** Write a new value, or values, to @n; returns the (first) old one. */
+static uint64_t write_node(const struct node *n)
+{
+    const uint64_t old = *entry(n);
+
+    if (!n->group) {
+        *entry(n) = random_value(n);
+        return old;
+    }
+    if (rng_once_in(&rng, 2)) {
+        const uint64_t pte = pte_of(DATA + 0x10000 + 0x8000, random_bits(n) | PTE_N);
+        for (unsigned i = 0; i <= GROUP_LAST - GROUP_FIRST; i++)
+            entry(n)[i] = pte;
+    } else {
+        for (unsigned i = 0; i <= GROUP_LAST - GROUP_FIRST; i++)
+            entry(n)[i] = random_value(n);
+    }
+    return old;
+}
+
+static sm_gva random_inside(sm_gva first, unsigned bits)
+{
+    return first + (rng_next(&rng) & sm_mask(bits));
+}
+
+/** Flush what @old meant at @n. */
+static void flush_old(const struct node *n, uint64_t old)
+{
+    struct sm_tlb_scope scope = {.modes = TRANSLATED, .stage = 1};
+    const unsigned bits = n->group ? 16 : n->shift;
+    const bool leaf = !is_table(old) && (!n->group || (old & PTE_N));
+
+    if (!(old & PTE_V) && !n->group)
+        return; /* refusals are not remembered */
+    if (leaf) {
+        scope.range.first = random_inside(n->gva, bits);
+        scope.range.last = scope.range.first;
+        if (rng_once_in(&rng, 4))
+            scope.range.last |= sm_mask(bits);
+        scope.keep_global = !(old & PTE_G) && !rng_once_in(&rng, 4);
+    } else {
+        scope.range = (struct sm_range){n->gva, n->gva | sm_mask(bits)};
+    }
+    if (n->space >= 0 && rng_once_in(&rng, 2)) {
+        scope.key.word[0] = root_of[n->space];
+        scope.mask.word[0] = UINT64_MAX;
+    }
+    if (rng_once_in(&rng, 8))
+        sm_vcpu_settle(fake.vcpu, sm_tlb_flush_all(fake.guest.topo, &scope));
+    else
+        sm_tlb_flush_local(fake.vcpu, &scope);
+}
+
+/* --- What an access is to do ---------------------------------------------------------------- */
+
+enum kind { HOLE, RAM, ROM, DEVICE };
+
+static enum kind kind_of(sm_gpa gpa, bool *whole_page)
+{
+    const sm_gpa page = gpa & SM_PAGE_MASK;
+
+    *whole_page = true;
+    if (page == OVERLAY && overlaid)
+        return DEVICE;
+    if (gpa >= GUEST_RAM && gpa < GUEST_RAM + RAM_SIZE)
+        return RAM;
+    if (gpa >= ROM_AT && gpa < ROM_AT + 0x2000)
+        return ROM;
+    if (page == IO_AT)
+        return DEVICE;
+    *whole_page = false;
+    if (gpa >= MIXED_AT && gpa < MIXED_AT + IO_SMALL)
+        return DEVICE;
+    return gpa >= MIXED_RAM_AT && gpa < MIXED_RAM_AT + 0x400 ? RAM : HOLE;
+}
+
+struct expected {
+    bool faults;
+    struct sm_fault fault;
+    sm_gpa gpa[2];   /* of the two pages' parts                                    */
+    enum kind kind[2];
+    bool direct, skip;
+};
+
+/** What the architecture and the map say, from scratch. */
+static struct expected expect(sm_gva gva, unsigned size, enum sm_access access, unsigned mode)
+{
+    struct expected want = {.direct = true};
+    const unsigned first = (unsigned)SM_MIN((uint64_t)size, 0x1000 - (gva & 0xfff));
+
+    for (unsigned part = 0; part < (first < size ? 2u : 1u); part++) {
+        const struct sm_xlate_req req = {
+            .gva = part ? gva + first : gva, .size = (uint16_t)(part ? size - first : first),
+            .access = (uint8_t)access, .mode = (uint8_t)mode, .flags = SM_REQ_PROBE};
+        struct sm_xlate xlate;
+        if (!fake_translate(&fake, &req, &xlate, &want.fault)) {
+            want.faults = true;
+            want.fault.extra = 0;
+            return want;
+        }
+        want.gpa[part] = xlate.gpa;
+    }
+    for (unsigned part = 0; part < (first < size ? 2u : 1u); part++) {
+        bool whole;
+        const enum kind kind = want.kind[part] = kind_of(want.gpa[part], &whole);
+        const sm_gpa gpa = want.gpa[part];
+        if (!whole && size > 1)
+            want.skip = true; /* pieces within a page are tlb_slow_test's */
+        if (access == SM_WRITE && gpa >= TABLES && gpa < TABLES_END)
+            want.skip = true; /* tables change by write_node() only */
+        want.direct &= whole && (kind == RAM || (kind == ROM && access != SM_WRITE));
+        if (!want.faults && (kind == HOLE || (kind == ROM && access == SM_WRITE))) {
+            want.faults = true;
+            want.fault = (struct sm_fault){
+                .cause = 0x1000u + (kind == HOLE ? SM_TX_DECODE_ERROR : SM_TX_ACCESS_ERROR),
+                .info = access, .gva = part ? gva + first : gva, .gpa = gpa};
+        }
+    }
+    return want;
+}
+
+static uint8_t byte_at(sm_gpa gpa)
+{
+    uint8_t byte = 0;
+    const struct sm_attrs attrs = {.process = SM_NO_PROCESS, .flags = SM_ATTR_DEBUG};
+    assert_int_equal(sm_address_space_read(fake.guest.space, gpa, &attrs, &byte, 1, NULL),
+                     SM_TX_OK);
+    return byte;
+}
+
+/** Whether the RAM or ROM bytes of an access are those of @value. */
+static bool bytes_agree(const struct expected *want, sm_gva gva, unsigned size,
+                        struct sm_value value)
+{
+    const unsigned first = (unsigned)SM_MIN((uint64_t)size, 0x1000 - (gva & 0xfff));
+    uint8_t byte[16];
+
+    memcpy(byte, &value, 16);
+    for (unsigned i = 0; i < 16; i++) {
+        const unsigned part = i >= first;
+        if (i >= size && byte[i] != 0)
+            return false;
+        if (i < size && want->kind[part] != DEVICE &&
+            byte_at(want->gpa[part] + (part ? i - first : i)) != byte[i])
+            return false;
+    }
+    return true;
+}
+
+/** Perform one access, by the hit path where that answers.  Returns whether it went as
+ *  it should. */
+static bool access_once(sm_gva gva, unsigned bits, enum sm_access access, unsigned mode)
+{
+    const unsigned size = 1u << bits;
+    const struct expected want = expect(gva, size, access, mode);
+    struct sm_memop op = op_of(bits, mode);
+    struct sm_value value = {0, 0};
+    struct sm_fault fault = {0};
+    enum sm_step step = SM_STEP_DONE;
+    void *host;
+
+    if (want.skip)
+        return true;
+    n_accesses++;
+    if (access == SM_WRITE) {
+        value.lo = rng_next(&rng) & sm_mask(SM_MIN(8 * size, 64u));
+        value.hi = bits == 4 ? rng_next(&rng) : 0;
+    }
+    fake.n_log = 0;
+    if (sm_tlb_hit(sm_vcpu_fast(fake.vcpu)->table[mode], gva, size, access, &host)) {
+        n_hits++;
+        if (want.faults || !want.direct)
+            return false;
+        if (bits == 4)
+            return true;
+        if (access == SM_WRITE)
+            sm_host_store(host, bits, value.lo);
+        else
+            value.lo = sm_host_load(host, bits);
+        return bytes_agree(&want, gva, size, value);
+    }
+    if (access == SM_WRITE) {
+        step = sm_tlb_write_slow(fake.vcpu, gva, op, value, &fault);
+    } else {
+        op.flags = access == SM_FETCH ? SM_MEMOP_AS_FETCH : 0;
+        step = sm_tlb_read_slow(fake.vcpu, gva, op, &value, &fault);
+    }
+    if (want.faults) {
+        n_faults++;
+        return step == SM_STEP_FAULT && fault.cause == want.fault.cause &&
+               fault.gva == want.fault.gva && fault.info == want.fault.info &&
+               (fault.cause < 0x1000 || fault.gpa == want.fault.gpa);
+    }
+    const bool device = want.kind[0] == DEVICE || want.kind[1] == DEVICE;
+    n_devices += device;
+    return step == (device ? SM_STEP_DONE_LEAVE : SM_STEP_DONE) && device == (fake.n_log > 0) &&
+           bytes_agree(&want, gva, size, value);
+}
+
+/* --- Steps ------------------------------------------------------------------------------------ */
+
+/** Pages that were accessed lately, most of which are again. */
+static sm_gva recent[24];
+
+static sm_gva random_gva(void)
+{
+    sm_gva *const again = &recent[rng_below(&rng, SM_ARRAY_LEN(recent))];
+
+    if (rng_once_in(&rng, 12)) {
+        const struct node *n = &node[rng_below(&rng, n_nodes)];
+        *again = random_inside(n->gva, n->group ? 16 : n->shift);
+        if (n->shift > 12 && !rng_once_in(&rng, 4)) /* where smaller leaves are */
+            *again = n->gva + (rng_below(&rng, 3) << 12);
+    }
+    if (rng_once_in(&rng, 6)) /* by a border */
+        return (*again | 0xfff) - rng_below(&rng, 16);
+    return (*again & SM_PAGE_MASK) + rng_below(&rng, 0x1000);
+}
+
+static void toggle_overlay(void)
+{
+    sm_topology_begin(fake.guest.topo);
+    if (overlaid)
+        sm_region_unmap(overlay);
+    else
+        assert_int_equal(sm_region_map(fake.guest.root, OVERLAY, overlay, 5), 0);
+    overlaid = !overlaid;
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+}
+
+/** Do the damage that @plant stands for. */
+static void damage(enum plant plant)
+{
+    struct sm_vcpu *vcpu = fake.vcpu;
+
+    if (plant == BUG_VIEW_IGNORED)
+        vcpu->flush_everything = 0;
+    if (plant == BUG_TABLE_OF_ANOTHER)
+        vcpu->fast.table[MODE_S] = vcpu->fast.table[MODE_U];
+    for (unsigned i = 0; i < SM_N_CONTEXTS; i++) {
+        struct sm_tlb_context *context = &vcpu->context[i];
+        if (!context->space)
+            continue;
+        if (plant == BUG_LARGE_FORGOTTEN)
+            context->n_large = 0;
+        if (plant == BUG_LOG_LOST && context->n_log > 3)
+            context->n_log--;
+        if (plant == BUG_ALL_GLOBAL)
+            context->any_global = true;
+        for (unsigned slot = 0; slot < SM_TLB_SLOTS; slot++) {
+            struct sm_tlb_entry *e = &context->store->table.slot[SM_READ][slot];
+            if (plant == BUG_LEAF_AS_PAGE)
+                context->store->cold[SM_READ][slot].leaf_bits[0] = SM_PAGE_BITS;
+            if (plant == BUG_ALL_GLOBAL)
+                context->store->cold[SM_READ][slot].global = true;
+            if (plant == BUG_WRITE_AS_READ && !(e->tag & ~SM_PAGE_MASK))
+                context->store->table.slot[SM_WRITE][slot] = *e;
+        }
+    }
+}
+
+static bool step_once(enum plant plant)
+{
+    switch (rng_below(&rng, 40)) {
+    case 0: case 1: case 2: case 3: {
+        const struct node *n = &node[rng_below(&rng, n_nodes)];
+        flush_old(n, write_node(n));
+        return true;
+    }
+    case 4: case 5:
+        current = (unsigned)rng_below(&rng, N_SPACES);
+        fake_select(&fake, root_of[current], current);
+        return true;
+    case 6:
+        if (rng_once_in(&rng, 8))
+            toggle_overlay();
+        if (plant == BUG_VIEW_IGNORED)
+            damage(plant);
+        sm_vcpu_safe_point(fake.vcpu);
+        return true;
+    case 7:
+        if (rng_once_in(&rng, 10)) {
+            struct sm_tlb_scope scope = sm_tlb_scope_everything;
+            scope.keep_global = rng_once_in(&rng, 2);
+            sm_tlb_flush_local(fake.vcpu, &scope);
+        }
+        return true;
+    default: {
+        const sm_gva gva = random_gva();
+        unsigned mode = gva >> 63 ? MODE_S : MODE_U;
+        if (rng_once_in(&rng, 3))
+            mode = (unsigned)rng_below(&rng, FAKE_MODES);
+        return access_once(gva, (unsigned)rng_below(&rng, 5),
+                           (enum sm_access)rng_below(&rng, 3), mode);
+    }
+    }
+}
+
+/** Run up to @steps; returns whether something went wrong. */
+static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
+{
+    bool wrong = false;
+
+    rng = rng_seeded(seed);
+    fake_init(&fake);
+    fake.flags = seed & 1 ? SM_WALK_AD : 0;
+    n_nodes = n_tables = 0;
+    overlaid = false;
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_new_io(fake.device, "overlay", 0xfff, &fake_io_ops, &overlay), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    for (unsigned space = 0; space < N_SPACES; space++)
+        root_of[space] = new_table();
+    for (int space = 0; space < N_SPACES; space++) {
+        for (unsigned i = 0; i < SM_ARRAY_LEN(upper_slots); i++)
+            add_node(root_of[space], upper_slots[i], 30, 0, space, false);
+    }
+    const unsigned first_shared = n_nodes;
+    for (unsigned i = 0; i < SM_ARRAY_LEN(kernel_slots); i++)
+        add_node(root_of[0], kernel_slots[i], 30, 0, -1, false);
+    for (unsigned i = 0; i < n_nodes; i++)
+        write_node(&node[i]);
+    /* The shared half: the roots' entries for it stay, and are alike. */
+    for (unsigned i = first_shared, kept = first_shared; i < n_nodes; i++) {
+        if (node[i].shift == 30) {
+            *entry(&node[i]) = pte_of(node[i].below, PTE_V);
+            for (unsigned space = 1; space < N_SPACES; space++)
+                *guest_entry(&fake.guest, root_of[space] + (node[i].at & 0xfff)) =
+                    *entry(&node[i]);
+        } else {
+            node[kept++] = node[i];
+        }
+        if (i + 1 == n_nodes)
+            n_nodes = kept;
+    }
+    fake_select(&fake, root_of[0], 0);
+    sm_vcpu_safe_point(fake.vcpu);
+    for (unsigned i = 0; i < steps && !wrong; i++) {
+        wrong = !step_once(plant);
+        if (plant != NO_BUG && plant != BUG_VIEW_IGNORED)
+            damage(plant);
+        else if (i % 512 == 0)
+            sm_vcpu_check(fake.vcpu);
+    }
+    if (plant != NO_BUG) { /* undo, as checks follow */
+        fake_select(&fake, GUEST_RAM + 0x5000, 99);
+        for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
+            fake.vcpu->context[i].log_full = fake.vcpu->context[i].store;
+        sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
+    }
+    if (!overlaid)
+        toggle_overlay(); /* a region that is not mapped is not freed with the others */
+    fake_fini(&fake);
+    return wrong;
+}
+
+static void agrees_with_a_fresh_walk(void **state)
+{
+    n_accesses = n_faults = n_hits = n_devices = 0;
+    for (uint64_t seed = 0x7100; seed < 0x7110; seed++)
+        assert_false(goes_wrong(seed, 40000, NO_BUG));
+    printf("%u accesses: %u hits, %u faults, %u of devices\n", n_accesses, n_hits, n_faults,
+           n_devices);
+    assert_true(n_hits > n_accesses / 20 && n_faults > n_accesses / 20 &&
+                n_devices > n_accesses / 200);
+}
+
+static void planted_bugs_are_found(void **state)
+{
+    for (enum plant plant = NO_BUG + 1; plant < N_PLANTS; plant++) {
+        bool found = false;
+        for (uint64_t seed = 0x7200; seed < 0x7208 && !found; seed++)
+            found = goes_wrong(seed, 40000, plant);
+        if (!found)
+            fail_msg("planted bug %u was not found", plant);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_a_fresh_walk),
+        cmocka_unit_test(planted_bugs_are_found),
+    };
+    return cmocka_run_group_tests_name("tlb_model", tests, NULL, NULL);
+}
