@@ -142,7 +142,7 @@ struct sm_walk {
                     uint8_t *span_bits);
     /** Hear of every step, the failing one included.  NULL: nobody listens. */
     void (*visit)(void *ctx, const struct sm_walk_step *step);
-    void *ctx;                       /* of both callbacks                      */
+    void *ctx;                       /* of both callbacks; neither may wait    */
 };
 
 /** The fields of struct sm_xlate that tables decide.

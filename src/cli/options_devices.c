@@ -247,6 +247,12 @@ static int set_object(struct parser *parser, const GArray *pairs)
     }
     object.id = g_strdup(id);
     object.file = g_strdup(option_value(pairs, "filename"));
+    if (object.file && access(object.file, R_OK) < 0) {
+        option_error_bare(parser, "Could not open '%s': %s", object.file, g_strerror(errno));
+        g_free(object.id);
+        g_free(object.file);
+        return -EINVAL;
+    }
     g_array_append_val(parser->objects, object);
     return 0;
 }

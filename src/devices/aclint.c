@@ -234,7 +234,8 @@ static uint64_t clint_to_mtimer(uint64_t offset)
 }
 SM_STATIC_ASSERT(CLINT_MTIME - CLINT_MTIMER == MTIMER_MTIME, "one layout for both");
 
-static enum sm_tx clint_io_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
+static enum sm_tx clint_io_peek(void *dev, uint64_t offset, unsigned size,
+                                uint64_t *value)
 {
     struct aclint *aclint = dev;
 

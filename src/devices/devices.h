@@ -30,8 +30,8 @@ SM_MUST_CHECK int aclint_new(const struct aclint_options *options, struct aclint
 void aclint_free(struct aclint *aclint);
 void aclint_reset(struct aclint *aclint);
 /** One region of the CLINT's layout, 0x10000 bytes: MSWI at 0, MTIMER at 0x4000
- *  (mtimecmp first, mtime at 0xbff8).  Or the ACLINT's three: MSWI and SSWI of 0x4000 bytes,
- *  MTIMER of 0x8000 (mtimecmp first, mtime at 0x7ff8), as QEMU lays them out. */
+ *  (mtimecmp first, mtime at 0xbff8).  Or the ACLINT's three: MSWI and SSWI of 0x4000
+ *  bytes, MTIMER of 0x8000 (mtimecmp first, mtime at 0x7ff8), as QEMU lays them out. */
 struct sm_region *aclint_clint_region(struct aclint *aclint);
 struct sm_region *aclint_mswi_region(struct aclint *aclint);
 struct sm_region *aclint_mtimer_region(struct aclint *aclint);
@@ -61,7 +61,7 @@ struct sm_region *plic_region(struct plic *plic); /* 0x600000 bytes             
 struct dev_line plic_source(struct plic *plic, unsigned n);
 extern const struct dev_model plic_model;
 
-/* --- NS16550A: uart16550.c -------------------------------------------------------------- */
+/* --- NS16550A: uart16550.c -------------------------------------------------------- */
 
 struct uart;
 struct uart_options {
@@ -76,7 +76,7 @@ void uart_reset(struct uart *uart);
 struct sm_region *uart_region(struct uart *uart); /* 0x100 bytes, registers 1 apart */
 extern const struct dev_model uart_model;
 
-/* --- goldfish RTC: rtc.c --------------------------------------------------------------------- */
+/* --- goldfish RTC: rtc.c ---------------------------------------------------------- */
 
 struct rtc;
 struct rtc_options {
@@ -90,7 +90,7 @@ void rtc_reset(struct rtc *rtc);
 struct sm_region *rtc_region(struct rtc *rtc); /* 0x1000 bytes                     */
 extern const struct dev_model rtc_model;
 
-/* --- SiFive test finisher, syscon: syscon.c --------------------------------------------------- */
+/* --- SiFive test finisher, syscon: syscon.c --------------------------------------- */
 
 struct finisher;
 struct finisher_options {
@@ -103,7 +103,7 @@ void finisher_free(struct finisher *finisher);
 struct sm_region *finisher_region(struct finisher *finisher); /* 0x1000 bytes      */
 extern const struct dev_model finisher_model;
 
-/* --- HTIF: htif.c ---------------------------------------------------------------------------
+/* --- HTIF: htif.c --------------------------------------------------------------------
  * The host interface of Spike: exit code and console behind two doublewords that
  * lie over the RAM at the ELF's symbols. */
 
@@ -121,7 +121,7 @@ struct sm_region *htif_tohost_region(struct htif *htif);   /* 8 bytes           
 struct sm_region *htif_fromhost_region(struct htif *htif); /* 8 bytes               */
 extern const struct dev_model htif_model;
 
-/* --- virtio over MMIO: virtio_mmio.c, virtqueue.c, virtio_blk.c, virtio_rng.c ------------------
+/* --- virtio over MMIO: virtio_mmio.c, virtqueue.c, virtio_blk.c, virtio_rng.c --------
  * Source: Virtual I/O Device (VIRTIO) Version 1.3, and its "Legacy Interface" parts. */
 
 struct virtio; /* a device behind a transport: virtio.h                            */

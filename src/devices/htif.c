@@ -68,7 +68,7 @@ static uint64_t reply(uint64_t command, uint64_t payload)
     return sm_insert(command, 0, 48, payload);
 }
 
-/* --- Console ------------------------------------------------------------------------- */
+/* --- Console ---------------------------------------------------------------------- */
 
 /** Send the character in tohost; what does not fit stays there, and its writer waits. */
 static void put_char(struct htif *htif)
@@ -136,7 +136,7 @@ static void chr_drained(void *device)
     sm_device_unlock(htif->device);
 }
 
-/* --- Commands ------------------------------------------------------------------------- */
+/* --- Commands --------------------------------------------------------------------- */
 
 /** Act on the whole command in tohost, which reads 0 once it has been taken. */
 static void take_command(struct htif *htif)
@@ -181,7 +181,7 @@ static void write_half(struct htif *htif, bool high, uint32_t value)
     }
 }
 
-/* --- System calls ------------------------------------------------------------------------- */
+/* --- System calls ----------------------------------------------------------------- */
 
 static bool guest_read(struct htif *htif, sm_gpa gpa, void *data, uint64_t size)
 {
@@ -269,7 +269,7 @@ static void run_work(void *dev)
         htif->chr->accept(htif->chr->opaque);
 }
 
-/* --- Registers ------------------------------------------------------------------------------ */
+/* --- Registers -------------------------------------------------------------------- */
 
 static enum sm_tx tohost_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
 {
@@ -299,7 +299,8 @@ static enum sm_tx tohost_write(void *dev, uint64_t offset, unsigned size,
     return SM_TX_OK;
 }
 
-static enum sm_tx fromhost_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
+static enum sm_tx fromhost_peek(void *dev, uint64_t offset, unsigned size,
+                                uint64_t *value)
 {
     const struct htif *htif = dev;
 
@@ -334,7 +335,7 @@ static const struct sm_io_ops fromhost_ops = {
     .accepts = {4, 8, false}, .implements = {4, 8, false},
 };
 
-/* --- Life -------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 static const struct dev_chr_front htif_front = {
     .can_receive = chr_can_receive, .receive = chr_receive, .drained = chr_drained,

@@ -35,7 +35,8 @@ enum {
     CONTEXT_THRESHOLD = 0,
     CONTEXT_CLAIM = 4
 };
-SM_STATIC_ASSERT(CONTEXT_BASE + MAX_CONTEXTS * CONTEXT_STRIDE == PLIC_SIZE, "PLIC layout");
+SM_STATIC_ASSERT(CONTEXT_BASE + MAX_CONTEXTS * CONTEXT_STRIDE == PLIC_SIZE,
+                 "PLIC layout");
 
 struct plic {
     struct sm_device *device;
@@ -168,7 +169,7 @@ static void complete(struct plic *plic, unsigned context, uint32_t n)
     sample(plic, n);
 }
 
-/* --- Registers ------------------------------------------------------------------------ */
+/* --- Registers -------------------------------------------------------------------- */
 
 /** Bits of word @word that stand for a source. */
 static uint32_t source_mask(const struct plic *plic, unsigned word)
@@ -243,7 +244,8 @@ static uint32_t legal_priority(const struct plic *plic, uint64_t value)
     return SM_MIN((uint32_t)value & mask, plic->max_priority);
 }
 
-static void write_context(struct plic *plic, unsigned context, uint64_t reg, uint64_t value)
+static void write_context(struct plic *plic, unsigned context, uint64_t reg,
+                          uint64_t value)
 {
     if (context >= plic->n_contexts)
         return;
@@ -294,7 +296,7 @@ static const struct sm_io_ops plic_ops = {
     .accepts = {4, 4, false}, .implements = {4, 4, false},
 };
 
-/* --- Life ------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void model_reset(void *device)
 {
@@ -316,8 +318,9 @@ int plic_new(const struct plic_options *options, struct plic **out)
     struct plic *plic;
     int error = -ENOMEM;
 
-    if (!options->n_sources || options->n_sources >= MAX_SOURCES || !options->n_contexts ||
-        options->n_contexts > MAX_CONTEXTS || !options->n_priorities)
+    if (!options->n_sources || options->n_sources >= MAX_SOURCES ||
+        !options->n_contexts || options->n_contexts > MAX_CONTEXTS ||
+        !options->n_priorities)
         return -EINVAL;
     plic = calloc(1, sizeof(*plic));
     if (!plic)

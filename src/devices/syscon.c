@@ -20,7 +20,8 @@ struct finisher {
     const struct dev_power *power;
 };
 
-static enum sm_tx finisher_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
+static enum sm_tx finisher_peek(void *dev, uint64_t offset, unsigned size,
+                                uint64_t *value)
 {
     *value = 0;
     return SM_TX_OK;

@@ -31,7 +31,8 @@ enum {
     IIR_FIFOS = 0xc0,
     FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4, FCR_TRIGGER_SHIFT = 6,
     LCR_STOP = 4, LCR_PARITY = 8, LCR_DLAB = 0x80,
-    MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10, MCR_MASK = 0x1f,
+    MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10,
+    MCR_MASK = 0x1f,
     LSR_DR = 1, LSR_OE = 2, LSR_PE = 4, LSR_FE = 8, LSR_BI = 0x10, LSR_THRE = 0x20,
     LSR_TEMT = 0x40, LSR_ERRORS = LSR_OE | LSR_PE | LSR_FE | LSR_BI,
     MSR_DCTS = 1, MSR_DDSR = 2, MSR_TERI = 4, MSR_DDCD = 8, MSR_DELTAS = 0xf,
@@ -79,7 +80,7 @@ static unsigned fifo_capacity(const struct uart *uart)
     return uart->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
 }
 
-/* --- Interrupts ---------------------------------------------------------------------- */
+/* --- Interrupts ------------------------------------------------------------------- */
 
 /** Bytes that raise "data available". */
 static unsigned trigger_level(const struct uart *uart)
@@ -145,7 +146,7 @@ static void timeout_fired(void *opaque)
     sm_device_unlock(uart->device);
 }
 
-/* --- Receiving ------------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------- */
 
 /** Bytes that the line may deliver.  In loopback it is cut off. */
 static unsigned rx_room(const struct uart *uart)
@@ -235,7 +236,7 @@ static void chr_receive(void *device, const uint8_t *data, size_t size)
     sm_device_unlock(uart->device);
 }
 
-/* --- Sending ----------------------------------------------------------------------------- */
+/* --- Sending ---------------------------------------------------------------------- */
 
 static void tx_clear(struct uart *uart)
 {
@@ -288,7 +289,7 @@ static void chr_drained(void *device)
     sm_device_unlock(uart->device);
 }
 
-/* --- Registers ---------------------------------------------------------------------------- */
+/* --- Registers -------------------------------------------------------------------- */
 
 /** Bring MSR in step with the modem lines, which loopback takes from MCR. */
 static void update_modem(struct uart *uart)
@@ -430,7 +431,7 @@ static const struct sm_io_ops uart_ops = {
     .accepts = {1, 8, false}, .implements = {1, 8, false},
 };
 
-/* --- Life ------------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------- */
 
 static const struct dev_chr_front uart_front = {
     .can_receive = chr_can_receive, .receive = chr_receive, .drained = chr_drained,

@@ -39,7 +39,7 @@ static void defer(struct virtio *virtio)
     sm_device_defer(virtio->bus.device, virtio->bus.work);
 }
 
-/* --- Registers ------------------------------------------------------------------------ */
+/* --- Registers -------------------------------------------------------------------- */
 
 static void reset_registers(struct virtio *virtio)
 {
@@ -161,7 +161,7 @@ void virtio_config_write(struct virtio *virtio, uint64_t offset, unsigned size,
     }
 }
 
-/* --- Work ------------------------------------------------------------------------------- */
+/* --- Work ------------------------------------------------------------------------- */
 
 /** Tell whether queues are served.  Legacy drivers use them before DRIVER_OK. */
 static bool is_live(const struct virtio *virtio)
@@ -259,7 +259,7 @@ void virtio_kick_again(struct virtq *queue)
     unlock(virtio);
 }
 
-/* --- Life --------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------- */
 
 void virtio_reset(struct virtio *virtio)
 {

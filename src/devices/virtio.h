@@ -144,7 +144,7 @@ SM_MUST_CHECK bool virtio_payload_flush(struct virtq *queue, uint32_t epoch,
                                         const struct virtio_payload *payload);
 void virtio_payload_unmap(struct virtio *virtio, struct virtio_payload *payload);
 
-/* --- Devices -------------------------------------------------------------------------- */
+/* --- Devices ---------------------------------------------------------------------- */
 
 struct virtio_ops {
     const char *type;
@@ -207,7 +207,7 @@ struct virtio {
     struct virtq_desc table[VIRTQ_MAX_SIZE];
 };
 
-/* --- For transports; under the device's lock unless stated: virtio.c ------------------- */
+/* --- For transports; under the device's lock unless stated: virtio.c -------------- */
 
 /** Put @virtio behind @bus, before the machine runs. */
 void virtio_attach(struct virtio *virtio, const struct virtio_bus *bus);
@@ -230,7 +230,7 @@ void virtio_reset(struct virtio *virtio);
 /** Holding nothing, with the machine stopped. */
 void virtio_free(struct virtio *virtio);
 
-/* --- For devices and queues; work, holding nothing ---------------------------------------- */
+/* --- For devices and queues; work, holding nothing -------------------------------- */
 
 /** Say that @queue returned something. */
 void virtio_interrupt(struct virtq *queue);

@@ -69,7 +69,7 @@ static struct virtio_blk *to_disk(struct virtio *virtio)
     return sm_container_of(virtio, struct virtio_blk, virtio);
 }
 
-/* --- Ending a request --------------------------------------------------------------------- */
+/* --- Ending a request ------------------------------------------------------------- */
 
 static struct reply reply_to(struct virtq *queue, const struct virtq_chain *chain)
 {
@@ -112,7 +112,8 @@ static void finish(struct blk_request *request)
         return;
     }
     if (read && !error &&
-        !virtio_payload_flush(request->reply.queue, request->reply.epoch, &request->payload))
+        !virtio_payload_flush(request->reply.queue, request->reply.epoch,
+                              &request->payload))
         error = -EFAULT;
     virtio_payload_unmap(&disk->virtio, &request->payload);
     answer(&request->reply, error ? S_IOERR : S_OK,
@@ -161,7 +162,7 @@ static void blk_quiesce(struct virtio *virtio)
     blk_completed(virtio);
 }
 
-/* --- Beginning a request ----------------------------------------------------------------------- */
+/* --- Beginning a request ---------------------------------------------------------- */
 
 /** Tell whether each write must be on the disk before it is answered. */
 static bool writes_through(struct virtio_blk *disk)
@@ -173,18 +174,25 @@ static bool writes_through(struct virtio_blk *disk)
     return !(disk->virtio.features & F_FLUSH);
 }
 
+/** Bytes of data in a request of the driver's. */
+static uint64_t data_size(const struct virtq_chain *chain, enum dev_blk_op op)
+{
+    if (op == DEV_BLK_READ)
+        return chain->in_size - 1;
+    return op == DEV_BLK_WRITE ? chain->out_size - sizeof(struct blk_header) : 0;
+}
+
 /** Give @chain's request to the host.  Returns 0, or -errno with nothing begun. */
 static int start(struct virtio_blk *disk, struct virtq *queue,
                  const struct virtq_chain *chain, enum dev_blk_op op, uint64_t sector)
 {
-    const uint64_t size = op == DEV_BLK_READ    ? chain->in_size - 1
-                          : op == DEV_BLK_WRITE ? chain->out_size - sizeof(struct blk_header)
-                                                : 0;
+    const uint64_t size = data_size(chain, op);
     const uint64_t n_sectors = disk->blk->size / SECTOR;
     struct blk_request *request;
     int error;
 
-    if (size % SECTOR || (size && (sector > n_sectors || size / SECTOR > n_sectors - sector)))
+    if (size % SECTOR ||
+        (size && (sector > n_sectors || size / SECTOR > n_sectors - sector)))
         return -EINVAL;
     if (op == DEV_BLK_WRITE && disk->blk->readonly)
         return -EROFS;
@@ -192,8 +200,8 @@ static int start(struct virtio_blk *disk, struct virtq *queue,
     if (!request)
         return -ENOMEM;
     if (op == DEV_BLK_READ)
-        error = virtio_payload_map(&disk->virtio, chain->in, chain->n_in, 0, size, SM_WRITE,
-                                   &request->payload);
+        error = virtio_payload_map(&disk->virtio, chain->in, chain->n_in, 0, size,
+                                   SM_WRITE, &request->payload);
     else
         error = virtio_payload_map(&disk->virtio, chain->out, chain->n_out,
                                    sizeof(struct blk_header), size, SM_READ,
@@ -236,7 +244,8 @@ static bool serve(struct virtio_blk *disk, struct virtq *queue,
     int error;
 
     if (chain->out_size < sizeof(header) || chain->in_size < 1 ||
-        !virtq_gather(&disk->virtio, chain->out, chain->n_out, 0, &header, sizeof(header)))
+        !virtq_gather(&disk->virtio, chain->out, chain->n_out, 0, &header,
+                      sizeof(header)))
         return false;
     reply = reply_to(queue, chain);
     switch (header.type) {
@@ -268,7 +277,7 @@ static void blk_kick(struct virtio *virtio, struct virtq *queue)
     virtq_notify(queue);
 }
 
-/* --- Configuration, life ------------------------------------------------------------------------- */
+/* --- Configuration, life ---------------------------------------------------------- */
 
 static void blk_config_reset(struct virtio *virtio)
 {
@@ -294,7 +303,8 @@ static const struct virtio_ops blk_ops = {
 };
 SM_STATIC_ASSERT((int)C_SIZE <= (int)VIRTIO_MAX_CONFIG, "config space");
 
-static void put_config(struct virtio *virtio, unsigned offset, unsigned size, uint64_t value)
+static void put_config(struct virtio *virtio, unsigned offset, unsigned size,
+                       uint64_t value)
 {
     memcpy(&virtio->config[offset], &value, size);
 }
@@ -311,7 +321,8 @@ int virtio_blk_new(const struct virtio_blk_options *options, struct virtio **out
     if (options->serial)
         memcpy(disk->serial, options->serial, strnlen(options->serial, ID_SIZE));
     virtio->ops = &blk_ops;
-    virtio->device_features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_CONFIG_WCE;
+    virtio->device_features =
+        F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_CONFIG_WCE;
     if (disk->blk->readonly)
         virtio->device_features |= F_RO;
     put_config(virtio, C_CAPACITY, 8, disk->blk->size / SECTOR);

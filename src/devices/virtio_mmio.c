@@ -67,7 +67,7 @@ static void run_work(void *dev)
     virtio_run(slot->virtio);
 }
 
-/* --- Reading -------------------------------------------------------------------------- */
+/* --- Reading ---------------------------------------------------------------------- */
 
 /** The selected queue exists. */
 static bool has_queue(const struct virtio_mmio *slot)
@@ -84,7 +84,8 @@ static uint32_t read_common(const struct virtio_mmio *slot, uint64_t offset)
     case REG_DEVICE_FEATURES:
         return slot->device_features_sel > 1
                    ? 0
-                   : (uint32_t)(virtio_offered(virtio) >> (32 * slot->device_features_sel));
+                   : (uint32_t)(virtio_offered(virtio) >>
+                                (32 * slot->device_features_sel));
     case REG_QUEUE_NUM_MAX: return has_queue(slot) ? VIRTQ_MAX_SIZE : 0;
     case REG_INTERRUPT_STATUS: return virtio->isr;
     case REG_STATUS: return virtio->status;
@@ -125,8 +126,9 @@ static enum sm_tx mmio_peek(void *dev, uint64_t offset, unsigned size, uint64_t 
 
     /* Registers are words; only the configuration has fields of other widths. */
     if (offset >= REG_CONFIG)
-        *value = slot->virtio ? virtio_config_read(slot->virtio, offset - REG_CONFIG, size)
-                              : 0;
+        *value = slot->virtio
+                     ? virtio_config_read(slot->virtio, offset - REG_CONFIG, size)
+                     : 0;
     else
         *value = size == 4 ? read_reg(slot, offset) : 0;
     return SM_TX_OK;
@@ -138,7 +140,7 @@ static enum sm_tx mmio_read(void *dev, uint64_t offset, unsigned size,
     return mmio_peek(dev, offset, size, value); /* no read has an effect            */
 }
 
-/* --- Writing ----------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------- */
 
 /** Legacy: the page number says where all three parts lie; 0 takes the queue away. */
 static void write_pfn(struct virtio_mmio *slot, uint32_t pfn)
@@ -257,7 +259,7 @@ static const struct sm_io_ops mmio_ops = {
     .accepts = {1, 8, false}, .implements = {1, 4, false},
 };
 
-/* --- Life ------------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------- */
 
 static void model_reset(void *device)
 {

@@ -56,7 +56,7 @@ static sm_gpa used_avail_event(const struct virtq *queue)
     return queue->place.device + 4 + 8 * (uint64_t)queue->place.size;
 }
 
-/* --- Guest memory ----------------------------------------------------------------------- */
+/* --- Guest memory ----------------------------------------------------------------- */
 
 static bool guest_read(struct virtio *virtio, sm_gpa gpa, void *data, uint64_t size)
 {
@@ -111,7 +111,7 @@ static bool range_fits(sm_gpa gpa, uint64_t size)
     return size && gpa + (size - 1) >= gpa;
 }
 
-/* --- Chains ------------------------------------------------------------------------------- */
+/* --- Chains ----------------------------------------------------------------------- */
 
 /** Read the descriptor table at @desc, which is the last of its chain. */
 static bool read_table(struct virtq *queue, const struct virtq_desc *desc, unsigned *n)
@@ -179,7 +179,7 @@ static bool read_chain(struct virtq *queue, struct virtq_chain *chain)
     return true;
 }
 
-/* --- Rings ---------------------------------------------------------------------------------- */
+/* --- Rings ------------------------------------------------------------------------ */
 
 static const struct dev_field virtq_fields[] = {
     DEV_FIELD(struct virtq, pushed, false),  DEV_FIELD(struct virtq, signalled, false),
@@ -255,10 +255,12 @@ void virtq_push(struct virtq *queue, uint16_t head, uint32_t epoch, uint32_t wri
 {
     const uint32_t entry[2] = {head, written};
 
-    if (!queue->place.ready || queue->place.epoch != epoch || !virtq_current(queue, epoch))
+    if (!queue->place.ready || queue->place.epoch != epoch ||
+        !virtq_current(queue, epoch))
         return;
     queue->in_flight--;
-    if (!virtq_write(queue, epoch, used_entry(queue, queue->used), entry, sizeof(entry))) {
+    if (!virtq_write(queue, epoch, used_entry(queue, queue->used), entry,
+                     sizeof(entry))) {
         virtio_fail(queue);
         return;
     }
@@ -285,7 +287,8 @@ static bool wants_interrupt(struct virtq *queue)
             return false;
         queue->signalled = true;
         queue->signalled_at = queue->used;
-        return !valid || (uint16_t)(queue->used - word - 1) < (uint16_t)(queue->used - old);
+        return !valid ||
+               (uint16_t)(queue->used - word - 1) < (uint16_t)(queue->used - old);
     }
     return load16(queue, avail_flags(queue), &word) && !(word & AVAIL_NO_INTERRUPT);
 }
@@ -299,7 +302,7 @@ void virtq_notify(struct virtq *queue)
         virtio_interrupt(queue);
 }
 
-/* --- Payload --------------------------------------------------------------------------------- */
+/* --- Payload ---------------------------------------------------------------------- */
 
 /** Walks the bytes @offset.. of buffers. */
 struct cursor {
@@ -381,7 +384,8 @@ static void add_iov(struct virtio_payload *payload, void *host, uint64_t size)
     if (last && (char *)last->iov_base + last->iov_len == host)
         last->iov_len += size;
     else
-        payload->iov[payload->n_iov++] = (struct iovec){.iov_base = host, .iov_len = size};
+        payload->iov[payload->n_iov++] =
+            (struct iovec){.iov_base = host, .iov_len = size};
 }
 
 /** Borrow the RAM of all pieces.  Returns -EFAULT if some of it is not RAM. */
@@ -433,8 +437,9 @@ static int make_bounce(struct virtio *virtio, struct cursor cursor,
             (struct virtq_seg){gpa, (uint32_t)piece};
     payload->iov[0] = (struct iovec){.iov_base = payload->bounce, .iov_len = size};
     payload->n_iov = 1;
-    if (access == SM_READ && !virtq_gather(virtio, payload->bounce_seg,
-                                           payload->n_bounce_seg, 0, payload->bounce, size))
+    if (access == SM_READ &&
+        !virtq_gather(virtio, payload->bounce_seg, payload->n_bounce_seg, 0,
+                      payload->bounce, size))
         return -EFAULT;
     return 0;
 }

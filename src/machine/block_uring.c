@@ -16,6 +16,17 @@
 #include "base/base.h"
 #include "machine/block_impl.h"
 
+/* That a completion comes after its submission is the kernel's doing, which the thread
+ * sanitizer cannot see. */
+#ifdef SM_TSAN
+#include <sanitizer/tsan_interface.h>
+#define submitted(io) __tsan_release(io)
+#define completed(io) __tsan_acquire(io)
+#else
+#define submitted(io) ((void)(io))
+#define completed(io) ((void)(io))
+#endif
+
 enum { ENTRIES = 128 };
 
 struct uring_engine {
@@ -49,6 +60,7 @@ static void start_locked(struct uring_engine *uring, struct block_io *io)
     else
         io_uring_prep_readv(sqe, io->fd, io->iov, n_iov, io->offset);
     io_uring_sqe_set_data(sqe, io);
+    submitted(io);
 }
 
 static void uring_submit(struct block_engine *engine, struct block_io *io)
@@ -121,6 +133,7 @@ static void *complete(void *opaque)
         io_uring_cqe_seen(&uring->ring, cqe);
         if (!io)
             return NULL;
+        completed(io);
         if (take_result(io, moved, &error)) {
             leave_ring(uring);
             block_io_done(io, error);

@@ -66,7 +66,8 @@ SM_MUST_CHECK int load_plan_make(struct sm_address_space *space, const uint8_t *
 void load_plan_fini(struct load_plan *plan);
 
 /** Write one segment.  Parts that a device covers by now are left out. */
-void load_segment_write(struct sm_address_space *space, const struct load_segment *segment);
+void load_segment_write(struct sm_address_space *space,
+                        const struct load_segment *segment);
 
 /** Bytes of RAM and ROM from @gpa on without a gap, at most @limit. */
 uint64_t load_memory_size(struct sm_address_space *space, uint64_t gpa, uint64_t limit);
@@ -85,7 +86,7 @@ void load_file_close(struct load_file *file);
 SM_MUST_CHECK int load_elf_parse(const uint8_t *data, size_t size, struct load_plan *plan,
                                  char **error);
 
-/* --- rom.c ---------------------------------------------------------------------------- */
+/* --- rom.c -------------------------------------------------------------------------- */
 
 /** What reset writes into memory.  Contents are kept outside of this process's own
  *  memory (a memfd), since they may be large and are read once per reset. */
@@ -102,7 +103,7 @@ SM_MUST_CHECK int rom_set_add(struct rom_set *set, const char *name,
 SM_MUST_CHECK int rom_set_write(struct rom_set *set, struct sm_address_space *space,
                                 char **error);
 
-/* --- boards ------------------------------------------------------------------------------ */
+/* --- boards ------------------------------------------------------------------------- */
 
 /** Indexes of the parts of an address map. */
 enum board_part {
@@ -137,7 +138,7 @@ struct board {
 };
 extern const struct board board_virt, board_spike;
 
-/* --- board_fdt.c ---------------------------------------------------------------------------- */
+/* --- board_fdt.c -------------------------------------------------------------------- */
 
 struct fdt_out {
     void *data;
@@ -148,7 +149,8 @@ void fdt_node_begin(struct fdt_out *fdt, const char *format, ...) G_GNUC_PRINTF(
 void fdt_node_end(struct fdt_out *fdt);
 void fdt_put(struct fdt_out *fdt, const char *name, const void *value, size_t size);
 void fdt_put_string(struct fdt_out *fdt, const char *name, const char *value);
-void fdt_put_cells(struct fdt_out *fdt, const char *name, unsigned n, const uint32_t *cells);
+void fdt_put_cells(struct fdt_out *fdt, const char *name, unsigned n,
+                   const uint32_t *cells);
 #define FDT_CELLS(fdt, name, ...)                                                        \
     fdt_put_cells(fdt, name, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t),       \
                   (const uint32_t[]){__VA_ARGS__})
@@ -182,7 +184,7 @@ SM_MUST_CHECK int machine_fdt_adopt(const void *data, size_t data_size,
 /** Put fresh random bytes into /chosen/rng-seed, if the tree has it. */
 void machine_fdt_reseed(void *fdt);
 
-/* --- boot.c ----------------------------------------------------------------------------------- */
+/* --- boot.c ------------------------------------------------------------------------- */
 
 /** Plan firmware, kernel, initrd, -device loader and the device tree, and fill
  *  machine->roms, fdt and reset code.  Errors: -errno with *@error */
@@ -190,7 +192,7 @@ SM_MUST_CHECK int machine_boot_plan(struct machine *machine, char **error);
 /** Write all of it.  Part of a reset.  Errors: -EIO with *@error */
 SM_MUST_CHECK int machine_boot_write(struct machine *machine, char **error);
 
-/* --- vcpu_thread.c ------------------------------------------------------------------------------- */
+/* --- vcpu_thread.c ------------------------------------------------------------------ */
 
 struct vcpus;
 
@@ -223,7 +225,7 @@ void harts_free(struct machine *machine);
 /** The wire @irq of @hart. */
 struct dev_line hart_line(struct machine *machine, unsigned hart, enum rv_irq irq);
 
-/* --- plug.c ------------------------------------------------------------------------------------------ */
+/* --- plug.c ------------------------------------------------------------------------- */
 
 /** Open serial line, disks.  Errors: -errno with *@error; host_ends_close() follows */
 SM_MUST_CHECK int host_ends_open(struct machine *machine, char **error);
@@ -231,7 +233,7 @@ void host_ends_close(struct machine *machine);
 /** Make the -device devices and put them into their slots.  Errors: with *@error */
 SM_MUST_CHECK int devices_plug(struct machine *machine, char **error);
 
-/* --- machine.c ---------------------------------------------------------------------------------------- */
+/* --- machine.c ---------------------------------------------------------------------- */
 
 struct machine {
     const struct board *board;

@@ -17,7 +17,7 @@
 
 enum { SEED_SIZE = 32, USER_TREE_MAX = 1024 * 1024 };
 
-/* --- Writing --------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------ */
 
 static void note(struct fdt_out *fdt, int status)
 {
@@ -50,7 +50,8 @@ void fdt_put_string(struct fdt_out *fdt, const char *name, const char *value)
     fdt_put(fdt, name, value, strlen(value) + 1);
 }
 
-void fdt_put_cells(struct fdt_out *fdt, const char *name, unsigned n, const uint32_t *cells)
+void fdt_put_cells(struct fdt_out *fdt, const char *name, unsigned n,
+                   const uint32_t *cells)
 {
     void *place;
     fdt32_t *out;
@@ -106,7 +107,7 @@ void fdt_put_hart_irqs(struct fdt_out *fdt, const struct machine *machine, unsig
     g_free(cells);
 }
 
-/* --- What every board has ------------------------------------------------------------ */
+/* --- What every board has ----------------------------------------------------------- */
 
 static void put_isa(struct fdt_out *fdt, const struct rv_isa *isa)
 {
@@ -249,7 +250,7 @@ int machine_fdt_build(const struct machine *machine, const struct fdt_chosen *ch
     return 0;
 }
 
-/* --- The user's tree -------------------------------------------------------------------- */
+/* --- The user's tree ---------------------------------------------------------------- */
 
 /** Set what @chosen has, making /chosen if there is none. */
 static int set_chosen(void *fdt, const struct fdt_chosen *chosen)

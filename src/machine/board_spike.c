@@ -13,12 +13,15 @@ static int spike_build(struct machine *machine, char **error)
 {
     const unsigned n = machine->n_harts;
     struct dev_line *lines = g_new(struct dev_line, n * 2);
-    const struct aclint_options aclint = {
-        .topo = machine->topo, .clock = machine_clock_table(machine->clock), .n_harts = n,
-        .msi = lines, .mti = lines + n};
-    const struct htif_options htif = {
-        .topo = machine->topo, .chr = machine->chr ? chardev_table(machine->chr) : NULL,
-        .power = &machine->power};
+    const struct aclint_options aclint = {.topo = machine->topo,
+                                          .clock = machine_clock_table(machine->clock),
+                                          .n_harts = n,
+                                          .msi = lines,
+                                          .mti = lines + n};
+    const struct htif_options htif = {.topo = machine->topo,
+                                      .chr = machine->chr ? chardev_table(machine->chr)
+                                                          : NULL,
+                                      .power = &machine->power};
     int err;
 
     for (unsigned i = 0; i < n; i++) {
@@ -120,12 +123,13 @@ const struct board board_spike = {
     .model = "ucbbar,spike-bare,qemu",
     .stdout_path = "/htif",
     .max_harts = 8,
-    .place = {
-        [BOARD_MROM] = {0x1000, 0xf000},
-        [BOARD_HTIF] = {0x1000000, 0x1000},
-        [BOARD_CLINT] = {0x2000000, 0x10000},
-        [BOARD_DRAM] = {0x80000000, 0},
-    },
+    .place =
+        {
+            [BOARD_MROM] = {0x1000, 0xf000},
+            [BOARD_HTIF] = {0x1000000, 0x1000},
+            [BOARD_CLINT] = {0x2000000, 0x10000},
+            [BOARD_DRAM] = {0x80000000, 0},
+        },
     .build = spike_build,
     .images_known = spike_images_known,
     .fdt = spike_fdt,

@@ -10,11 +10,15 @@
 #include "machine/board.h"
 
 enum {
-    PLIC_SOURCES = 95, PLIC_PRIORITIES = 7,
-    RTC_IRQ = 11, UART_IRQ = 10, VIRTIO_IRQ = 1,
+    PLIC_SOURCES = 95,
+    PLIC_PRIORITIES = 7,
+    RTC_IRQ = 11,
+    UART_IRQ = 10,
+    VIRTIO_IRQ = 1,
     VIRTIO_STRIDE = 0x1000,
     UART_CLOCK_HZ = 3686400,
-    POWEROFF_VALUE = 0x5555, REBOOT_VALUE = 0x7777
+    POWEROFF_VALUE = 0x5555,
+    REBOOT_VALUE = 0x7777
 };
 
 static const struct board_place *place_of(enum board_part part)
@@ -22,7 +26,7 @@ static const struct board_place *place_of(enum board_part part)
     return &board_virt.place[part];
 }
 
-/* --- Devices ----------------------------------------------------------------------- */
+/* --- Devices ------------------------------------------------------------------------ */
 
 /** Make the timer and the interrupt controllers, with their wires to the harts. */
 static int make_interrupts(struct machine *machine)
@@ -30,12 +34,17 @@ static int make_interrupts(struct machine *machine)
     const unsigned n = machine->n_harts;
     struct dev_line *lines = g_new(struct dev_line, n * 5);
     struct dev_line *msi = lines, *mti = msi + n, *ssi = mti + n, *external = ssi + n;
-    const struct aclint_options aclint = {
-        .topo = machine->topo, .clock = machine_clock_table(machine->clock), .n_harts = n,
-        .msi = msi, .mti = mti, .ssi = machine->aclint_layout ? ssi : NULL};
-    const struct plic_options plic = {
-        .topo = machine->topo, .n_sources = PLIC_SOURCES, .n_priorities = PLIC_PRIORITIES,
-        .n_contexts = 2 * n, .out = external};
+    const struct aclint_options aclint = {.topo = machine->topo,
+                                          .clock = machine_clock_table(machine->clock),
+                                          .n_harts = n,
+                                          .msi = msi,
+                                          .mti = mti,
+                                          .ssi = machine->aclint_layout ? ssi : NULL};
+    const struct plic_options plic = {.topo = machine->topo,
+                                      .n_sources = PLIC_SOURCES,
+                                      .n_priorities = PLIC_PRIORITIES,
+                                      .n_contexts = 2 * n,
+                                      .out = external};
     int err;
 
     for (unsigned i = 0; i < n; i++) {
@@ -57,10 +66,13 @@ static int make_devices(struct machine *machine)
     const struct dev_clock *clock = machine_clock_table(machine->clock);
     const struct finisher_options finisher = {.topo = machine->topo,
                                               .power = &machine->power};
-    const struct uart_options uart = {
-        .topo = machine->topo, .chr = machine->chr ? chardev_table(machine->chr) : NULL,
-        .irq = plic_source(machine->plic, UART_IRQ), .clock = clock};
-    const struct rtc_options rtc = {.topo = machine->topo, .clock = clock,
+    const struct uart_options uart = {.topo = machine->topo,
+                                      .chr = machine->chr ? chardev_table(machine->chr)
+                                                          : NULL,
+                                      .irq = plic_source(machine->plic, UART_IRQ),
+                                      .clock = clock};
+    const struct rtc_options rtc = {.topo = machine->topo,
+                                    .clock = clock,
                                     .irq = plic_source(machine->plic, RTC_IRQ)};
     int err = finisher_new(&finisher, &machine->finisher);
 
@@ -70,15 +82,18 @@ static int make_devices(struct machine *machine)
         err = rtc_new(&rtc, &machine->rtc);
     for (unsigned i = 0; i < MACHINE_N_VIRTIO && !err; i++) {
         const struct virtio_mmio_options slot = {
-            .topo = machine->topo, .space = machine->space,
+            .topo = machine->topo,
+            .space = machine->space,
             .irq = plic_source(machine->plic, VIRTIO_IRQ + i),
-            .legacy = machine->config->force_legacy, .requester = 0x10000 + i};
+            .legacy = machine->config->force_legacy,
+            .requester = 0x10000 + i};
         err = virtio_mmio_new(&slot, &machine->virtio[i]);
     }
     return err;
 }
 
-static int map_part(struct machine *machine, enum board_part part, struct sm_region *region)
+static int map_part(struct machine *machine, enum board_part part,
+                    struct sm_region *region)
 {
     return sm_region_map(machine->root, place_of(part)->base, region, 0);
 }
@@ -171,10 +186,10 @@ static void virt_free(struct machine *machine)
         aclint_free(machine->aclint);
 }
 
-/* --- Device tree ------------------------------------------------------------------------ */
+/* --- Device tree -------------------------------------------------------------------- */
 
-static void put_syscon(struct fdt_out *fdt, const struct machine *machine, const char *name,
-                       const char *compatible, uint32_t value)
+static void put_syscon(struct fdt_out *fdt, const struct machine *machine,
+                       const char *name, const char *compatible, uint32_t value)
 {
     fdt_node_begin(fdt, "%s", name);
     FDT_CELLS(fdt, "value", value);
@@ -312,19 +327,20 @@ const struct board board_virt = {
     .stdout_path = "/soc/serial@10000000",
     .max_harts = MACHINE_MAX_HARTS,
     .rng_seed = true,
-    .place = {
-        [BOARD_MROM] = {0x1000, 0xf000},
-        [BOARD_TEST] = {0x100000, 0x1000},
-        [BOARD_RTC] = {0x101000, 0x1000},
-        [BOARD_CLINT] = {0x2000000, 0x10000},
-        [BOARD_MSWI] = {0x2000000, 0x4000},
-        [BOARD_MTIMER] = {0x2004000, 0x8000},
-        [BOARD_SSWI] = {0x2f00000, 0x4000},
-        [BOARD_PLIC] = {0xc000000, 0x600000},
-        [BOARD_UART] = {0x10000000, 0x100},
-        [BOARD_VIRTIO] = {0x10001000, 0x8000},
-        [BOARD_DRAM] = {0x80000000, 0},
-    },
+    .place =
+        {
+            [BOARD_MROM] = {0x1000, 0xf000},
+            [BOARD_TEST] = {0x100000, 0x1000},
+            [BOARD_RTC] = {0x101000, 0x1000},
+            [BOARD_CLINT] = {0x2000000, 0x10000},
+            [BOARD_MSWI] = {0x2000000, 0x4000},
+            [BOARD_MTIMER] = {0x2004000, 0x8000},
+            [BOARD_SSWI] = {0x2f00000, 0x4000},
+            [BOARD_PLIC] = {0xc000000, 0x600000},
+            [BOARD_UART] = {0x10000000, 0x100},
+            [BOARD_VIRTIO] = {0x10001000, 0x8000},
+            [BOARD_DRAM] = {0x80000000, 0},
+        },
     .build = virt_build,
     .fdt = virt_fdt,
     .reset = virt_reset,

@@ -16,11 +16,11 @@
 
 #define MiB (UINT64_C(1) << 20)
 
-/** Where firmware lies that is not in a -L directory, and its names when none is given. */
-static const char *const firmware_dirs[] = {
-    "/usr/lib/riscv64-linux-gnu/opensbi/generic", "/usr/share/qemu", NULL};
-static const char *const default_firmware[] = {
-    "opensbi-riscv64-generic-fw_dynamic.bin", "fw_dynamic.bin", "fw_dynamic.elf", NULL};
+/** Where firmware lies that no -L directory has, and its names when none is given. */
+static const char *const firmware_dirs[] = {"/usr/lib/riscv64-linux-gnu/opensbi/generic",
+                                            "/usr/share/qemu", NULL};
+static const char *const default_firmware[] = {"opensbi-riscv64-generic-fw_dynamic.bin",
+                                               "fw_dynamic.bin", "fw_dynamic.elf", NULL};
 
 struct fw_dynamic_info {
     uint64_t magic, version, next_addr, next_mode, options, boot_hart;
@@ -36,7 +36,12 @@ struct reset_code {
 static const struct sm_attrs write_attrs = {.process = SM_NO_PROCESS,
                                             .flags = SM_ATTR_DEBUG};
 
-/* --- Files ------------------------------------------------------------------------- */
+/* --- Files -------------------------------------------------------------------------- */
+
+static bool is_file(const char *path)
+{
+    return !access(path, R_OK) && !g_file_test(path, G_FILE_TEST_IS_DIR);
+}
 
 /** Find one of @names in one of @dirs, an earlier directory first; either may be NULL.
  *  Returns  a path to g_free(), or NULL */
@@ -45,7 +50,7 @@ static char *find_file(const char *const *dirs, const char *const *names)
     for (; dirs && *dirs; dirs++) {
         for (const char *const *name = names; *name; name++) {
             char *path = g_build_filename(*dirs, *name, NULL);
-            if (!access(path, R_OK))
+            if (is_file(path))
                 return path;
             g_free(path);
         }
@@ -61,21 +66,21 @@ static char *find_firmware(const struct machine_config *config, char **error)
     const char *const *names = named ? name : default_firmware;
     char *path = NULL;
 
-    if (named && !access(config->bios, R_OK))
+    if (named && is_file(config->bios))
         return g_strdup(config->bios);
     path = find_file((const char *const *)config->search, names);
     if (!path)
         path = find_file(firmware_dirs, names);
     if (!path)
-        (void)machine_fail(error, ENOENT, "Unable to find the RISC-V BIOS \"%s\"", names[0]);
+        (void)machine_fail(error, ENOENT, "Unable to find the RISC-V BIOS \"%s\"",
+                           names[0]);
     return path;
 }
 
 /** Plan @path into the ROM set.
  *  @what  begins the error's line: "could not load kernel"; @quote goes around @path */
 static int add_image(struct machine *machine, const char *what, const char *quote,
-                     const char *path,
-                     uint64_t raw_addr, unsigned flags,
+                     const char *path, uint64_t raw_addr, unsigned flags,
                      struct load_result *out, char **error)
 {
     struct load_file file = {0};
@@ -88,7 +93,8 @@ static int add_image(struct machine *machine, const char *what, const char *quot
         err = load_plan_make(machine->space, file.data, file.size, raw_addr, flags, &plan,
                              &reason);
     if (err)
-        (void)machine_fail(error, -err, "%s %s%s%s: %s", what, quote, path, quote, reason);
+        (void)machine_fail(error, -err, "%s %s%s%s: %s", what, quote, path, quote,
+                           reason);
     else
         err = rom_set_add(machine->roms, path, &plan, error);
     g_free(reason);
@@ -103,8 +109,10 @@ static int add_loader(struct machine *machine, const struct machine_device *devi
 {
     struct load_result result;
     uint8_t bytes[8];
-    struct load_segment segment = {.gpa = device->addr, .size = device->data_size,
-                                   .data = bytes, .data_size = device->data_size};
+    struct load_segment segment = {.gpa = device->addr,
+                                   .size = device->data_size,
+                                   .data = bytes,
+                                   .data_size = device->data_size};
     const struct load_plan plan = {.segments = &segment, .n_segments = 1};
 
     if (device->file) {
@@ -120,12 +128,13 @@ static int add_loader(struct machine *machine, const struct machine_device *devi
     }
     if (load_memory_size(machine->space, device->addr, device->data_size) <
         device->data_size)
-        return machine_fail(error, E2BIG, "-device loader: no RAM at 0x%" G_GINT64_MODIFIER
-                            "x", device->addr);
+        return machine_fail(error, E2BIG,
+                            "-device loader: no RAM at 0x%" G_GINT64_MODIFIER "x",
+                            device->addr);
     return rom_set_add(machine->roms, "-device loader", &plan, error);
 }
 
-/* --- Places ---------------------------------------------------------------------------- */
+/* --- Places ------------------------------------------------------------------------- */
 
 static int plan_firmware(struct machine *machine, uint64_t *end, char **error)
 {
@@ -141,8 +150,8 @@ static int plan_firmware(struct machine *machine, uint64_t *end, char **error)
     path = find_firmware(config, error);
     if (!path)
         return -ENOENT;
-    err = add_image(machine, "could not load firmware", "'", path, base, LOAD_ELF, &result,
-                    error);
+    err = add_image(machine, "could not load firmware", "'", path, base, LOAD_ELF,
+                    &result, error);
     g_free(path);
     if (err)
         return err;
@@ -183,9 +192,8 @@ static int plan_initrd(struct machine *machine, uint64_t kernel_first,
     /* A kernel that is larger than that would clear its .bss over the initrd. */
     const uint64_t addr = SM_MAX(usual, sm_align_up(kernel_last + 1, 2 * MiB));
     struct load_result result;
-    int err = add_image(machine, "could not load ramdisk", "'",
-                        machine->config->initrd, addr, 0,
-                        &result, error);
+    int err = add_image(machine, "could not load ramdisk", "'", machine->config->initrd,
+                        addr, 0, &result, error);
 
     if (err)
         return err;
@@ -195,7 +203,8 @@ static int plan_initrd(struct machine *machine, uint64_t kernel_first,
     return 0;
 }
 
-static int make_fdt(struct machine *machine, const struct fdt_chosen *chosen, char **error)
+static int make_fdt(struct machine *machine, const struct fdt_chosen *chosen,
+                    char **error)
 {
     const char *path = machine->config->dtb;
     struct load_file file = {0};
@@ -203,7 +212,8 @@ static int make_fdt(struct machine *machine, const struct fdt_chosen *chosen, ch
     int err;
 
     if (!path)
-        return machine_fdt_build(machine, chosen, &machine->fdt, &machine->fdt_size, error);
+        return machine_fdt_build(machine, chosen, &machine->fdt, &machine->fdt_size,
+                                 error);
     err = load_file_open(path, &file, &reason);
     if (!err)
         err = machine_fdt_adopt(file.data, file.size, chosen, &machine->fdt,
@@ -224,10 +234,12 @@ static int place_fdt(struct machine *machine, uint64_t used_last, char **error)
     struct sm_range range;
 
     if (machine->ram_size < size)
-        return machine_fail(error, ENOSPC, "No enough memory to place DTB after kernel/initrd");
+        return machine_fail(error, ENOSPC,
+                            "No enough memory to place DTB after kernel/initrd");
     machine->fdt_addr = sm_align_down(base + machine->ram_size - size, 2 * MiB);
     if (machine->fdt_addr < base || (used_last && machine->fdt_addr <= used_last))
-        return machine_fail(error, ENOSPC, "No enough memory to place DTB after kernel/initrd");
+        return machine_fail(error, ENOSPC,
+                            "No enough memory to place DTB after kernel/initrd");
     range = (struct sm_range){machine->fdt_addr, machine->fdt_addr + size - 1};
     return rom_set_claim(machine->roms, "fdt", range, error);
 }
@@ -262,23 +274,26 @@ int machine_boot_plan(struct machine *machine, char **error)
     return err || machine->dump_only ? err : place_fdt(machine, used_last, error);
 }
 
-/* --- Reset --------------------------------------------------------------------------------- */
+/* --- Reset -------------------------------------------------------------------------- */
 
 static void write_reset_code(struct machine *machine)
 {
     const uint64_t base = machine->board->place[BOARD_MROM].base;
     const struct reset_code code = {
-        .code = {
-            0x00000297, /* auipc t0, 0                                          */
-            0x02828613, /* addi  a2, t0, 40: .info                              */
-            0xf1402573, /* csrr  a0, mhartid                                    */
-            0x0202b583, /* ld    a1, 32(t0): .fdt                               */
-            0x0182b283, /* ld    t0, 24(t0): .start                             */
-            0x00028067, /* jr    t0                                             */
-        },
+        .code =
+            {
+                0x00000297, /* auipc t0, 0                                          */
+                0x02828613, /* addi  a2, t0, 40: .info                              */
+                0xf1402573, /* csrr  a0, mhartid                                    */
+                0x0202b583, /* ld    a1, 32(t0): .fdt                               */
+                0x0182b283, /* ld    t0, 24(t0): .start                             */
+                0x00028067, /* jr    t0                                             */
+            },
         .start = machine->start_addr,
         .fdt = machine->fdt_addr,
-        .info = {.magic = 0x4942534f, .version = 2, .next_addr = machine->kernel_entry,
+        .info = {.magic = 0x4942534f,
+                 .version = 2,
+                 .next_addr = machine->kernel_entry,
                  .next_mode = 1 /* S */},
     };
     SM_STATIC_ASSERT(offsetof(struct reset_code, start) == 24, "the code's offsets");
@@ -289,8 +304,10 @@ static void write_reset_code(struct machine *machine)
 
 int machine_boot_write(struct machine *machine, char **error)
 {
-    const struct load_segment fdt = {.gpa = machine->fdt_addr, .size = machine->fdt_size,
-                                     .data = machine->fdt, .data_size = machine->fdt_size};
+    const struct load_segment fdt = {.gpa = machine->fdt_addr,
+                                     .size = machine->fdt_size,
+                                     .data = machine->fdt,
+                                     .data_size = machine->fdt_size};
     int err = rom_set_write(machine->roms, machine->space, error);
 
     if (err)

@@ -43,6 +43,8 @@ struct chardev {
     int give_up; /* eventfd: the writer ends at once                           */
     pthread_mutex_t lock; /* covers what follows                               */
     pthread_cond_t work, progress;
+    char *made;     /* path of a file that did not exist before, or NULL        */
+    bool truncate;  /* what the file has goes with the first byte; the writer's  */
     uint8_t ring[RING];
     size_t first, count;
     bool stop, broken, want_drained;
@@ -61,6 +63,7 @@ struct chardev {
     uint8_t input[INPUT];
     size_t in_first, in_count;
     bool escaped, in_end, in_tty;
+    bool ran;       /* the main loop did, so the machine was really made         */
 };
 
 struct chardev_source {
@@ -178,6 +181,14 @@ static bool wait_writable(struct chardev *chr)
     return !fds[1].revents;
 }
 
+/* Forget the former content, now that there is a new one. */
+static void begin_file(struct chardev *chr)
+{
+    while (chr->truncate && ftruncate(chr->out_fd, 0) < 0 && errno == EINTR)
+        continue;
+    chr->truncate = false; /* a device has no content to forget                 */
+}
+
 static void *write_out(void *opaque)
 {
     struct chardev *chr = opaque;
@@ -201,6 +212,7 @@ static void *write_out(void *opaque)
         pthread_mutex_unlock(&chr->lock);
         if (!wait_writable(chr))
             return NULL;
+        begin_file(chr);
         pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
         written = write(chr->out_fd, data, n);
         error = errno;
@@ -360,6 +372,7 @@ static gboolean dispatch(GSource *source, GSourceFunc function, gpointer data)
     (void)data;
     /* Before looking at what it announces, so that later news set it again. */
     g_source_set_ready_time(source, -1);
+    chr->ran = true;
     if (sm_exchange(&chr->drained_due, 0) && chr->front && chr->front->drained)
         chr->front->drained(chr->front_opaque);
     if (readable)
@@ -391,6 +404,27 @@ static void chardev_attach(void *opaque, const struct dev_chr_front *front, void
 
 static GSourceFuncs source_funcs = {.check = check, .dispatch = dispatch};
 
+/* A machine that cannot be made leaves no file, and no file emptied, behind. */
+static int open_file(struct chardev *chr, const struct machine_serial *serial, char **error)
+{
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (serial->append ? O_APPEND : 0);
+
+    chr->truncate = !serial->append;
+    chr->out_fd = open(serial->path, flags | O_EXCL, 0666);
+    if (chr->out_fd >= 0)
+        chr->made = g_strdup(serial->path);
+    else if (errno == EEXIST)
+        chr->out_fd = open(serial->path, flags, 0666);
+    if (chr->out_fd < 0) {
+        const int result = -errno;
+
+        *error = g_strdup_printf("Could not open '%s': %s", serial->path,
+                                 g_strerror(-result));
+        return result;
+    }
+    return 0;
+}
+
 static int open_ends(struct chardev *chr, const struct machine_serial *serial, char **error)
 {
     int result;
@@ -408,15 +442,7 @@ static int open_ends(struct chardev *chr, const struct machine_serial *serial, c
         chr->in_tty = isatty(STDIN_FILENO);
         break;
     case MACHINE_SERIAL_FILE:
-        chr->out_fd = open(serial->path, O_WRONLY | O_CREAT | O_CLOEXEC |
-                           (serial->append ? O_APPEND : O_TRUNC), 0666);
-        if (chr->out_fd < 0) {
-            result = -errno;
-            *error = g_strdup_printf("Could not open '%s': %s", serial->path,
-                                     g_strerror(-result));
-            return result;
-        }
-        break;
+        return open_file(chr, serial, error);
     case MACHINE_SERIAL_NULL:
         break;
     }
@@ -427,8 +453,14 @@ static void close_ends(struct chardev *chr)
 {
     if (chr->kind == MACHINE_SERIAL_STDIO)
         chardev_tty_leave();
-    else if (chr->out_fd >= 0)
+    if (chr->kind == MACHINE_SERIAL_FILE && chr->out_fd >= 0) {
+        if (chr->ran)
+            begin_file(chr);
+        else if (chr->made && lseek(chr->out_fd, 0, SEEK_CUR) == 0)
+            unlink(chr->made);
         close(chr->out_fd);
+    }
+    g_free(chr->made);
 }
 
 static int start_writer(struct chardev *chr)
@@ -482,10 +514,10 @@ int chardev_new(const struct machine_serial *serial, GMainContext *context,
         result = start_writer(chr);
         if (result) {
             *error = g_strdup_printf("could not start a thread: %s", g_strerror(-result));
-            chr->out_fd = chr->kind == MACHINE_SERIAL_STDIO ? -1 : chr->out_fd;
             close_ends(chr);
             chr->out_fd = -1;
             chr->kind = MACHINE_SERIAL_NULL;
+            chr->made = NULL;
             chardev_free(chr);
             return result;
         }

@@ -22,8 +22,8 @@ struct machine_clock {
     struct dev_clock table;
     pthread_mutex_t lock;
     struct dev_timer *root;
-    uint64_t set_ns;     /* what the timerfd waits for, UINT64_MAX: nothing     */
-    uint64_t base_ns;    /* CLOCK_MONOTONIC of guest time 0                     */
+    uint64_t set_ns;  /* what the timerfd waits for, UINT64_MAX: nothing     */
+    uint64_t base_ns; /* CLOCK_MONOTONIC of guest time 0                     */
     int fd;
     GSource *source;
 };
@@ -210,8 +210,10 @@ struct machine_clock *machine_clock_new(GMainContext *context)
     pthread_mutex_init(&clock->lock, NULL);
     clock->set_ns = UINT64_MAX;
     clock->base_ns = host_ns(CLOCK_MONOTONIC);
-    clock->table = (struct dev_clock){.now_ns = clock_now, .wall_ns = clock_wall,
-                                      .arm = clock_arm, .cancel = clock_cancel,
+    clock->table = (struct dev_clock){.now_ns = clock_now,
+                                      .wall_ns = clock_wall,
+                                      .arm = clock_arm,
+                                      .cancel = clock_cancel,
                                       .opaque = clock};
     clock->source = g_unix_fd_source_new(clock->fd, G_IO_IN);
     /* GLib keeps every callback as a GSourceFunc, and casts back by source type. */

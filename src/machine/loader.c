@@ -32,7 +32,7 @@ int machine_fail(char **error, int code, const char *format, ...)
     return -code;
 }
 
-/* --- Files ------------------------------------------------------------------------ */
+/* --- Files -------------------------------------------------------------------------- */
 
 /** Read what cannot be mapped: a pipe, a device.  Ends at @limit bytes. */
 static int read_stream(int fd, struct load_file *out, size_t limit)
@@ -74,8 +74,8 @@ int load_file_open(const char *path, struct load_file *out, char **error)
         if (map == MAP_FAILED)
             err = -errno;
         else
-            *out = (struct load_file){.data = map, .size = (size_t)info.st_size,
-                                      .mapped = true};
+            *out = (struct load_file){
+                .data = map, .size = (size_t)info.st_size, .mapped = true};
     } else {
         err = read_stream(fd, out, 1u << 30);
     }
@@ -110,8 +110,8 @@ uint64_t load_memory_size(struct sm_address_space *space, uint64_t gpa, uint64_t
 }
 
 /** Unpack a gzip into plan->unpacked, at most @limit bytes. */
-static int unpack(const uint8_t *data, size_t size, uint64_t limit, struct load_plan *plan,
-                  size_t *unpacked_size, char **error)
+static int unpack(const uint8_t *data, size_t size, uint64_t limit,
+                  struct load_plan *plan, size_t *unpacked_size, char **error)
 {
     z_stream stream = {0};
     size_t room = 0, used = 0;
@@ -130,8 +130,9 @@ static int unpack(const uint8_t *data, size_t size, uint64_t limit, struct load_
             room = SM_MIN(room ? room * 2 : SM_MAX(4 * size, CHUNK), limit + 1);
             more = used == room ? NULL : g_try_realloc(out, room);
             if (!more) {
-                err = used > limit ? machine_fail(error, E2BIG, "does not fit into RAM")
-                                   : machine_fail(error, ENOMEM, "%s", g_strerror(ENOMEM));
+                err = used > limit
+                          ? machine_fail(error, E2BIG, "does not fit into RAM")
+                          : machine_fail(error, ENOMEM, "%s", g_strerror(ENOMEM));
                 break;
             }
             out = more;
@@ -170,8 +171,8 @@ static int plan_raw(const uint8_t *data, size_t size, uint64_t addr, unsigned fl
     plan->segments = g_try_new(struct load_segment, 1);
     if (!plan->segments)
         return machine_fail(error, ENOMEM, "%s", g_strerror(ENOMEM));
-    plan->segments[0] = (struct load_segment){.gpa = addr, .size = size, .data = data,
-                                              .data_size = size};
+    plan->segments[0] =
+        (struct load_segment){.gpa = addr, .size = size, .data = data, .data_size = size};
     plan->n_segments = 1;
     plan->result.entry = addr;
     if (flags & LOAD_IMAGE)
@@ -191,7 +192,8 @@ static int check_memory(struct sm_address_space *space, const uint8_t *data,
     const struct load_segment *last = &plan->segments[plan->n_segments - 1];
     uint64_t needs = 0;
 
-    if (plan->result.is_elf && first->data == data && !load_memory_size(space, first->gpa, 1)) {
+    if (plan->result.is_elf && first->data == data &&
+        !load_memory_size(space, first->gpa, 1)) {
         struct sm_section hole;
         uint64_t skip;
         sm_address_space_lookup(space, first->gpa, &hole);
@@ -209,7 +211,8 @@ static int check_memory(struct sm_address_space *space, const uint8_t *data,
         if (load_memory_size(space, segment->gpa, needs) < needs)
             return machine_fail(error, E2BIG,
                                 "0x%" G_GINT64_MODIFIER "x bytes at 0x%" G_GINT64_MODIFIER
-                                "x do not fit into RAM", needs, segment->gpa);
+                                "x do not fit into RAM",
+                                needs, segment->gpa);
     }
     plan->result.first = first->gpa;
     plan->result.last = last->gpa + (SM_MAX(last->size, plan->image_size) - 1);
@@ -217,7 +220,8 @@ static int check_memory(struct sm_address_space *space, const uint8_t *data,
 }
 
 int load_plan_make(struct sm_address_space *space, const uint8_t *data, size_t size,
-                   uint64_t raw_addr, unsigned flags, struct load_plan *plan, char **error)
+                   uint64_t raw_addr, unsigned flags, struct load_plan *plan,
+                   char **error)
 {
     int err = 0;
 
@@ -247,7 +251,7 @@ void load_plan_fini(struct load_plan *plan)
     *plan = (struct load_plan){0};
 }
 
-/* --- Writing -------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------ */
 
 /** Write @size bytes, or zeros if @data is NULL, and skip what is a device by now. */
 static void write_bytes(struct sm_address_space *space, uint64_t gpa, const uint8_t *data,
@@ -265,8 +269,9 @@ static void write_bytes(struct sm_address_space *space, uint64_t gpa, const uint
         if (!data)
             n = SM_MIN(n, sizeof old);
         /* Memory that nobody touched yet is zero: do not make the host allocate it. */
-        if (!data && sm_address_space_read(space, gpa, &loader_attrs, old, n, &done) ==
-                         SM_TX_OK && !memcmp(old, zeros, n))
+        if (!data &&
+            sm_address_space_read(space, gpa, &loader_attrs, old, n, &done) == SM_TX_OK &&
+            !memcmp(old, zeros, n))
             done = n;
         else if (sm_address_space_write(space, gpa, &loader_attrs, data ? data : zeros, n,
                                         &done) != SM_TX_OK)
@@ -277,7 +282,8 @@ static void write_bytes(struct sm_address_space *space, uint64_t gpa, const uint
     }
 }
 
-void load_segment_write(struct sm_address_space *space, const struct load_segment *segment)
+void load_segment_write(struct sm_address_space *space,
+                        const struct load_segment *segment)
 {
     write_bytes(space, segment->gpa, segment->data, segment->data_size);
     write_bytes(space, segment->gpa + segment->data_size, NULL,
@@ -294,7 +300,8 @@ int load_bytes(struct sm_address_space *space, const char *name, const uint8_t *
     int err = load_plan_make(space, data, size, raw_addr, flags, &plan, &reason);
 
     if (err) {
-        err = machine_fail(error, -err, "Cannot load specified image %s: %s", name, reason);
+        err =
+            machine_fail(error, -err, "Cannot load specified image %s: %s", name, reason);
         g_free(reason);
         return err;
     }
@@ -313,7 +320,8 @@ int load_image(struct sm_address_space *space, const char *path, uint64_t raw_ad
     int err = load_file_open(path, &file, &reason);
 
     if (err) {
-        err = machine_fail(error, -err, "Cannot load specified image %s: %s", path, reason);
+        err =
+            machine_fail(error, -err, "Cannot load specified image %s: %s", path, reason);
         g_free(reason);
         return err;
     }

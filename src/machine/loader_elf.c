@@ -22,13 +22,14 @@ static bool within(uint64_t offset, uint64_t n, uint64_t each, uint64_t size)
     return offset <= size && n <= (size - offset) / each;
 }
 
-static int check_header(const uint8_t *data, size_t size, Elf64_Ehdr *header, char **error)
+static int check_header(const uint8_t *data, size_t size, Elf64_Ehdr *header,
+                        char **error)
 {
     if (size < sizeof *header)
         return machine_fail(error, ENOEXEC, "truncated ELF");
     memcpy(header, data, sizeof *header);
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
-        header->e_machine != EM_RISCV)
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 ||
+        header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_machine != EM_RISCV)
         return machine_fail(error, ENOEXEC, "not an ELF for 64-bit little-endian RISC-V");
     if (header->e_ident[EI_VERSION] != EV_CURRENT ||
         (header->e_type != ET_EXEC && header->e_type != ET_DYN))
@@ -60,11 +61,14 @@ static int read_segments(const uint8_t *data, size_t size, const Elf64_Ehdr *hea
             continue;
         if (!within(phdr.p_offset, phdr.p_filesz, 1, size))
             return machine_fail(error, ENOEXEC, "truncated ELF");
-        if (phdr.p_filesz > phdr.p_memsz || phdr.p_paddr + (phdr.p_memsz - 1) < phdr.p_paddr)
+        if (phdr.p_filesz > phdr.p_memsz ||
+            phdr.p_paddr + (phdr.p_memsz - 1) < phdr.p_paddr)
             return machine_fail(error, ENOEXEC, "ELF program header %u is malformed", i);
-        plan->segments[plan->n_segments++] = (struct load_segment){
-            .gpa = phdr.p_paddr, .size = phdr.p_memsz,
-            .data = data + phdr.p_offset, .data_size = phdr.p_filesz};
+        plan->segments[plan->n_segments++] =
+            (struct load_segment){.gpa = phdr.p_paddr,
+                                  .size = phdr.p_memsz,
+                                  .data = data + phdr.p_offset,
+                                  .data_size = phdr.p_filesz};
     }
     if (!plan->n_segments)
         return machine_fail(error, ENOEXEC, "ELF without a segment to load");
@@ -78,7 +82,8 @@ static int read_segments(const uint8_t *data, size_t size, const Elf64_Ehdr *hea
 }
 
 /** Whether the string at @at of @table is @name, its end included. */
-static bool name_is(const uint8_t *table, uint64_t table_size, uint64_t at, const char *name)
+static bool name_is(const uint8_t *table, uint64_t table_size, uint64_t at,
+                    const char *name)
 {
     const size_t n = strlen(name) + 1;
     return at <= table_size && n <= table_size - at && !memcmp(table + at, name, n);
@@ -90,7 +95,8 @@ static void read_symbols(const uint8_t *data, const Elf64_Shdr *symbols,
     const uint8_t *table = data + strings->sh_offset;
     bool has_tohost = false, has_fromhost = false;
 
-    for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= symbols->sh_size; at += sizeof(Elf64_Sym)) {
+    for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= symbols->sh_size;
+         at += sizeof(Elf64_Sym)) {
         Elf64_Sym symbol;
         memcpy(&symbol, data + symbols->sh_offset + at, sizeof symbol);
         if (symbol.st_shndx == SHN_UNDEF)

@@ -32,7 +32,7 @@ static const char *program_name(void)
     return name ? name : "softmmu-system-riscv64";
 }
 
-/* --- Asking the main thread ---------------------------------------------------------- */
+/* --- Asking the main thread --------------------------------------------------------- */
 
 /** Wake the main loop.  Async-signal-safe. */
 static void ring(struct machine *machine)
@@ -102,7 +102,7 @@ void machine_quit(struct machine *machine, int code)
     ring(machine);
 }
 
-/* --- Reset ------------------------------------------------------------------------------ */
+/* --- Reset -------------------------------------------------------------------------- */
 
 /** Put devices, memory images and harts into their first state; all vCPUs paused. */
 static int reset_machine(struct machine *machine, char **error)
@@ -184,7 +184,7 @@ static void drop_source(GSource **source)
     *source = NULL;
 }
 
-/* --- Making ---------------------------------------------------------------------------------- */
+/* --- Making ------------------------------------------------------------------------- */
 
 static int check_config(const struct machine_config *config, const struct board **board,
                         char **error)
@@ -194,14 +194,17 @@ static int check_config(const struct machine_config *config, const struct board 
         if (!strcmp(boards[i]->name, config->board))
             *board = boards[i];
     if (!*board)
-        return machine_fail(error, EINVAL, "unsupported machine type: \"%s\"", config->board);
+        return machine_fail(error, EINVAL, "unsupported machine type: \"%s\"",
+                            config->board);
     if (!config->n_harts)
-        return machine_fail(error, EINVAL, "Invalid CPU topology: CPU topology parameters "
+        return machine_fail(error, EINVAL,
+                            "Invalid CPU topology: CPU topology parameters "
                             "must be greater than zero");
     if (config->n_harts > (*board)->max_harts)
-        return machine_fail(error, EINVAL, "Invalid SMP CPUs %u. The max CPUs supported by "
-                            "machine '%s' is %u", config->n_harts, (*board)->name,
-                            (*board)->max_harts);
+        return machine_fail(error, EINVAL,
+                            "Invalid SMP CPUs %u. The max CPUs supported by "
+                            "machine '%s' is %u",
+                            config->n_harts, (*board)->name, (*board)->max_harts);
     if (!config->ram_size)
         return machine_fail(error, EINVAL, "Invalid RAM size 0");
     /* The last RAM byte is below 2^56, which every page table can name. */
@@ -223,7 +226,8 @@ static int make_memory(struct machine *machine, char **error)
     int err = sm_region_new(machine->topo, "system", UINT64_MAX, &machine->root);
 
     if (!err)
-        err = sm_address_space_new(machine->topo, "memory", machine->root, &machine->space);
+        err =
+            sm_address_space_new(machine->topo, "memory", machine->root, &machine->space);
     if (!err)
         err = sm_region_new_rom(machine->topo, "mrom", mrom->size, &machine->mrom);
     if (!err)
@@ -232,7 +236,8 @@ static int make_memory(struct machine *machine, char **error)
         err = sm_region_new_ram(machine->topo, board->ram_name, machine->ram_size,
                                 &machine->ram);
     if (!err)
-        err = sm_region_map(machine->root, board->place[BOARD_DRAM].base, machine->ram, 0);
+        err =
+            sm_region_map(machine->root, board->place[BOARD_DRAM].base, machine->ram, 0);
     return err ? machine_fail(error, -err, "cannot set up guest memory '%s': %s",
                               board->ram_name, g_strerror(-err))
                : 0;
@@ -307,8 +312,8 @@ static int make_all(struct machine *machine, char **error)
     if (!err) {
         err = harts_new(machine, &machine->isa);
         if (err)
-            (void)machine_fail(error, -err, "cannot set up CPU '%s': %s", config->cpu_model,
-                               g_strerror(-err));
+            (void)machine_fail(error, -err, "cannot set up CPU '%s': %s",
+                               config->cpu_model, g_strerror(-err));
     }
     if (!err)
         err = machine_boot_plan(machine, error);
@@ -388,7 +393,7 @@ void machine_free(struct machine *machine)
     g_free(machine);
 }
 
-/* --- Running ------------------------------------------------------------------------------------ */
+/* --- Running ------------------------------------------------------------------------ */
 
 int machine_run(struct machine *machine)
 {

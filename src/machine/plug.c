@@ -59,17 +59,21 @@ static int find_slot(struct machine *machine, const struct machine_device *devic
                      const char *type, struct virtio_mmio **out, char **error)
 {
     if (!machine->virtio[0])
-        return machine_fail(error, ENODEV, "-device %s: No 'virtio-bus' bus found for "
-                            "device '%s'", type, type);
+        return machine_fail(error, ENODEV,
+                            "-device %s: No 'virtio-bus' bus found for "
+                            "device '%s'",
+                            type, type);
     if (device->slot >= MACHINE_N_VIRTIO)
-        return machine_fail(error, ENODEV, "-device %s,bus=virtio-mmio-bus.%d: Bus "
-                            "'virtio-mmio-bus.%d' not found", type, device->slot,
-                            device->slot);
+        return machine_fail(error, ENODEV,
+                            "-device %s,bus=virtio-mmio-bus.%d: Bus "
+                            "'virtio-mmio-bus.%d' not found",
+                            type, device->slot, device->slot);
     if (device->slot >= 0) {
         if (virtio_mmio_plugged(machine->virtio[device->slot]))
-            return machine_fail(error, ENODEV, "-device %s,bus=virtio-mmio-bus.%d: Bus "
-                                "'virtio-mmio-bus.%d' is full", type, device->slot,
-                                device->slot);
+            return machine_fail(error, ENODEV,
+                                "-device %s,bus=virtio-mmio-bus.%d: Bus "
+                                "'virtio-mmio-bus.%d' is full",
+                                type, device->slot, device->slot);
         *out = machine->virtio[device->slot];
         return 0;
     }
@@ -80,7 +84,8 @@ static int find_slot(struct machine *machine, const struct machine_device *devic
         }
     }
     return machine_fail(error, ENODEV,
-                        "-device %s: No 'virtio-bus' bus found for device '%s'", type, type);
+                        "-device %s: No 'virtio-bus' bus found for device '%s'", type,
+                        type);
 }
 
 static int make_disk(struct machine *machine, const struct machine_device *device,
@@ -91,23 +96,27 @@ static int make_disk(struct machine *machine, const struct machine_device *devic
     int err;
 
     if (!device->drive)
-        return machine_fail(error, EINVAL, "-device virtio-blk-device: drive property not set");
+        return machine_fail(error, EINVAL,
+                            "-device virtio-blk-device: drive property not set");
     for (unsigned i = 0; i < machine->n_blocks; i++) {
         if (strcmp(config->drives[i].id, device->drive))
             continue;
         if (taken[i])
-            return machine_fail(error, EBUSY, "-device virtio-blk-device,drive=%s: Drive "
-                                "'%s' is already in use by another device", device->drive,
-                                device->drive);
+            return machine_fail(error, EBUSY,
+                                "-device virtio-blk-device,drive=%s: Drive "
+                                "'%s' is already in use by another device",
+                                device->drive, device->drive);
         taken[i] = true;
         options.blk = block_table(machine->blocks[i]);
     }
     if (!options.blk)
-        return machine_fail(error, ENOENT, "-device virtio-blk-device,drive=%s: Property "
+        return machine_fail(error, ENOENT,
+                            "-device virtio-blk-device,drive=%s: Property "
                             "'virtio-blk-device.drive' can't find value '%s'",
                             device->drive, device->drive);
     err = virtio_blk_new(&options, out);
-    return err ? machine_fail(error, -err, "-device virtio-blk-device: %s", g_strerror(-err))
+    return err ? machine_fail(error, -err, "-device virtio-blk-device: %s",
+                              g_strerror(-err))
                : 0;
 }
 
@@ -122,7 +131,8 @@ static int make_rng(struct machine *machine, const struct machine_device *device
         return err;
     options.rng = rng_table(machine->rngs[machine->n_rngs++]);
     err = virtio_rng_new(&options, out);
-    return err ? machine_fail(error, -err, "-device virtio-rng-device: %s", g_strerror(-err))
+    return err ? machine_fail(error, -err, "-device virtio-rng-device: %s",
+                              g_strerror(-err))
                : 0;
 }
 

@@ -62,7 +62,8 @@ void rom_set_free(struct rom_set *set)
     g_free(set);
 }
 
-int rom_set_claim(struct rom_set *set, const char *name, struct sm_range range, char **error)
+int rom_set_claim(struct rom_set *set, const char *name, struct sm_range range,
+                  char **error)
 {
     struct claim mine = {.range = range};
 
@@ -72,7 +73,8 @@ int rom_set_claim(struct rom_set *set, const char *name, struct sm_range range, 
             return machine_fail(
                 error, EEXIST,
                 "Some ROM regions are overlapping: %s (addresses 0x%016" G_GINT64_MODIFIER
-                "x - 0x%016" G_GINT64_MODIFIER "x) and %s (addresses 0x%016" G_GINT64_MODIFIER
+                "x - 0x%016" G_GINT64_MODIFIER
+                "x) and %s (addresses 0x%016" G_GINT64_MODIFIER
                 "x - 0x%016" G_GINT64_MODIFIER "x)",
                 other->name, other->range.first, other->range.last + 1, name, range.first,
                 range.last + 1);
@@ -84,8 +86,10 @@ int rom_set_claim(struct rom_set *set, const char *name, struct sm_range range, 
 
 static int keep(struct rom_set *set, const struct load_segment *segment)
 {
-    const struct kept kept = {.gpa = segment->gpa, .size = segment->size,
-                              .data_size = segment->data_size, .at = set->end};
+    const struct kept kept = {.gpa = segment->gpa,
+                              .size = segment->size,
+                              .data_size = segment->data_size,
+                              .at = set->end};
     uint64_t done = 0;
 
     while (done < segment->data_size) {
@@ -151,6 +155,7 @@ int rom_set_write(struct rom_set *set, struct sm_address_space *space, char **er
     for (guint i = 0; i < set->kept->len && !err; i++)
         err = write_kept(set, space, &g_array_index(set->kept, struct kept, i), buffer);
     g_free(buffer);
-    return err ? machine_fail(error, EIO, "cannot read back an image: %s", g_strerror(-err))
+    return err ? machine_fail(error, EIO, "cannot read back an image: %s",
+                              g_strerror(-err))
                : 0;
 }

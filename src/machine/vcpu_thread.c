@@ -23,9 +23,9 @@ struct vcpus {
     struct machine *machine;
     pthread_mutex_t lock; /* of the counts; a leaf                             */
     pthread_cond_t changed;
-    uint32_t halt;        /* atomic: VCPUS_* that keep threads from running     */
+    uint32_t halt; /* atomic: VCPUS_* that keep threads from running     */
     unsigned n_threads, n_paused;
-    uint32_t shared_word; /* thread=single: everyone's sleep word               */
+    uint32_t shared_word;      /* thread=single: everyone's sleep word               */
     struct hart_slot *running; /* thread=single: atomic                         */
     struct dev_timer slice;
 };
@@ -57,7 +57,7 @@ static void sleep_for_work(struct hart_slot *slot)
     sm_store_relaxed(slot->sleep_word, 0);
 }
 
-/* --- What a hart asks of its owner ---------------------------------------------------- */
+/* --- What a hart asks of its owner -------------------------------------------------- */
 
 static uint64_t owner_time(void *owner)
 {
@@ -111,22 +111,25 @@ static const struct rv_owner_ops owner_ops = {
     .wake = owner_wake,
 };
 
-/* --- Harts ------------------------------------------------------------------------------ */
+/* --- Harts -------------------------------------------------------------------------- */
 
 int harts_new(struct machine *machine, const struct rv_isa *isa)
 {
     for (unsigned i = 0; i < machine->n_harts; i++) {
         struct hart_slot *slot = &machine->slots[i];
-        const struct rv_hart_options options = {
-            .struct_size = sizeof options, .hart_id = i, .isa = isa,
-            .space = machine->space, .ops = &owner_ops, .owner = slot};
+        const struct rv_hart_options options = {.struct_size = sizeof options,
+                                                .hart_id = i,
+                                                .isa = isa,
+                                                .space = machine->space,
+                                                .ops = &owner_ops,
+                                                .owner = slot};
         int err;
 
         slot->machine = machine;
         slot->sleep_word = &slot->own_word;
         slot->stimecmp = UINT64_MAX;
-        slot->stimecmp_timer = (struct dev_timer){.fire = stimecmp_fire, .opaque = slot,
-                                                  .deadline_ns = UINT64_MAX};
+        slot->stimecmp_timer = (struct dev_timer){
+            .fire = stimecmp_fire, .opaque = slot, .deadline_ns = UINT64_MAX};
         pthread_mutex_init(&slot->stimecmp_lock, NULL);
         err = rv_hart_new(machine->topo, &options, &slot->hart);
         if (err)
@@ -165,7 +168,7 @@ struct dev_line hart_line(struct machine *machine, unsigned hart, enum rv_irq ir
     return (struct dev_line){.set = line_set, .owner = &machine->slots[hart], .n = irq};
 }
 
-/* --- Threads ----------------------------------------------------------------------------- */
+/* --- Threads ------------------------------------------------------------------------ */
 
 /** Stay here while paused.  Returns false when the thread is to end. */
 static bool may_run(struct vcpus *vcpus)
@@ -251,7 +254,8 @@ static void *thread_of_all(void *opaque)
 
     while (may_run(vcpus)) {
         bool ran = false;
-        for (unsigned i = 0; i < machine->n_harts && !sm_load_relaxed(&vcpus->halt); i++) {
+        for (unsigned i = 0; i < machine->n_harts && !sm_load_relaxed(&vcpus->halt);
+             i++) {
             struct hart_slot *slot = &machine->slots[i];
             if (slot->waiting && !rv_hart_has_work(slot->hart))
                 continue;
@@ -283,8 +287,8 @@ int vcpus_new(struct machine *machine, struct vcpus **out)
 
     vcpus->machine = machine;
     vcpus->halt = VCPUS_PAUSE;
-    vcpus->slice = (struct dev_timer){.fire = slice_fire, .opaque = vcpus,
-                                      .deadline_ns = UINT64_MAX};
+    vcpus->slice = (struct dev_timer){
+        .fire = slice_fire, .opaque = vcpus, .deadline_ns = UINT64_MAX};
     pthread_mutex_init(&vcpus->lock, NULL);
     pthread_cond_init(&vcpus->changed, NULL);
     for (unsigned i = 0; i < machine->n_harts; i++) {

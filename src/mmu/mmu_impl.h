@@ -13,6 +13,8 @@
 
 #include "base/base.h"
 #include "base/bits.h"
+#include "memory/flatview.h"
+#include "memory/memory_impl.h" /* struct sm_reader */
 #include "softmmu/address_space.h"
 #include "softmmu/ptwalk.h"
 
@@ -42,15 +44,23 @@ SM_INLINE uint64_t sm_pt_order(const struct sm_pt_format *format, uint64_t entry
                                          : __builtin_bswap64(entry);
 }
 
+/** One walk under way. */
+struct sm_walking {
+    const struct sm_walk *walk;
+    struct sm_walk_result *out;
+    struct sm_attrs attrs;                 /* of accesses to tables (P2)       */
+    struct sm_reader reader;               /* keeps the view, and so .section  */
+    const struct sm_flat_section *section; /* where the last entry lay, or NULL */
+};
+
 /** Find where an entry at @address of @stage (0 or 1) lies in .space, and whether it
  *  may be accessed there.
  *
- *  @out     if stage 2 refuses, .last says where and why; else that is the caller's
- *  Returns  SM_WALK_OK, SM_WALK_PROTECTED, or what stage 2 said
+ *  Returns  SM_WALK_OK, SM_WALK_PROTECTED, or what stage 2 said: then out->last says
+ *           where and why; else that is the caller's
  */
-enum sm_walk_status sm_walk_place(const struct sm_walk *walk, unsigned stage,
-                                  uint64_t address, enum sm_access access,
-                                  sm_gpa *where, struct sm_walk_result *out);
+enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
+                                  uint64_t address, enum sm_access access, sm_gpa *where);
 
 enum sm_mark {
     SM_MARK_DONE,
@@ -59,16 +69,7 @@ enum sm_mark {
 };
 
 /** Set @bits in the entry at @address of @stage if it still is @entry. */
-enum sm_mark sm_walk_mark(const struct sm_walk *walk, unsigned stage, uint64_t address,
-                          uint64_t entry, uint64_t bits, enum sm_walk_status *status,
-                          struct sm_walk_result *out);
-
-/** Attributes of every access to a table (P2). */
-SM_INLINE struct sm_attrs sm_walk_attrs(const struct sm_walk *walk)
-{
-    struct sm_attrs attrs = *walk->attrs;
-    attrs.flags |= SM_ATTR_WALK | SM_ATTR_RAM_ONLY;
-    return attrs;
-}
+enum sm_mark sm_walk_mark(struct sm_walking *walking, unsigned stage, uint64_t address,
+                          uint64_t entry, uint64_t bits, enum sm_walk_status *status);
 
 #endif

@@ -10,6 +10,7 @@
  * its numbers.
  */
 #include "mmu/mmu_impl.h"
+#include "softmmu/softtlb_hit.h" /* sm_host_load() */
 
 /** What one stage made of an address. */
 struct leaf {
@@ -139,10 +140,13 @@ static bool failed_already(const struct sm_walk_result *out)
 }
 
 /** Tell the visitor, and note a failure in out->last unless stage 2 did already. */
-static enum sm_walk_status tell(const struct sm_walk *walk,
+static enum sm_walk_status tell(struct sm_walking *walking,
                                 const struct sm_walk_step *step,
-                                enum sm_walk_status status, struct sm_walk_result *out)
+                                enum sm_walk_status status)
 {
+    const struct sm_walk *const walk = walking->walk;
+    struct sm_walk_result *const out = walking->out;
+
     if (SM_LIKELY(status == SM_WALK_OK && !walk->visit))
         return status;
     if (failed_already(out))
@@ -161,12 +165,12 @@ static enum sm_walk_status tell(const struct sm_walk *walk,
  *
  *  @dirty  whether it is dirty then, or the format has no such bit
  */
-static enum sm_walk_status mark_leaf(const struct sm_walk *walk, unsigned stage,
+static enum sm_walk_status mark_leaf(struct sm_walking *walking, unsigned stage,
                                      uint64_t entry_at, const struct sm_walk_step *step,
-                                     enum sm_access access, bool *raced, bool *dirty,
-                                     struct sm_walk_result *out)
+                                     enum sm_access access, bool *raced, bool *dirty)
 {
-    const struct sm_pt_format *format = walk->stage[stage].format;
+    const struct sm_walk_stage *const by = &walking->walk->stage[stage];
+    const struct sm_pt_format *const format = by->format;
     const uint64_t wanted = format->accessed | (access == SM_WRITE ? format->dirty : 0);
     const uint64_t missing = wanted & ~step->entry;
     enum sm_walk_status status = SM_WALK_OK;
@@ -175,62 +179,97 @@ static enum sm_walk_status mark_leaf(const struct sm_walk *walk, unsigned stage,
     *dirty = ((step->entry | missing) & format->dirty) == format->dirty;
     if (SM_LIKELY(!missing))
         return SM_WALK_OK;
-    if (!(walk->stage[stage].flags & SM_WALK_AD))
+    if (!(by->flags & SM_WALK_AD))
         return SM_WALK_NOT_ACCESSED;
-    if (!(walk->stage[stage].flags & SM_WALK_PROBE))
-        *raced = sm_walk_mark(walk, stage, entry_at, step->entry, missing, &status,
-                              out) == SM_MARK_RACED;
+    if (!(by->flags & SM_WALK_PROBE))
+        *raced = sm_walk_mark(walking, stage, entry_at, step->entry, missing, &status) ==
+                 SM_MARK_RACED;
     return status;
+}
+
+/** Read the entry at @where (P2).
+ *
+ *  The tables of a walk mostly lie in one section: it is looked up once.
+ */
+static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned size,
+                             uint64_t *raw)
+{
+    const struct sm_flat_section *section = walking->section;
+
+    if (SM_UNLIKELY(!section || where < section->range.first ||
+                    where > section->range.last)) {
+        section = sm_address_space_section(walking->walk->space, where);
+        if (!section)
+            return SM_TX_DECODE_ERROR;
+        walking->section = section;
+    }
+    if (SM_UNLIKELY(!section->host))
+        return SM_TX_ACCESS_ERROR;
+    if (SM_UNLIKELY(section->range.last - where < size - 1))
+        return sm_address_space_load(walking->walk->space, where, &walking->attrs, size, raw);
+    *raw = sm_host_load(sm_flat_section_host(section, where), size == 4 ? 2 : 3);
+    return SM_TX_OK;
 }
 
 /** Translate @address by one stage (0 or 1).
  *
  *  @implicit  stage 2 on behalf of an entry of stage 1
- *  @out       .last.status is OK on entry; gets the failing step, if one fails
+ *  out->last.status is OK on entry; out->last gets the failing step, if one fails.
  */
-static enum sm_walk_status walk_stage(const struct sm_walk *walk, unsigned stage,
+static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage,
                                       uint64_t address, enum sm_access access,
-                                      bool implicit, struct leaf *leaf,
-                                      struct sm_walk_result *out)
+                                      bool implicit, struct leaf *leaf)
 {
-    const struct sm_walk_stage *const by = &walk->stage[stage];
+    const struct sm_walk_stage *const by = &walking->walk->stage[stage];
     const struct sm_pt_format *const format = by->format;
-    const struct sm_attrs attrs = sm_walk_attrs(walk);
     const unsigned entry_size = sm_pt_entry_size(format);
+    const bool placed = !walking->walk->protect && (stage == 1 || !walking->walk->stage[1].format);
+    /* A table's entry without any other bit set needs no judging, nor does it change
+     * what is gathered on the way: sm_pt_format_check() knows that it is sound. */
+    const bool plain = !walking->walk->visit &&
+                       !(format->flags & (SM_PT_CUMULATE | SM_PT_BIG_ENDIAN));
     struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
     struct cursor at = {address, 0, access, SM_PERM_R | SM_PERM_W | SM_PERM_X, true, false};
     uint64_t table_at = by->root;
 
     if (stage == 1)
-        out->ipa = address;
+        walking->out->ipa = address;
     if (SM_UNLIKELY(!canonical(format, address)))
-        return tell(walk, &step, SM_WALK_NOT_CANONICAL, out);
+        return tell(walking, &step, SM_WALK_NOT_CANONICAL);
 
     while (at.level < format->n_levels) {
         const struct sm_pt_level *const level = &format->level[at.level];
-        const uint64_t index = sm_extract(address, level->shift, level->index_bits);
+        const uint64_t index =
+            (address >> level->shift) & ((UINT64_C(1) << level->index_bits) - 1);
         const uint64_t entry_at = table_at + index * entry_size;
         enum sm_walk_status status;
         uint64_t raw;
         bool table = false, raced, dirty;
 
         step.level = (uint8_t)at.level;
-        step.entry = step.address = 0;
         step.where = entry_at;
-        status = sm_walk_place(walk, stage, entry_at, SM_READ, &step.where, out);
-        if (SM_UNLIKELY(status != SM_WALK_OK))
-            return tell(walk, &step, status, out);
-        if (SM_UNLIKELY(sm_address_space_load(walk->space, step.where, &attrs, entry_size,
-                                              &raw) != SM_TX_OK))
-            return tell(walk, &step, SM_WALK_BUS_ERROR, out);
+        step.entry = step.address = 0;
+        if (!placed) {
+            status = sm_walk_place(walking, stage, entry_at, SM_READ, &step.where);
+            if (SM_UNLIKELY(status != SM_WALK_OK))
+                return tell(walking, &step, status);
+        }
+        if (SM_UNLIKELY(read_entry(walking, step.where, entry_size, &raw) != SM_TX_OK))
+            return tell(walking, &step, SM_WALK_BUS_ERROR);
+        if (SM_LIKELY(plain && (raw & ~format->address_mask) == format->table.value &&
+                      at.level + 1 < format->n_levels)) {
+            table_at = entry_address(format, raw);
+            at.level++;
+            continue;
+        }
 
         step.entry = sm_pt_order(format, raw);
         step.address = entry_address(format, step.entry);
         status = judge(by, &at, step.entry, &table, leaf);
         if (status != SM_WALK_OK)
-            return tell(walk, &step, status, out);
+            return tell(walking, &step, status);
         if (table) {
-            (void)tell(walk, &step, SM_WALK_OK, out);
+            (void)tell(walking, &step, SM_WALK_OK);
             at.global = at.global || sm_pt_marked(&format->global, step.entry);
             if (format->flags & SM_PT_CUMULATE) {
                 at.granted &= entry_grants(by, step.entry);
@@ -241,25 +280,26 @@ static enum sm_walk_status walk_stage(const struct sm_walk *walk, unsigned stage
             continue;
         }
 
-        status = mark_leaf(walk, stage, entry_at, &step, access, &raced, &dirty, out);
+        status = mark_leaf(walking, stage, entry_at, &step, access, &raced, &dirty);
         if (raced)
             continue; /* this level once more (P3) */
         if (!dirty && access != SM_WRITE)
             leaf->perms &= (uint8_t)~SM_PERM_W;
-        return tell(walk, &step, status, out);
+        return tell(walking, &step, status);
     }
     return SM_WALK_BAD_ENTRY; /* not reached: the last level names no table */
 }
 
-enum sm_walk_status sm_walk_place(const struct sm_walk *walk, unsigned stage,
-                                  uint64_t address, enum sm_access access,
-                                  sm_gpa *where, struct sm_walk_result *out)
+enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
+                                  uint64_t address, enum sm_access access, sm_gpa *where)
 {
+    const struct sm_walk *const walk = walking->walk;
+
     *where = address;
     if (stage == 0 && walk->stage[1].format) {
         struct leaf leaf;
         const enum sm_walk_status status =
-            walk_stage(walk, 1, address, access, true, &leaf, out);
+            walk_stage(walking, 1, address, access, true, &leaf);
         if (status != SM_WALK_OK)
             return status;
         *where = leaf.address;
@@ -274,20 +314,21 @@ enum sm_walk_status sm_walk_place(const struct sm_walk *walk, unsigned stage,
     return SM_WALK_OK;
 }
 
-enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
-                                unsigned size, struct sm_walk_result *out)
+/** Translate by both stages and .protect. */
+static enum sm_walk_status run(struct sm_walking *walking, uint64_t address, unsigned size)
 {
+    const struct sm_walk *const walk = walking->walk;
+    struct sm_walk_result *const out = walking->out;
     const enum sm_access access = (enum sm_access)walk->access;
     struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
     uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
     uint64_t gpa = address;
 
-    out->last.status = SM_WALK_OK;
     for (unsigned stage = 0; stage < 2; stage++) {
         if (!walk->stage[stage].format)
             continue;
         const enum sm_walk_status status =
-            walk_stage(walk, stage, gpa, access, false, &leaf[stage], out);
+            walk_stage(walking, stage, gpa, access, false, &leaf[stage]);
         if (SM_UNLIKELY(status != SM_WALK_OK))
             return status;
         gpa = leaf[stage].address;
@@ -300,7 +341,7 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
         walk->protect(walk->ctx, gpa, size, &perms, &span_bits);
         if (SM_UNLIKELY(!(perms & (1u << access)))) {
             const struct sm_walk_step step = {.where = gpa, .address = gpa};
-            return tell(walk, &step, SM_WALK_PROTECTED, out);
+            return tell(walking, &step, SM_WALK_PROTECTED);
         }
     }
     out->gpa = gpa;
@@ -313,4 +354,19 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
     }
     out->reserved = 0;
     return SM_WALK_OK;
+}
+
+enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
+                                unsigned size, struct sm_walk_result *out)
+{
+    struct sm_walking walking = {.walk = walk, .out = out, .attrs = *walk->attrs};
+    enum sm_walk_status status;
+
+    walking.attrs.flags |= SM_ATTR_WALK | SM_ATTR_RAM_ONLY; /* P2 */
+    out->last.status = SM_WALK_OK;
+    /* For a vCPU this costs nothing: its safe points keep the view. */
+    sm_reader_begin(&walking.reader, sm_address_space_topology(walk->space));
+    status = run(&walking, address, size);
+    sm_reader_end(&walking.reader);
+    return status;
 }

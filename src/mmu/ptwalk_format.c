@@ -44,7 +44,19 @@ static const char *check_tests(const struct sm_pt_format *format)
         for (unsigned access = 0; access < SM_N_ACCESS; access++)
             wrong = wrong || impossible(&format->perm[user][access]);
     }
-    return wrong ? "a test's value has bits outside of its mask" : NULL;
+    if (wrong)
+        return "a test's value has bits outside of its mask";
+    if (format->table.value & format->address_mask)
+        return "what marks a table overlaps its address";
+    /* The walk takes such an entry without a second look. */
+    wrong = !sm_pt_holds(&format->present, format->table.value) ||
+            !sm_pt_holds(&format->table, format->table.value) ||
+            sm_pt_marked(&format->global, format->table.value) ||
+            (format->table.value & (format->reserved | format->reserved_table |
+                                    format->reserved_alone | format->memtype));
+    for (unsigned i = 0; i < SM_PT_MAX_BAD; i++)
+        wrong = wrong || sm_pt_marked(&format->bad[i], format->table.value);
+    return wrong ? "an entry that does no more than name a table is not sound" : NULL;
 }
 
 /** Fields that stand for one thing each: disjoint, and apart from all tests. */

@@ -280,8 +280,8 @@ uint64_t rv_csr_read_sie(const struct rv_hart *hart, unsigned csr)
 
 bool rv_csr_write_sie(struct rv_hart *hart, unsigned csr, uint64_t value)
 {
-    return rv_csr_write_mie(
-        hart, csr, (hart->mie & ~hart->mideleg) | (value & hart->mideleg));
+    return rv_csr_write_mie(hart, csr,
+                            (hart->mie & ~hart->mideleg) | (value & hart->mideleg));
 }
 
 uint64_t rv_csr_read_mip(const struct rv_hart *hart, unsigned csr)
@@ -319,8 +319,8 @@ bool rv_csr_write_sip(struct rv_hart *hart, unsigned csr, uint64_t value)
 
 bool rv_csr_allow_stimecmp(const struct rv_hart *hart, unsigned csr, bool writes)
 {
-    return hart->priv == RV_PRIV_M || ((hart->menvcfg & RV_ENVCFG_STCE) &&
-                                       ((hart->mcounteren >> COUNTER_TM) & 1));
+    return hart->priv == RV_PRIV_M ||
+           ((hart->menvcfg & RV_ENVCFG_STCE) && ((hart->mcounteren >> COUNTER_TM) & 1));
 }
 
 /** Have the owner's timer follow stimecmp and STCE. */

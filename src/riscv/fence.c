@@ -46,11 +46,9 @@ bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn)
 
 bool rv_sinval_vma(struct rv_hart *hart, const struct rv_insn *insn)
 {
-    /* Invalidating at once is stronger than waiting for the closing fence. */
-    if (!rv_sfence_vma(hart, insn))
-        return false;
-    hart->svinval_pending = true;
-    return true;
+    /* Invalidating at once is stronger than waiting for the closing fence, which has
+     * nothing left to do then. */
+    return rv_sfence_vma(hart, insn);
 }
 
 bool rv_sfence_w_inval(struct rv_hart *hart)
@@ -60,10 +58,7 @@ bool rv_sfence_w_inval(struct rv_hart *hart)
 
 bool rv_sfence_inval_ir(struct rv_hart *hart)
 {
-    if (!fence_is_legal(hart, false))
-        return false;
-    hart->svinval_pending = false;
-    return true;
+    return fence_is_legal(hart, false);
 }
 
 void rv_fence_i(struct rv_hart *hart)

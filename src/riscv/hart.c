@@ -102,7 +102,6 @@ void rv_hart_reset(struct rv_hart *hart, uint64_t pc)
     hart->pc = pc;
     hart->priv = RV_PRIV_M;
     hart->wfi = false;
-    hart->svinval_pending = false;
     reset_csrs(hart);
     hart->ops->arm_stimecmp(hart->owner, hart, UINT64_MAX);
     sm_tlb_clear_reservation(hart->vcpu);

@@ -163,6 +163,7 @@ static SM_NOINLINE enum rv_run rv_interpret(struct rv_hart *hart,
     struct rv_block *block, **link;
     uint64_t *x;
     uint64_t pc, gva, value;
+    uint64_t resets; /* of the cache when @block was found: it is there as long */
     struct rv_trap trap;
     enum rv_next next;
 
@@ -179,6 +180,7 @@ refresh: /* hart->pc is exact, and nothing that was read of the hart still holds
         return RV_RUN_KICKED;
     rv_take_interrupt(hart);
     table = fast->table[hart->mode_data];
+    resets = hart->blocks->resets;
     pc = hart->pc;
     link = NULL;
     goto look_up;
@@ -211,8 +213,6 @@ look_up_polled:
 look_up: /* the block at pc; *link, if there is one, shall lead there */
     block = rv_block_find(hart, pc);
     if (SM_UNLIKELY(!block || block->epoch != hart->code_epoch)) {
-        const uint64_t resets = hart->blocks->resets;
-
         next = rv_block_make(hart, pc, &block, &trap);
         if (SM_UNLIKELY(next != RV_NEXT)) {
             hart->pc = pc;
@@ -224,6 +224,7 @@ look_up: /* the block at pc; *link, if there is one, shall lead there */
         table = fast->table[hart->mode_data];
         if (hart->blocks->resets != resets || block == &hart->blocks->single.block)
             link = NULL;
+        resets = hart->blocks->resets;
     }
     if (link)
         *link = block;
@@ -234,11 +235,11 @@ L_end: /* no instruction: the block's end where it does not jump */
     FOLLOW(0);
 
     /* --- Ways out of the middle of a block --- */
-accessed:
+accessed: /* the slow way: what it had to serve may have changed much */
     table = fast->table[hart->mode_data];
-    if (SM_LIKELY(next == RV_NEXT))
+    if (SM_LIKELY(next == RV_NEXT && hart->blocks->resets == resets))
         NEXT(1);
-    if (next == RV_NEXT_LEAVE) {
+    if (next <= RV_NEXT_LEAVE) {
         slot++;
         goto leave;
     }
@@ -268,9 +269,9 @@ take:
 L_memory:
     next = rv_exec_memory(hart, (const struct rv_insn *)(slot + 1), &trap);
     table = fast->table[hart->mode_data];
-    if (SM_LIKELY(next == RV_NEXT))
+    if (SM_LIKELY(next == RV_NEXT && hart->blocks->resets == resets))
         NEXT(2);
-    if (next == RV_NEXT_LEAVE) {
+    if (next <= RV_NEXT_LEAVE) {
         slot += 2;
         goto leave;
     }

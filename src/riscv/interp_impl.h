@@ -149,13 +149,13 @@ struct rv_trap {
 
 /** How the execution of one instruction ended. */
 enum rv_next {
-    RV_NEXT,      /* retired                                                   */
+    RV_NEXT,       /* retired                                                  */
     RV_NEXT_LEAVE, /* retired; pass a safe point, look at interrupts, look up
                       again what comes next                                    */
-    RV_NEXT_JUMP, /* the same, and hart->pc was set                            */
-    RV_NEXT_WAIT, /* retired; rv_hart_run() returns RV_RUN_WFI                 */
-    RV_NEXT_TRAP, /* not retired; *trap says why                               */
-    RV_NEXT_STOP  /* not retired: a debugger asked                             */
+    RV_NEXT_JUMP,  /* the same, and hart->pc was set                           */
+    RV_NEXT_WAIT,  /* retired; rv_hart_run() returns RV_RUN_WFI                */
+    RV_NEXT_TRAP,  /* not retired; *trap says why                              */
+    RV_NEXT_STOP   /* not retired: a debugger asked                             */
 };
 
 /** Compare a block of an older epoch with memory, which a valid fetch translation

@@ -183,13 +183,12 @@ struct rv_hart {
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
     uint64_t mcounteren, mcountinhibit, menvcfg;
     uint64_t stvec, sscratch, sepc, scause, stval, satp, scounteren, senvcfg;
-    uint64_t stimecmp, scountovf;
+    uint64_t stimecmp;
     uint64_t mip_soft;   /* bits that software wrote: SSIP, STIP, SEIP         */
     uint64_t mip_lines;  /* levels of lines; atomic (H5)                       */
     uint64_t mcycle_bias, minstret_bias; /* value read = counter + bias        */
     uint64_t mhpmcounter[32], mhpmevent[32]; /* 3..31                          */
     struct sm_pmp pmp;
-    bool svinval_pending; /* SINVALs since the last SFENCE.INVAL.IR            */
 
     /* regime.c: what the contexts selected for the modes are keyed by. */
     uint64_t mode_satp[RV_N_MODES]; /* MODE bare: 0                            */

@@ -103,6 +103,24 @@ static void check_answer(const struct sm_vcpu *vcpu, const struct sm_xlate_req *
     sm_assert_hot((xlate->perms & (1u << req->access)) || (req->flags & SM_REQ_CACHE_OP));
 }
 
+/** The section that holds @gpa, or NULL.  Misses mostly find the RAM of the one before:
+ *  it is remembered until a view changes (sm_tlb_serve_mail()). */
+static const struct sm_flat_section *find_section(struct sm_vcpu *vcpu, unsigned space,
+                                                  sm_gpa gpa)
+{
+    const struct sm_flat_section *section = vcpu->last_ram;
+
+    if (SM_LIKELY(section && vcpu->last_ram_space == space &&
+                  gpa - section->range.first <= section->range.last - section->range.first))
+        return section;
+    section = sm_address_space_section(vcpu->spaces[space], gpa);
+    if (section && section->host) {
+        vcpu->last_ram = section;
+        vcpu->last_ram_space = (uint8_t)space;
+    }
+    return section;
+}
+
 static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault)
 {
@@ -118,7 +136,7 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     out->space = vcpu->spaces[xlate.space];
     out->attrs = xlate.attrs;
     out->attrs.requester = vcpu->requester;
-    section = sm_address_space_section(out->space, xlate.gpa);
+    section = find_section(vcpu, xlate.space, xlate.gpa);
     /* A fragment of a page is direct for this access, but not remembered as such. */
     out->host = section && section->range.last - xlate.gpa >= req->size - 1u &&
                         !(req->access == SM_WRITE && section->readonly) &&

@@ -164,7 +164,8 @@ void sm_tlb_serve_mail(struct sm_vcpu *vcpu)
             sm_tlb_flush_local(vcpu, &scope);
     }
     if (everything) {
-        vcpu->reservation.valid = false; /* its memory may be gone */
+        vcpu->reservation.valid = false; /* its memory may be gone, as may the view */
+        vcpu->last_ram = NULL;
         sm_tlb_flush_local(vcpu, &sm_tlb_scope_everything);
     }
 }

@@ -111,6 +111,8 @@ struct sm_vcpu {
     uint32_t n_spaces, requester;
     void *guest;
     struct sm_tlb_space *selected[SM_N_MODES]; /* never NULL                   */
+    const struct sm_flat_section *last_ram; /* or NULL; in .spaces[.last_ram_space] */
+    uint8_t last_ram_space;
     struct sm_reservation reservation;
     struct sm_tlb_stats stats;
     uint64_t clock;            /* counts selections                            */

@@ -514,6 +514,8 @@ static const struct {
      "-object rng-random,id=a,foo=1: Invalid parameter 'foo'"},
     {"-object rng-builtin,id=a,filename=f",
      "-object rng-builtin,id=a,filename=f: Invalid parameter 'filename'"},
+    {"-object rng-random,id=a,filename=/nowhere/rng",
+     "Could not open '/nowhere/rng': No such file or directory"},
     {"-object rng-random,id=a -object rng-random,id=a",
      "-object rng-random,id=a: Duplicate ID 'a' for object"},
     {"-global foo", "-global foo: Invalid parameter 'foo'"},

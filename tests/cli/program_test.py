@@ -87,7 +87,7 @@ def main():
         refuses(r"Could not open '/nowhere/disk'", *bare,
                 '-drive', 'file=/nowhere/disk,if=none,format=raw,id=d')
         refuses(r"qcow2", *bare, '-drive', 'file=x,if=none,format=qcow2,id=d')
-        refuses(r"smp|CPUs|number", *bare, '-smp', '0')
+        refuses(r"smp|CPU|number", *bare, '-smp', '0')
         refuses(r"512", *bare, '-smp', '5000')
         refuses(r"serial|bogus", *bare, '-serial', 'bogus')
 

@@ -220,7 +220,8 @@ static void test_bad_options(void **state)
     assert_int_equal(aclint_new(&(struct aclint_options){.topo = f->bench.topo}, &none),
                      -EINVAL);
     assert_int_equal(
-        aclint_new(&(struct aclint_options){.topo = f->bench.topo, .n_harts = 513}, &none),
+        aclint_new(&(struct aclint_options){.topo = f->bench.topo, .n_harts = 513},
+                   &none),
         -EINVAL);
     assert_null(none);
 }

@@ -107,7 +107,8 @@ SM_INLINE void put_desc(struct driver *d, sm_gpa table, unsigned i, sm_gpa gpa,
 
 SM_INLINE void driver_offer(struct driver *d, uint16_t head)
 {
-    bench_store(d->bench, d->avail + 4 + 2 * (uint64_t)(d->avail_idx++ % d->size), 2, head);
+    bench_store(d->bench, d->avail + 4 + 2 * (uint64_t)(d->avail_idx++ % d->size), 2,
+                head);
     bench_store(d->bench, d->avail + 2, 2, d->avail_idx);
 }
 
@@ -146,7 +147,7 @@ SM_INLINE void expect_nothing_used(struct driver *d)
     assert_false(driver_reap(d, &id, &written));
 }
 
-/* --- A device that records what it is given ---------------------------------------------- */
+/* --- A device that records what it is given --------------------------------------- */
 
 enum { ECHO_MAX = 64 };
 
@@ -210,7 +211,7 @@ SM_INLINE struct virtio *echo_init(struct echo *echo)
     return &echo->virtio;
 }
 
-/* --- Memory that changes behind the reader's back ------------------------------------------- */
+/* --- Memory that changes behind the reader's back --------------------------------- */
 
 enum { SHIFTY_SIZE = 0x20000, SHIFTY_BASE = 0x40000000 };
 
@@ -244,7 +245,8 @@ SM_INLINE enum sm_tx shifty_write(void *dev, uint64_t offset, unsigned size,
     struct shifty *shifty = dev;
 
     for (unsigned i = 0; i < size; i++)
-        shifty->first[offset + i] = shifty->second[offset + i] = (uint8_t)(value >> (8 * i));
+        shifty->first[offset + i] = shifty->second[offset + i] =
+            (uint8_t)(value >> (8 * i));
     return SM_TX_OK;
 }
 
@@ -258,8 +260,8 @@ SM_INLINE struct shifty *shifty_new(struct bench *bench)
     struct shifty *shifty = calloc(1, sizeof(*shifty));
 
     assert_int_equal(sm_device_new(bench->topo, "shifty", shifty, &shifty->device), 0);
-    assert_int_equal(sm_region_new_io(shifty->device, "shifty", SHIFTY_SIZE - 1, &shifty_ops,
-                                      &shifty->region),
+    assert_int_equal(sm_region_new_io(shifty->device, "shifty", SHIFTY_SIZE - 1,
+                                      &shifty_ops, &shifty->region),
                      0);
     bench_map(bench, SHIFTY_BASE, shifty->region);
     return shifty;

@@ -23,7 +23,7 @@ enum {
     DEVICE_BASE = 0x10000000 /* where a test maps the device it looks at            */
 };
 
-/* --- Address space -------------------------------------------------------------------- */
+/* --- Address space ---------------------------------------------------------------- */
 
 struct bench {
     struct sm_topology *topo;
@@ -104,7 +104,8 @@ SM_INLINE uint64_t bench_peek(struct bench *bench, sm_gpa gpa, unsigned size)
 SM_INLINE void bench_read(struct bench *bench, sm_gpa gpa, void *data, size_t size)
 {
     assert_int_equal(
-        sm_address_space_read(bench->space, gpa, &bench_attrs, data, size, NULL), SM_TX_OK);
+        sm_address_space_read(bench->space, gpa, &bench_attrs, data, size, NULL),
+        SM_TX_OK);
 }
 
 SM_INLINE void bench_write(struct bench *bench, sm_gpa gpa, const void *data, size_t size)
@@ -114,7 +115,7 @@ SM_INLINE void bench_write(struct bench *bench, sm_gpa gpa, const void *data, si
         SM_TX_OK);
 }
 
-/* --- Lines ------------------------------------------------------------------------------- */
+/* --- Lines ------------------------------------------------------------------------ */
 
 enum { N_LINES = 64 };
 
@@ -136,7 +137,7 @@ SM_INLINE struct dev_line fake_line(struct fake_lines *lines, unsigned n)
     return (struct dev_line){.set = fake_line_set, .owner = lines, .n = n};
 }
 
-/* --- Clock ---------------------------------------------------------------------------------- */
+/* --- Clock ------------------------------------------------------------------------ */
 
 enum { MAX_TIMERS = 64 };
 
@@ -184,8 +185,8 @@ SM_INLINE void fake_clock_arm(void *opaque, struct dev_timer *timer, uint64_t de
 
 SM_INLINE void fake_clock_init(struct fake_clock *clock)
 {
-    *clock = (struct fake_clock){.table = {fake_clock_now, fake_clock_wall, fake_clock_arm,
-                                           fake_clock_cancel, clock}};
+    *clock = (struct fake_clock){.table = {fake_clock_now, fake_clock_wall,
+                                           fake_clock_arm, fake_clock_cancel, clock}};
 }
 
 SM_INLINE struct dev_timer *fake_clock_next(const struct fake_clock *clock)
@@ -193,7 +194,8 @@ SM_INLINE struct dev_timer *fake_clock_next(const struct fake_clock *clock)
     struct dev_timer *first = NULL;
 
     for (int i = 0; i < MAX_TIMERS; i++) {
-        if (clock->armed[i] && (!first || clock->armed[i]->deadline_ns < first->deadline_ns))
+        if (clock->armed[i] &&
+            (!first || clock->armed[i]->deadline_ns < first->deadline_ns))
             first = clock->armed[i];
     }
     return first;
@@ -219,7 +221,7 @@ SM_INLINE void fake_clock_advance(struct fake_clock *clock, uint64_t ns)
     }
 }
 
-/* --- Characters -------------------------------------------------------------------------------- */
+/* --- Characters ------------------------------------------------------------------- */
 
 struct fake_chr {
     struct dev_chr table;
@@ -242,7 +244,8 @@ SM_INLINE size_t fake_chr_send(void *opaque, const uint8_t *data, size_t size)
     return n;
 }
 
-SM_INLINE void fake_chr_attach(void *opaque, const struct dev_chr_front *front, void *device)
+SM_INLINE void fake_chr_attach(void *opaque, const struct dev_chr_front *front,
+                               void *device)
 {
     struct fake_chr *chr = opaque;
 
@@ -293,7 +296,7 @@ SM_INLINE void fake_chr_drain(struct fake_chr *chr, size_t room)
     chr->front->drained(chr->device);
 }
 
-/* --- Disk ------------------------------------------------------------------------------------------ */
+/* --- Disk ------------------------------------------------------------------------- */
 
 enum { DISK_SECTORS = 64, MAX_PENDING = 2048 };
 
@@ -368,7 +371,7 @@ SM_INLINE void fake_blk_init(struct fake_blk *blk)
         blk->data[i] = (uint8_t)(i / 512 * 7 + i);
 }
 
-/* --- Random numbers, power -------------------------------------------------------------------------- */
+/* --- Random numbers, power -------------------------------------------------------- */
 
 struct fake_rng {
     struct dev_rng table;

@@ -63,12 +63,13 @@ static struct world *world_new(void)
         if (error)
             abort();
         virtio_mmio_plug(w->slot[n], w->device[n]);
-        bench_map(&w->bench, DEVICE_BASE + n * SLOT_STRIDE, virtio_mmio_region(w->slot[n]));
+        bench_map(&w->bench, DEVICE_BASE + n * SLOT_STRIDE,
+                  virtio_mmio_region(w->slot[n]));
     }
     return w;
 }
 
-/* --- What the driver can do; no access need succeed ----------------------------------- */
+/* --- What the driver can do; no access need succeed ------------------------------- */
 
 static void store(struct world *w, sm_gpa gpa, unsigned size, uint64_t value)
 {
@@ -157,7 +158,8 @@ static void write_request(struct world *w, struct input *input)
     const uint16_t write = type == 1 ? 0 : D_WRITE;
     const struct virtq_desc desc[3] = {
         {G_TABLE, 16, D_NEXT, (uint16_t)(i + 1)},
-        {pick_gpa(input), pick_size(input), (uint16_t)(D_NEXT | write), (uint16_t)(i + 2)},
+        {pick_gpa(input), pick_size(input), (uint16_t)(D_NEXT | write),
+         (uint16_t)(i + 2)},
         {pick_gpa(input), 1, D_WRITE, 0},
     };
 
@@ -191,7 +193,9 @@ static void step(struct world *w, struct input *input)
     case 2: write_request(w, input); break;
     case 3:
     case 4: offer(w, slot, input); break;
-    case 5: write_reg(w, slot, (unsigned)take(input, 1) % 0x48 * 4, take(input, 4)); break;
+    case 5:
+        write_reg(w, slot, (unsigned)take(input, 1) % 0x48 * 4, take(input, 4));
+        break;
     case 6: store(w, RINGS + take(input, 2) % RINGS_SIZE, 8, take(input, 8)); break;
     case 7: store(w, SHIFTY_BASE + take(input, 2) % RINGS_SIZE, 8, take(input, 8)); break;
     case 8: {

@@ -73,8 +73,9 @@ static void test_ignored(void **state)
     assert_int_equal(bench_peek(&f->bench, TEST, 4), 0);
     assert_int_equal(sm_address_space_store(f->bench.space, TEST, &bench_attrs, 1, 0x55),
                      SM_TX_ACCESS_ERROR);
-    assert_int_equal(sm_address_space_store(f->bench.space, TEST, &bench_attrs, 8, 0x5555),
-                     SM_TX_ACCESS_ERROR);
+    assert_int_equal(
+        sm_address_space_store(f->bench.space, TEST, &bench_attrs, 8, 0x5555),
+        SM_TX_ACCESS_ERROR);
     finisher_model.reset(f->finisher);
 }
 

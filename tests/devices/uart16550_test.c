@@ -4,8 +4,8 @@
 
 enum {
     UART = DEVICE_BASE,
-    RBR = UART, THR = UART, IER = UART + 1, IIR = UART + 2, FCR = UART + 2, LCR = UART + 3,
-    MCR = UART + 4, LSR = UART + 5, MSR = UART + 6, SCR = UART + 7
+    RBR = UART, THR = UART, IER = UART + 1, IIR = UART + 2, FCR = UART + 2,
+    LCR = UART + 3, MCR = UART + 4, LSR = UART + 5, MSR = UART + 6, SCR = UART + 7
 };
 
 struct fixture {

@@ -27,10 +27,11 @@ static void plug(struct fixture *f, const char *serial)
     struct virtio *disk;
 
     assert_int_equal(
-        virtio_mmio_new(&(struct virtio_mmio_options){.topo = f->bench.topo,
-                                                      .space = f->bench.space,
-                                                      .irq = fake_line(&f->lines, SLOT_LINE)},
-                        &f->slot),
+        virtio_mmio_new(
+            &(struct virtio_mmio_options){.topo = f->bench.topo,
+                                          .space = f->bench.space,
+                                          .irq = fake_line(&f->lines, SLOT_LINE)},
+            &f->slot),
         0);
     assert_int_equal(virtio_blk_new(&(struct virtio_blk_options){.blk = &f->blk.table,
                                                                  .serial = serial},

@@ -18,11 +18,12 @@ static int setup_slot(void **state, bool legacy, bool plugged)
 
     bench_init(&f->bench);
     assert_int_equal(
-        virtio_mmio_new(&(struct virtio_mmio_options){.topo = f->bench.topo,
-                                                      .space = f->bench.space,
-                                                      .irq = fake_line(&f->lines, SLOT_LINE),
-                                                      .legacy = legacy},
-                        &f->slot),
+        virtio_mmio_new(
+            &(struct virtio_mmio_options){.topo = f->bench.topo,
+                                          .space = f->bench.space,
+                                          .irq = fake_line(&f->lines, SLOT_LINE),
+                                          .legacy = legacy},
+            &f->slot),
         0);
     assert_false(virtio_mmio_plugged(f->slot));
     if (plugged)
@@ -61,7 +62,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- Any version ------------------------------------------------------------------------- */
+/* --- Any version ------------------------------------------------------------------ */
 
 static void test_empty(void **state)
 {
@@ -131,7 +132,7 @@ static void test_config(void **state)
     assert_int_equal(bench_load(&f->bench, config + 8, 8), 0xffff);
 }
 
-/* --- Modern ---------------------------------------------------------------------------------- */
+/* --- Modern ----------------------------------------------------------------------- */
 
 static void test_features(void **state)
 {
@@ -305,7 +306,7 @@ static void test_needs_reset(void **state)
     assert_int_equal(reg_read(d, R_STATUS), 0);
 }
 
-/* --- Legacy ------------------------------------------------------------------------------------ */
+/* --- Legacy ----------------------------------------------------------------------- */
 
 static void test_legacy(void **state)
 {

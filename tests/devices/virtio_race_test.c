@@ -45,7 +45,7 @@ static void line_set(void *owner, unsigned n, bool level)
     f->level = level;
 }
 
-/* --- Disk ------------------------------------------------------------------------------- */
+/* --- Disk ------------------------------------------------------------------------- */
 
 static void submit(void *opaque, struct dev_blk_request *request)
 {
@@ -112,7 +112,7 @@ static void *run_work(void *opaque)
     return NULL;
 }
 
-/* --- Driver ------------------------------------------------------------------------------ */
+/* --- Driver ----------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -138,8 +138,8 @@ static int setup(void **state)
                                                       .irq = {line_set, f, 0}},
                         &f->slot),
         0);
-    assert_int_equal(virtio_blk_new(&(struct virtio_blk_options){.blk = &f->table}, &disk),
-                     0);
+    assert_int_equal(
+        virtio_blk_new(&(struct virtio_blk_options){.blk = &f->table}, &disk), 0);
     virtio_mmio_plug(f->slot, disk);
     bench_map(&f->bench, SLOT, virtio_mmio_region(f->slot));
     *state = f;

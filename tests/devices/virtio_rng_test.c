@@ -20,10 +20,11 @@ static int setup(void **state)
     bench_init(&f->bench);
     fake_rng_init(&f->rng);
     assert_int_equal(
-        virtio_mmio_new(&(struct virtio_mmio_options){.topo = f->bench.topo,
-                                                      .space = f->bench.space,
-                                                      .irq = fake_line(&f->lines, SLOT_LINE)},
-                        &f->slot),
+        virtio_mmio_new(
+            &(struct virtio_mmio_options){.topo = f->bench.topo,
+                                          .space = f->bench.space,
+                                          .irq = fake_line(&f->lines, SLOT_LINE)},
+            &f->slot),
         0);
     assert_int_equal(
         virtio_rng_new(&(struct virtio_rng_options){.rng = &f->rng.table}, &device), 0);

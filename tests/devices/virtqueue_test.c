@@ -19,10 +19,11 @@ static int setup(void **state)
 
     bench_init(&f->bench);
     assert_int_equal(
-        virtio_mmio_new(&(struct virtio_mmio_options){.topo = f->bench.topo,
-                                                      .space = f->bench.space,
-                                                      .irq = fake_line(&f->lines, SLOT_LINE)},
-                        &f->slot),
+        virtio_mmio_new(
+            &(struct virtio_mmio_options){.topo = f->bench.topo,
+                                          .space = f->bench.space,
+                                          .irq = fake_line(&f->lines, SLOT_LINE)},
+            &f->slot),
         0);
     virtio_mmio_plug(f->slot, echo_init(&f->echo));
     bench_map(&f->bench, SLOT, virtio_mmio_region(f->slot));
@@ -73,7 +74,7 @@ static void expect_broken(struct fixture *f)
     restart(f, VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC);
 }
 
-/* --- Good drivers ---------------------------------------------------------------------- */
+/* --- Good drivers ----------------------------------------------------------------- */
 
 static void test_chain(void **state)
 {
@@ -205,7 +206,7 @@ static void test_indirect(void **state)
     expect_used(d, 1, 0);
 }
 
-/* --- Bad drivers ------------------------------------------------------------------------- */
+/* --- Bad drivers ------------------------------------------------------------------ */
 
 static void offer_one(struct fixture *f, sm_gpa gpa, uint32_t size, uint16_t flags,
                       uint16_t next)
@@ -337,7 +338,7 @@ static void test_in_flight(void **state)
     assert_true(reg_read(d, R_STATUS) & VIRTIO_NEEDS_RESET);
 }
 
-/* --- Epochs ---------------------------------------------------------------------------------- */
+/* --- Epochs ----------------------------------------------------------------------- */
 
 static void test_late_push(void **state)
 {
@@ -375,7 +376,7 @@ static void test_late_push(void **state)
     expect_nothing_used(d);
 }
 
-/* --- Read once --------------------------------------------------------------------------------- */
+/* --- Read once -------------------------------------------------------------------- */
 
 /* Rings and tables in memory whose second answer would lead astray. */
 static void test_read_once(void **state)
@@ -415,7 +416,7 @@ static void test_read_once(void **state)
     shifty_free(&f->bench, shifty);
 }
 
-/* --- Payload -------------------------------------------------------------------------------------- */
+/* --- Payload ---------------------------------------------------------------------- */
 
 static void test_gather(void **state)
 {
@@ -423,7 +424,8 @@ static void test_gather(void **state)
     struct virtio *virtio = &f->echo.virtio;
     struct virtq *queue = &virtio->queue[0];
     const uint32_t epoch = queue->place.epoch;
-    const struct virtq_seg seg[] = {{G_DATA, 3}, {G_DATA + 0x100, 5}, {G_DATA + 0x200, 2}};
+    const struct virtq_seg seg[] = {
+        {G_DATA, 3}, {G_DATA + 0x100, 5}, {G_DATA + 0x200, 2}};
     char text[16] = "";
 
     assert_true(virtq_scatter(queue, epoch, seg, 3, 0, "0123456789", 10));
@@ -439,7 +441,8 @@ static void test_gather(void **state)
     assert_true(virtq_gather(virtio, seg, 3, 2, text, 7));
     assert_string_equal(text, "2345678");
     assert_false(virtq_gather(virtio, &(struct virtq_seg){0x1000, 4}, 1, 0, text, 4));
-    assert_false(virtq_scatter(queue, epoch, &(struct virtq_seg){0x1000, 4}, 1, 0, text, 4));
+    assert_false(
+        virtq_scatter(queue, epoch, &(struct virtq_seg){0x1000, 4}, 1, 0, text, 4));
 }
 
 static void test_payload_ram(void **state)
@@ -452,7 +455,8 @@ static void test_payload_ram(void **state)
     struct virtio_payload payload;
 
     bench_write(&f->bench, G_DATA + 0x10, "payload", 7);
-    assert_int_equal(virtio_payload_map(virtio, seg, 3, 0x10, 0x1f8, SM_READ, &payload), 0);
+    assert_int_equal(virtio_payload_map(virtio, seg, 3, 0x10, 0x1f8, SM_READ, &payload),
+                     0);
     assert_null(payload.bounce);
     assert_int_equal(payload.n_iov, 2);
     assert_int_equal(payload.iov[0].iov_len, 0x1f0);
@@ -473,7 +477,8 @@ static void test_payload_bounce(void **state)
     const uint32_t epoch = queue->place.epoch;
     struct shifty *shifty = shifty_new(&f->bench);
     const struct virtq_seg seg[] = {{G_DATA, 4}, {SHIFTY_BASE, 4}};
-    const struct virtq_seg hole = {0x1000, 4}, large = {SHIFTY_BASE, VIRTIO_MAX_BOUNCE + 1};
+    const struct virtq_seg hole = {0x1000, 4},
+                           large = {SHIFTY_BASE, VIRTIO_MAX_BOUNCE + 1};
     struct virtio_payload payload, other;
     char text[8];
 
@@ -494,16 +499,17 @@ static void test_payload_bounce(void **state)
     bench_read(&f->bench, SHIFTY_BASE, text, 4);
     assert_memory_equal(text, "XYZh", 4);
 
-    assert_int_equal(virtio_payload_map(virtio, &hole, 1, 0, 4, SM_READ, &payload), -EFAULT);
+    assert_int_equal(virtio_payload_map(virtio, &hole, 1, 0, 4, SM_READ, &payload),
+                     -EFAULT);
     assert_int_equal(virtio_payload_map(virtio, &hole, 1, 0, 4, SM_WRITE, &payload), 0);
     assert_false(virtio_payload_flush(queue, epoch, &payload));
     virtio_payload_unmap(virtio, &payload);
-    assert_int_equal(virtio_payload_map(virtio, &large, 1, 0, large.size, SM_WRITE, &payload),
-                     -E2BIG);
-    /* All that one device holds counts. */
     assert_int_equal(
-        virtio_payload_map(virtio, &large, 1, 0, VIRTIO_MAX_BOUNCE - 1, SM_WRITE, &payload),
-        0);
+        virtio_payload_map(virtio, &large, 1, 0, large.size, SM_WRITE, &payload), -E2BIG);
+    /* All that one device holds counts. */
+    assert_int_equal(virtio_payload_map(virtio, &large, 1, 0, VIRTIO_MAX_BOUNCE - 1,
+                                        SM_WRITE, &payload),
+                     0);
     assert_int_equal(virtio_payload_map(virtio, seg, 2, 4, 2, SM_WRITE, &other), -E2BIG);
     assert_int_equal(virtio_payload_map(virtio, seg, 2, 4, 1, SM_WRITE, &other), 0);
     virtio_payload_unmap(virtio, &payload);

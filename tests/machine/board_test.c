@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- A small assembler ---------------------------------------------------------- */
+/* --- A small assembler -------------------------------------------------------------- */
 
 enum { ZERO = 0, T0 = 5, T1 = 6, T2 = 7, A0 = 10, A1, A2, A3, A4, A5, A6, A7 };
 
@@ -33,6 +33,7 @@ static uint32_t branch(unsigned f3, unsigned rs1, unsigned rs2, int words)
     return (imm >> 12 & 1) << 31 | (imm >> 5 & 0x3f) << 25 | rs2 << 20 | rs1 << 15 |
            f3 << 12 | (imm >> 1 & 15) << 8 | (imm >> 11 & 1) << 7 | 0x63;
 }
+/* clang-format off */
 #define LI(rd, imm)        i_type(0x13, 0, rd, ZERO, imm)      /* -2048..2047    */
 #define ADDI(rd, rs, imm)  i_type(0x13, 0, rd, rs, imm)
 #define SLLI(rd, rs, n)    i_type(0x13, 1, rd, rs, n)
@@ -53,6 +54,7 @@ static uint32_t branch(unsigned f3, unsigned rs1, unsigned rs2, int words)
 #define BLTU(a, b, words)  branch(6, a, b, words)
 #define J(words)           branch(0, ZERO, ZERO, words)
 #define WFI                0x10500073u
+/* clang-format on */
 enum { MIE = 0x304, MHARTID = 0xf14, TIME = 0xc01, MENVCFG = 0x30a, STIMECMP = 0x14d };
 
 /** t0 = finisher; a7 = exit code: end with it. */
@@ -60,7 +62,7 @@ enum { MIE = 0x304, MHARTID = 0xf14, TIME = 0xc01, MENVCFG = 0x30a, STIMECMP = 0
     LUI(T0, 0x100), SLLI(A7, A7, 16), LUI(T1, 3), ADDI(T1, T1, 0x333), OR(A7, A7, T1),   \
         SW(A7, T0, 0), J(0)
 
-/* --- Running ----------------------------------------------------------------------- */
+/* --- Running ------------------------------------------------------------------------ */
 
 struct run {
     struct machine_config config;
@@ -70,13 +72,18 @@ struct run {
 
 static char no_firmware[] = "none";
 
-static void run_init(struct run *run, const char *board, const uint32_t *code, size_t size)
+static void run_init(struct run *run, const char *board, const uint32_t *code,
+                     size_t size)
 {
     int fd;
 
-    *run = (struct run){.config = {.board = board, .ram_size = 16 << 20, .n_harts = 1,
-                                   .cpu_model = "rv64", .force_legacy = true,
-                                   .devices = run->devices, .bios = no_firmware}};
+    *run = (struct run){.config = {.board = board,
+                                   .ram_size = 16 << 20,
+                                   .n_harts = 1,
+                                   .cpu_model = "rv64",
+                                   .force_legacy = true,
+                                   .devices = run->devices,
+                                   .bios = no_firmware}};
     assert_int_equal(rv_isa_init(&run->config.isa, "rv64"), 0);
     assert_null(rv_isa_check(&run->config.isa));
     if (!code)
@@ -111,12 +118,12 @@ static int run_program(struct run *run)
 
 #define RUN_INIT(run, board, code) run_init(run, board, code, sizeof(code))
 
-/* --- Tests ---------------------------------------------------------------------------- */
+/* --- Tests -------------------------------------------------------------------------- */
 
 static void exit_codes(void **state)
 {
-    const uint32_t pass[] = {LUI(T0, 0x100), LUI(T1, 5), ADDI(T1, T1, 0x555), SW(T1, T0, 0),
-                             J(0)};
+    const uint32_t pass[] = {LUI(T0, 0x100), LUI(T1, 5), ADDI(T1, T1, 0x555),
+                             SW(T1, T0, 0), J(0)};
     const uint32_t fail[] = {LI(A7, 77), EXIT_A7};
     struct run run;
     (void)state;
@@ -134,16 +141,30 @@ static void exit_codes(void **state)
 /** What the reset code hands over: a0 the hart, a1 the tree, a2 fw_dynamic's words. */
 static void reset_code_hands_over(void **state)
 {
-    const uint32_t code[] = {
-        LW(T0, A1, 0), LW(T1, A2, 0), LW(T2, A2, 8), LD(A3, A2, 24), LI(A7, 1),
-        BNE(A0, ZERO, 18),                               /* to the exit           */
-        LUI(A4, 0xedfe1), ADDI(A4, A4, -0x230),          /* d00dfeed, swapped     */
-        ADDI(A7, A7, 1), BNE(T0, A4, 14),
-        LUI(A4, 0x49425), ADDI(A4, A4, 0x34f),           /* "OSBI"                */
-        ADDI(A7, A7, 1), BNE(T1, A4, 10),
-        LI(A4, 2), ADDI(A7, A7, 1), BNE(T2, A4, 7),
-        LI(A4, 1), ADDI(A7, A7, 1), BNE(A3, A4, 4),
-        LI(A7, 99), J(2), J(1), EXIT_A7};
+    const uint32_t code[] = {LW(T0, A1, 0),
+                             LW(T1, A2, 0),
+                             LW(T2, A2, 8),
+                             LD(A3, A2, 24),
+                             LI(A7, 1),
+                             BNE(A0, ZERO, 18), /* to the exit           */
+                             LUI(A4, 0xedfe1),
+                             ADDI(A4, A4, -0x230), /* d00dfeed, swapped     */
+                             ADDI(A7, A7, 1),
+                             BNE(T0, A4, 14),
+                             LUI(A4, 0x49425),
+                             ADDI(A4, A4, 0x34f), /* "OSBI"                */
+                             ADDI(A7, A7, 1),
+                             BNE(T1, A4, 10),
+                             LI(A4, 2),
+                             ADDI(A7, A7, 1),
+                             BNE(T2, A4, 7),
+                             LI(A4, 1),
+                             ADDI(A7, A7, 1),
+                             BNE(A3, A4, 4),
+                             LI(A7, 99),
+                             J(2),
+                             J(1),
+                             EXIT_A7};
     struct run run;
     (void)state;
 
@@ -166,18 +187,18 @@ static void reset_restores_images(void **state)
     code[n++] = LUI(A1, 0x80800);
     code[n++] = SLLI(A1, A1, 32);
     code[n++] = i_type(0x13, 5, A1, A1, 32);
-    code[n++] = LW(A2, A0, 0xc0);        /* the image's word                     */
+    code[n++] = LW(A2, A0, 0xc0); /* the image's word                     */
     code[n++] = LI(A3, 123);
     code[n++] = LI(A7, 50);
-    code[n++] = BNE(A2, A3, 12);         /* spoilt: end with 50                  */
+    code[n++] = BNE(A2, A3, 12); /* spoilt: end with 50                  */
     code[n++] = SW(ZERO, A0, 0xc0);
     code[n++] = LW(A4, A1, 0);
     code[n++] = ADDI(A4, A4, 1);
     code[n++] = SW(A4, A1, 0);
     code[n++] = ADD(A7, A4, ZERO);
     code[n++] = LI(A3, 4);
-    code[n++] = BEQ(A4, A3, 5);          /* the fourth round: end with 4         */
-    code[n++] = LUI(T0, 0x100);          /* else reset                           */
+    code[n++] = BEQ(A4, A3, 5); /* the fourth round: end with 4         */
+    code[n++] = LUI(T0, 0x100); /* else reset                           */
     code[n++] = LUI(T1, 7);
     code[n++] = ADDI(T1, T1, 0x777);
     code[n++] = SW(T1, T0, 0);
@@ -197,10 +218,17 @@ static void reset_restores_images(void **state)
 /** Every hart starts; the one that comes last ends with their number. */
 static void all_harts_start(void **state)
 {
-    const uint32_t code[] = {
-        LUI(A1, 0x80800), SLLI(A1, A1, 32), i_type(0x13, 5, A1, A1, 32),
-        LI(A2, 1), AMOADDW(A3, A1, A2), ADDI(A7, A3, 1), LI(A4, 5), BEQ(A7, A4, 3),
-        WFI, J(-1), EXIT_A7};
+    const uint32_t code[] = {LUI(A1, 0x80800),
+                             SLLI(A1, A1, 32),
+                             i_type(0x13, 5, A1, A1, 32),
+                             LI(A2, 1),
+                             AMOADDW(A3, A1, A2),
+                             ADDI(A7, A3, 1),
+                             LI(A4, 5),
+                             BEQ(A7, A4, 3),
+                             WFI,
+                             J(-1),
+                             EXIT_A7};
     struct run run;
     (void)state;
 
@@ -219,9 +247,8 @@ static void spinning_harts_take_turns(void **state)
         LUI(A1, 0x80800), SLLI(A1, A1, 32), i_type(0x13, 5, A1, A1, 32),
         CSRR(A0, MHARTID),
         /* Hart n waits until the word's lowest bit is n, then adds one; up to 8. */
-        LW(A2, A1, 0), i_type(0x13, 7, A3, A2, 1), BNE(A3, A0, -2),
-        ADDI(A2, A2, 1), SW(A2, A1, 0), LI(A4, 7), BLTU(A2, A4, -6),
-        BEQ(A0, ZERO, 0), LI(A7, 8), EXIT_A7};
+        LW(A2, A1, 0), i_type(0x13, 7, A3, A2, 1), BNE(A3, A0, -2), ADDI(A2, A2, 1),
+        SW(A2, A1, 0), LI(A4, 7), BLTU(A2, A4, -6), BEQ(A0, ZERO, 0), LI(A7, 8), EXIT_A7};
     struct run run;
     (void)state;
 
@@ -238,10 +265,11 @@ static void spinning_harts_take_turns(void **state)
 static void timer_wakes_wfi(void **state)
 {
     const uint32_t code[] = {
-        LUI(A1, 0x2004), LUI(A2, 0x200c), LD(A3, A2, -8),      /* mtime          */
-        LUI(A4, 488), ADD(A4, A3, A4), SD(A4, A1, 0),          /* + 200 ms       */
-        LI(A5, 0x80), CSRS(MIE, A5), WFI, LD(A6, A2, -8), LI(A7, 11),
-        BLTU(A6, A4, 2), LI(A7, 22), EXIT_A7};
+        LUI(A1, 0x2004), LUI(A2, 0x200c), LD(A3, A2, -8), /* mtime          */
+        LUI(A4, 488),    ADD(A4, A3, A4), SD(A4, A1, 0),  /* + 200 ms       */
+        LI(A5, 0x80),    CSRS(MIE, A5),   WFI,
+        LD(A6, A2, -8),  LI(A7, 11),      BLTU(A6, A4, 2),
+        LI(A7, 22),      EXIT_A7};
     struct run run;
     struct timespec before, after;
     int64_t spent;
@@ -253,7 +281,8 @@ static void timer_wakes_wfi(void **state)
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
         assert_int_equal(run_program(&run), 22);
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-        spent = (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
+        spent =
+            (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
         if (spent > 150000000)
             fail_msg("%d ms of CPU time for 200 ms asleep", (int)(spent / 1000000));
     }
@@ -262,11 +291,12 @@ static void timer_wakes_wfi(void **state)
 /** The same by Sstc's stimecmp, which the machine's own timer brings. */
 static void stimecmp_wakes_wfi(void **state)
 {
-    const uint32_t code[] = {
-        LI(A5, 1), SLLI(A5, A5, 63), CSRS(MENVCFG, A5),
-        CSRR(A3, TIME), LUI(A4, 122), ADD(A4, A3, A4), CSRW(STIMECMP, A4), /* 50 ms */
-        LI(A5, 0x20), CSRS(MIE, A5), WFI, CSRR(A6, TIME), LI(A7, 11),
-        BLTU(A6, A4, 2), LI(A7, 22), EXIT_A7};
+    const uint32_t code[] = {LI(A5, 1),          SLLI(A5, A5, 63), CSRS(MENVCFG, A5),
+                             CSRR(A3, TIME),     LUI(A4, 122),     ADD(A4, A3, A4),
+                             CSRW(STIMECMP, A4), /* 50 ms */
+                             LI(A5, 0x20),       CSRS(MIE, A5),    WFI,
+                             CSRR(A6, TIME),     LI(A7, 11),       BLTU(A6, A4, 2),
+                             LI(A7, 22),         EXIT_A7};
     struct run run;
     (void)state;
 
@@ -277,7 +307,7 @@ static void stimecmp_wakes_wfi(void **state)
     }
 }
 
-/* --- Ending from outside --------------------------------------------------------------- */
+/* --- Ending from outside ------------------------------------------------------------ */
 
 static void *quit_soon(void *opaque)
 {
@@ -315,12 +345,46 @@ static void endless_guest_can_be_ended(void **state)
         run.config.n_harts = 3;
         run.config.single_thread = variant & 2;
         machine = run_new(&run);
-        assert_int_equal(pthread_create(&thread, NULL, variant & 4 ? signal_soon : quit_soon,
-                                        machine), 0);
+        assert_int_equal(
+            pthread_create(&thread, NULL, variant & 4 ? signal_soon : quit_soon, machine),
+            0);
         assert_int_equal(machine_run(machine), variant & 4 ? 0 : 33);
         pthread_join(thread, NULL);
         machine_free(machine);
     }
+}
+
+/** -no-shutdown: a guest that powered off stays until it is told to quit. */
+static void power_off_may_wait(void **state)
+{
+    const uint32_t code[] = {LI(A7, 5), EXIT_A7};
+    struct machine *machine;
+    pthread_t thread;
+    struct run run;
+    (void)state;
+
+    RUN_INIT(&run, "virt", code);
+    run.config.no_shutdown = true;
+    machine = run_new(&run);
+    assert_int_equal(pthread_create(&thread, NULL, quit_soon, machine), 0);
+    assert_int_equal(machine_run(machine), 33);
+    pthread_join(thread, NULL);
+    machine_free(machine);
+}
+
+/** What was asked before the run ends it at once. */
+static void quit_may_come_early(void **state)
+{
+    const uint32_t spin[] = {J(0)};
+    struct machine *machine;
+    struct run run;
+    (void)state;
+
+    RUN_INIT(&run, "virt", spin);
+    machine = run_new(&run);
+    machine_quit(machine, 12);
+    assert_int_equal(machine_run(machine), 12);
+    machine_free(machine);
 }
 
 static void stats_are_printed(void **state)
@@ -347,7 +411,7 @@ static void stats_are_printed(void **state)
     free(text);
 }
 
-/* --- Making ------------------------------------------------------------------------------ */
+/* --- Making ------------------------------------------------------------------------- */
 
 static void slots_fill_from_the_top(void **state)
 {
@@ -362,24 +426,28 @@ static void slots_fill_from_the_top(void **state)
     run.devices[1].slot = 2;
     machine = run_new(&run);
     for (unsigned i = 0; i < MACHINE_N_VIRTIO; i++)
-        assert_int_equal(virtio_mmio_plugged(machine->virtio[i]), i == 7 || i == 2 || i == 6);
+        assert_int_equal(virtio_mmio_plugged(machine->virtio[i]),
+                         i == 7 || i == 2 || i == 6);
     machine_free(machine);
 }
 
 static void loader_devices_write_memory(void **state)
 {
     /* Word 0x200 of RAM is the loader's, most significant byte first. */
-    const uint32_t code[] = {AUIPC(A0, 0), LW(A1, A0, 0x200), LUI(A2, 0x44332),
-                             ADDI(A2, A2, 0x211), LI(A7, 1), BNE(A1, A2, 2), LI(A7, 2),
-                             EXIT_A7};
+    const uint32_t code[] = {
+        AUIPC(A0, 0), LW(A1, A0, 0x200), LUI(A2, 0x44332), ADDI(A2, A2, 0x211),
+        LI(A7, 1),    BNE(A1, A2, 2),    LI(A7, 2),        EXIT_A7};
     struct run run;
     (void)state;
 
     RUN_INIT(&run, "virt", code);
     run.config.n_devices = 1;
-    run.devices[0] = (struct machine_device){.kind = MACHINE_LOADER, .has_addr = true,
-                                             .addr = 0x80000200, .data = 0x11223344,
-                                             .data_size = 4, .big_endian = true};
+    run.devices[0] = (struct machine_device){.kind = MACHINE_LOADER,
+                                             .has_addr = true,
+                                             .addr = 0x80000200,
+                                             .data = 0x11223344,
+                                             .data_size = 4,
+                                             .big_endian = true};
     assert_int_equal(run_program(&run), 2);
 }
 
@@ -402,6 +470,7 @@ static void tree_is_dumped(void **state)
     unlink(path);
 }
 
+/* clang-format off */
 #define SET(id, body) static void id(struct run *run) { body; }
 SET(other_board, run->config.board = "pc")
 SET(no_hart, run->config.n_harts = 0)
@@ -428,6 +497,7 @@ SET(no_drive, run->config.n_devices = 1; run->devices[0].slot = -1;
 SET(loader_nowhere, run->config.n_devices = 1; run->devices[0].kind = MACHINE_LOADER;
     run->devices[0].data_size = 4; run->devices[0].addr = 0x100)
 
+/* clang-format on */
 static void bad_machines_are_refused(void **state)
 {
     static const struct {
@@ -435,9 +505,12 @@ static void bad_machines_are_refused(void **state)
         const char *error;
     } bad[] = {
         {other_board, "unsupported machine type: \"pc\""},
-        {no_hart, "Invalid CPU topology: CPU topology parameters must be greater than zero"},
-        {many_harts, "Invalid SMP CPUs 513. The max CPUs supported by machine 'virt' is 512"},
-        {many_spikes, "Invalid SMP CPUs 9. The max CPUs supported by machine 'spike' is 8"},
+        {no_hart,
+         "Invalid CPU topology: CPU topology parameters must be greater than zero"},
+        {many_harts,
+         "Invalid SMP CPUs 513. The max CPUs supported by machine 'virt' is 512"},
+        {many_spikes,
+         "Invalid SMP CPUs 9. The max CPUs supported by machine 'spike' is 8"},
         {no_ram, "Invalid RAM size 0"},
         {absurd_ram, "cannot set up guest memory 'riscv_virt_board.ram': Cannot allocate "
                      "memory"},
@@ -451,14 +524,17 @@ static void bad_machines_are_refused(void **state)
                  "directory"},
         {no_dump, NULL},
         {tiny_ram, "No enough memory to place DTB after kernel/initrd"},
-        {no_bus, "-device virtio-rng-device,bus=virtio-mmio-bus.8: Bus 'virtio-mmio-bus.8' "
-                 "not found"},
-        {full_bus, "-device virtio-rng-device,bus=virtio-mmio-bus.3: Bus 'virtio-mmio-bus.3' "
-                   "is full"},
+        {no_bus,
+         "-device virtio-rng-device,bus=virtio-mmio-bus.8: Bus 'virtio-mmio-bus.8' "
+         "not found"},
+        {full_bus,
+         "-device virtio-rng-device,bus=virtio-mmio-bus.3: Bus 'virtio-mmio-bus.3' "
+         "is full"},
         {spike_disk, "-device virtio-blk-device: No 'virtio-bus' bus found for device "
                      "'virtio-blk-device'"},
-        {no_drive, "-device virtio-blk-device,drive=d0: Property 'virtio-blk-device.drive' "
-                   "can't find value 'd0'"},
+        {no_drive,
+         "-device virtio-blk-device,drive=d0: Property 'virtio-blk-device.drive' "
+         "can't find value 'd0'"},
         {loader_nowhere, "-device loader: no RAM at 0x100"},
     };
     (void)state;
@@ -469,7 +545,7 @@ static void bad_machines_are_refused(void **state)
         char *error = NULL;
 
         run_init(&run, "virt", NULL, 0);
-            bad[i].set(&run);
+        bad[i].set(&run);
         if (machine_new(&run.config, &machine, &error) >= 0)
             fail_msg("case %u (%s) was taken", i, bad[i].error ? bad[i].error : "");
         assert_null(machine);
@@ -484,8 +560,9 @@ static void bad_machines_are_refused(void **state)
 /** HTIF at the symbols of the ELF that starts: exit code 21. */
 static void spike_ends_by_htif(void **state)
 {
-    const uint32_t code[] = {LUI(T0, 0x80001), SLLI(T0, T0, 32), i_type(0x13, 5, T0, T0, 32),
-                             LI(T1, 21 << 1 | 1), SD(T1, T0, 0), J(0)};
+    const uint32_t code[] = {
+        LUI(T0, 0x80001),    SLLI(T0, T0, 32), i_type(0x13, 5, T0, T0, 32),
+        LI(T1, 21 << 1 | 1), SD(T1, T0, 0),    J(0)};
     const struct test_segment segments[] = {{TEST_RAM, sizeof code, sizeof code},
                                             {TEST_RAM + 0x1000, 16, 16}};
     struct test_elf elf = test_elf_new(segments, 2);
@@ -524,6 +601,8 @@ int main(void)
         cmocka_unit_test(timer_wakes_wfi),
         cmocka_unit_test(stimecmp_wakes_wfi),
         cmocka_unit_test(endless_guest_can_be_ended),
+        cmocka_unit_test(power_off_may_wait),
+        cmocka_unit_test(quit_may_come_early),
         cmocka_unit_test(stats_are_printed),
         cmocka_unit_test(slots_fill_from_the_top),
         cmocka_unit_test(loader_devices_write_memory),

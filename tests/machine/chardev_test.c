@@ -46,8 +46,8 @@ static void receive(void *device, const uint8_t *data, size_t size)
 {
     struct line *line = device;
 
-    assert_true(size > 0 && size <= line->room);
-    line->room -= size;
+    assert_true(size > 0 && size <= sm_load_relaxed(&line->room));
+    sm_fetch_add_relaxed(&line->room, -size);
     g_string_append_len(line->got, (const char *)data, (gssize)size);
 }
 
@@ -442,6 +442,29 @@ static void writes_files(void **state)
         assert_true(g_file_get_contents(path, &content, NULL, NULL));
         assert_string_equal(content, contents[round]);
         g_free(content);
+    }
+    /* What never ran leaves things as they were. */
+    serial.append = false;
+    for (unsigned round = 0; round < 2; round++) {
+        start(&line, serial);
+        if (round)
+            g_main_context_iteration(line.context, FALSE);
+        chardev_free(line.chr);
+        g_main_context_unref(line.context);
+        g_string_free(line.got, TRUE);
+        assert_true(g_file_get_contents(path, &content, NULL, NULL));
+        assert_string_equal(content, round ? "" : "one\n");
+        g_free(content);
+    }
+    unlink(path);
+    for (unsigned round = 0; round < 2; round++) {
+        start(&line, serial);
+        if (round)
+            g_main_context_iteration(line.context, FALSE);
+        chardev_free(line.chr);
+        g_main_context_unref(line.context);
+        g_string_free(line.got, TRUE);
+        assert_int_equal(access(path, F_OK), round ? 0 : -1);
     }
     unlink(path);
     serial.path = g_strconcat(path, "/x", NULL);

@@ -10,7 +10,7 @@ enum { N_TIMERS = 64, MS = 1000000 };
 
 struct probe {
     struct dev_timer timer;
-    uint64_t armed_for;  /* UINT64_MAX: is not                                  */
+    uint64_t armed_for; /* UINT64_MAX: is not                                  */
     unsigned fired;
 };
 
@@ -124,9 +124,9 @@ static void deadlines_are_kept(void **state)
     arm(2, start + 10 * MS);
     arm(3, start + 2 * MS);
     cancel(3);
-    arm(2, start + 15 * MS);              /* later                              */
-    arm(0, start + 8 * MS);               /* earlier                            */
-    arm(4, UINT64_MAX - 1);               /* in centuries                       */
+    arm(2, start + 15 * MS); /* later                              */
+    arm(0, start + 8 * MS);  /* earlier                            */
+    arm(4, UINT64_MAX - 1);  /* in centuries                       */
     arm(5, (uint64_t)INT64_MAX);
     run_until(context, 3);
     assert_int_equal(order[0], 1);

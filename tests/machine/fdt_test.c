@@ -12,10 +12,19 @@ struct expected {
     const void *value;
     int size;
 };
-#define STRING(path, name, text)  {path, name, text, sizeof(text)}
+#define STRING(path, name, text)                                                         \
+    {                                                                                    \
+        path, name, text, sizeof(text)                                                   \
+    }
 #define CELLS(path, name, ...)                                                           \
-    {path, name, (const uint32_t[]){__VA_ARGS__}, -(int)sizeof((uint32_t[]){__VA_ARGS__})}
-#define FLAG(path, name)          {path, name, "", 0}
+    {                                                                                    \
+        path, name, (const uint32_t[]){__VA_ARGS__},                                     \
+            -(int)sizeof((uint32_t[]){__VA_ARGS__})                                      \
+    }
+#define FLAG(path, name)                                                                 \
+    {                                                                                    \
+        path, name, "", 0                                                                \
+    }
 
 static const struct expected virt_expected[] = {
     CELLS("/", "#address-cells", 2),
@@ -121,8 +130,8 @@ static void check(const void *fdt, const struct expected *expected, size_t n)
 
 static struct machine describe(const struct board *board, unsigned n_harts)
 {
-    struct machine machine = {.board = board, .n_harts = n_harts,
-                              .ram_size = UINT64_C(0x140000000)};
+    struct machine machine = {
+        .board = board, .n_harts = n_harts, .ram_size = UINT64_C(0x140000000)};
     assert_int_equal(rv_isa_init(&machine.isa, "rv64"), 0);
     assert_null(rv_isa_check(&machine.isa));
     return machine;
@@ -142,7 +151,8 @@ static void *build(const struct machine *machine, const struct fdt_chosen *chose
 
 static void virt_tree(void **state)
 {
-    const struct fdt_chosen chosen = {.bootargs = "console=ttyS0 \"x\"", .has_initrd = true,
+    const struct fdt_chosen chosen = {.bootargs = "console=ttyS0 \"x\"",
+                                      .has_initrd = true,
                                       .initrd = 0x88000000,
                                       .initrd_end = UINT64_C(0x100000010)};
     struct machine machine = describe(&board_virt, 2);
@@ -204,7 +214,10 @@ static void many_harts(void **state)
 
 static void paging_modes(void **state)
 {
-    static const struct { uint8_t mode; const char *name; } modes[] = {
+    static const struct {
+        uint8_t mode;
+        const char *name;
+    } modes[] = {
         {0, "riscv,none"}, {8, "riscv,sv39"}, {9, "riscv,sv48"}, {10, "riscv,sv57"}};
     struct machine machine = describe(&board_virt, 1);
     (void)state;
@@ -213,8 +226,9 @@ static void paging_modes(void **state)
         void *fdt;
         machine.isa.satp_mode_max = modes[i].mode;
         fdt = build(&machine, &(struct fdt_chosen){0});
-        assert_string_equal(fdt_getprop(fdt, fdt_path_offset(fdt, "/cpus/cpu@0"), "mmu-type",
-                                        NULL), modes[i].name);
+        assert_string_equal(
+            fdt_getprop(fdt, fdt_path_offset(fdt, "/cpus/cpu@0"), "mmu-type", NULL),
+            modes[i].name);
         free(fdt);
     }
 }
@@ -232,15 +246,18 @@ static void seed_is_fresh(void **state)
     memcpy(first, fdt_getprop(fdt, node, "rng-seed", &size), sizeof first);
     assert_int_equal(size, 32);
     machine_fdt_reseed(fdt);
-    assert_memory_not_equal(first, fdt_getprop(fdt, node, "rng-seed", NULL), sizeof first);
+    assert_memory_not_equal(first, fdt_getprop(fdt, node, "rng-seed", NULL),
+                            sizeof first);
     assert_int_equal(fdt_check_full(fdt, fdt_totalsize(fdt)), 0);
     free(fdt);
 }
 
 static void users_tree(void **state)
 {
-    const struct fdt_chosen chosen = {.bootargs = "init=/bin/x", .has_initrd = true,
-                                      .initrd = 0x1000, .initrd_end = 0x2000};
+    const struct fdt_chosen chosen = {.bootargs = "init=/bin/x",
+                                      .has_initrd = true,
+                                      .initrd = 0x1000,
+                                      .initrd_end = 0x2000};
     const struct expected expected[] = {
         STRING("/chosen", "bootargs", "init=/bin/x"),
         CELLS("/chosen", "linux,initrd-start", 0, 0x1000),
@@ -252,8 +269,8 @@ static void users_tree(void **state)
     char *error = NULL;
     (void)state;
 
-    assert_int_equal(machine_fdt_adopt(fdt, fdt_totalsize(fdt), &chosen, &out, &size,
-                                       &error), 0);
+    assert_int_equal(
+        machine_fdt_adopt(fdt, fdt_totalsize(fdt), &chosen, &out, &size, &error), 0);
     assert_int_equal(fdt_check_full(out, size), 0);
     check(out, expected, SM_ARRAY_LEN(expected));
     free(out);
@@ -261,12 +278,13 @@ static void users_tree(void **state)
     /* One without /chosen gets it, one without need stays as it is. */
     assert_int_equal(fdt_create_empty_tree(bare, 4096), 0);
     assert_int_equal(fdt_pack(bare), 0);
-    assert_int_equal(machine_fdt_adopt(bare, fdt_totalsize(bare), &chosen, &out, &size,
-                                       &error), 0);
+    assert_int_equal(
+        machine_fdt_adopt(bare, fdt_totalsize(bare), &chosen, &out, &size, &error), 0);
     check(out, expected, SM_ARRAY_LEN(expected));
     free(out);
     assert_int_equal(machine_fdt_adopt(bare, fdt_totalsize(bare), &(struct fdt_chosen){0},
-                                       &out, &size, &error), 0);
+                                       &out, &size, &error),
+                     0);
     assert_true(fdt_path_offset(out, "/chosen") < 0);
     free(out);
     free(bare);
@@ -315,12 +333,9 @@ static void bad_trees(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(virt_tree),
-        cmocka_unit_test(spike_tree),
-        cmocka_unit_test(many_harts),
-        cmocka_unit_test(paging_modes),
-        cmocka_unit_test(seed_is_fresh),
-        cmocka_unit_test(users_tree),
+        cmocka_unit_test(virt_tree),     cmocka_unit_test(spike_tree),
+        cmocka_unit_test(many_harts),    cmocka_unit_test(paging_modes),
+        cmocka_unit_test(seed_is_fresh), cmocka_unit_test(users_tree),
         cmocka_unit_test(bad_trees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

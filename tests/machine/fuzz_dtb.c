@@ -13,8 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void adopt(const uint8_t *data, size_t size)
 {
-    const struct fdt_chosen chosen = {.bootargs = "console=ttyS0", .has_initrd = true,
-                                      .initrd = 0x84200000, .initrd_end = 0x84300000};
+    const struct fdt_chosen chosen = {.bootargs = "console=ttyS0",
+                                      .has_initrd = true,
+                                      .initrd = 0x84200000,
+                                      .initrd_end = 0x84300000};
     char *error = NULL;
     size_t out_size;
     void *out;
@@ -39,8 +41,8 @@ static void adopt_patched(const uint8_t *data, size_t size)
     char *error = NULL;
 
     if (rv_isa_init(&machine.isa, "rv64") ||
-        machine_fdt_build(&machine, &(struct fdt_chosen){.bootargs = "x"}, &fdt, &fdt_size,
-                          &error))
+        machine_fdt_build(&machine, &(struct fdt_chosen){.bootargs = "x"}, &fdt,
+                          &fdt_size, &error))
         abort();
     for (; size >= 4; data += 4, size -= 4) {
         const size_t at = (data[0] | (size_t)data[1] << 8) % fdt_size;

@@ -30,10 +30,12 @@ static uint8_t *patched_elf(const uint8_t *data, size_t size, size_t *out_size)
 static bool ram_is_zero(void)
 {
     static uint8_t bytes[TEST_RAM_SIZE], zeros[TEST_RAM_SIZE];
-    (void)sm_address_space_read(test.space, TEST_RAM, &test_attrs, bytes, sizeof bytes, NULL);
+    (void)sm_address_space_read(test.space, TEST_RAM, &test_attrs, bytes, sizeof bytes,
+                                NULL);
     if (!memcmp(bytes, zeros, sizeof bytes))
         return true;
-    (void)sm_address_space_write(test.space, TEST_RAM, &test_attrs, zeros, sizeof zeros, NULL);
+    (void)sm_address_space_write(test.space, TEST_RAM, &test_attrs, zeros, sizeof zeros,
+                                 NULL);
     return false;
 }
 

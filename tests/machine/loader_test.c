@@ -9,8 +9,8 @@
 static uint8_t byte_at(struct test_space *test, uint64_t gpa)
 {
     uint8_t value = 0xee;
-    assert_int_equal(sm_address_space_read(test->space, gpa, &test_attrs, &value, 1, NULL),
-                     SM_TX_OK);
+    assert_int_equal(
+        sm_address_space_read(test->space, gpa, &test_attrs, &value, 1, NULL), SM_TX_OK);
     return value;
 }
 
@@ -20,7 +20,8 @@ static void taint(struct test_space *test)
     uint8_t *bytes = malloc(TEST_RAM_SIZE);
     memset(bytes, 0xaa, TEST_RAM_SIZE);
     assert_int_equal(sm_address_space_write(test->space, TEST_RAM, &test_attrs, bytes,
-                                            TEST_RAM_SIZE, NULL), SM_TX_OK);
+                                            TEST_RAM_SIZE, NULL),
+                     SM_TX_OK);
     free(bytes);
 }
 
@@ -29,7 +30,8 @@ static bool tainted(struct test_space *test)
     uint8_t *bytes = malloc(TEST_RAM_SIZE);
     bool same = true;
     assert_int_equal(sm_address_space_read(test->space, TEST_RAM, &test_attrs, bytes,
-                                           TEST_RAM_SIZE, NULL), SM_TX_OK);
+                                           TEST_RAM_SIZE, NULL),
+                     SM_TX_OK);
     for (unsigned i = 0; i < TEST_RAM_SIZE; i++)
         same = same && bytes[i] == 0xaa;
     free(bytes);
@@ -49,8 +51,8 @@ static void elf_is_loaded(void **state)
 
     test_space_new(&test);
     taint(&test);
-    assert_int_equal(load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result,
-                                &error), 0);
+    assert_int_equal(
+        load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result, &error), 0);
     assert_int_equal(result.entry, TEST_RAM);
     assert_int_equal(result.first, TEST_RAM);
     assert_int_equal(result.last, TEST_RAM + 0x1001 + 0x3000 - 1);
@@ -83,8 +85,8 @@ static void headers_below_ram(void **state)
     test_space_new(&test);
     elf.phdr[0].p_offset = 0;
     elf.header->e_entry = TEST_RAM;
-    assert_int_equal(load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result,
-                                &error), 0);
+    assert_int_equal(
+        load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result, &error), 0);
     assert_int_equal(result.first, TEST_RAM);
     assert_int_equal(result.last, TEST_RAM + 0xff);
     assert_int_equal(byte_at(&test, TEST_RAM), elf.data[0x1000]);
@@ -98,7 +100,11 @@ struct spoilt {
     void (*spoil)(struct test_elf *elf);
 };
 
-#define SPOIL(id, body) static void id(struct test_elf *elf) { body; }
+#define SPOIL(id, body)                                                                  \
+    static void id(struct test_elf *elf)                                                 \
+    {                                                                                    \
+        body;                                                                            \
+    }
 SPOIL(cut_header, elf->size = 40)
 SPOIL(cut_phdr, elf->size = sizeof(Elf64_Ehdr) + 20)
 SPOIL(cut_data, elf->size = elf->phdr[1].p_offset + 3; elf->header->e_shoff = 0)
@@ -171,8 +177,8 @@ static void bad_elf_is_refused(void **state)
         exact = malloc(elf.size); /* so that a sanitizer sees a byte too far    */
         memcpy(exact, elf.data, elf.size);
         err = load_bytes(test.space, "file", exact, elf.size, 0, false, &result, &error);
-        expected = g_strdup_printf("Cannot load specified image file: %s",
-                                   spoilt[i].reason);
+        expected =
+            g_strdup_printf("Cannot load specified image file: %s", spoilt[i].reason);
         if (!err || strcmp(error, expected))
             fail_msg("%s: %d, %s", spoilt[i].name, err, error ? error : "no error");
         assert_true(tainted(&test));
@@ -202,8 +208,9 @@ static void symbols_are_optional(void **state)
         case 3: elf.symbols[2].st_name = UINT32_MAX; break;
         case 4: elf.shdr[1].sh_link = 7; break;
         }
-        assert_int_equal(load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result,
-                                    &error), 0);
+        assert_int_equal(
+            load_bytes(test.space, "x", elf.data, elf.size, 0, false, &result, &error),
+            0);
         assert_false(result.has_htif);
         free(elf.data);
     }
@@ -230,7 +237,8 @@ static void image_needs_memory(void **state)
     memcpy(image + 56, "RSC\x05", 4);
     put64(image + 16, 0x8000);
     assert_int_equal(load_bytes(test.space, "x", image, sizeof image, TEST_RAM + 0x2000,
-                                false, &result, &error), 0);
+                                false, &result, &error),
+                     0);
     assert_int_equal(result.entry, TEST_RAM + 0x2000);
     assert_int_equal(result.last, TEST_RAM + 0x2000 + 0x8000 - 1);
     assert_false(result.is_elf);
@@ -238,15 +246,18 @@ static void image_needs_memory(void **state)
 
     put64(image + 16, TEST_RAM_SIZE - 0x2000 + 1);
     assert_int_equal(load_bytes(test.space, "x", image, sizeof image, TEST_RAM + 0x2000,
-                                false, &result, &error), -E2BIG);
+                                false, &result, &error),
+                     -E2BIG);
     g_free(error);
     put64(image + 16, UINT64_MAX);
     assert_int_equal(load_bytes(test.space, "x", image, sizeof image, TEST_RAM, false,
-                                &result, &error), -E2BIG);
+                                &result, &error),
+                     -E2BIG);
     g_free(error);
     /* Raw: the header is only bytes. */
-    assert_int_equal(load_bytes(test.space, "x", image, sizeof image, TEST_RAM, true,
-                                &result, &error), 0);
+    assert_int_equal(
+        load_bytes(test.space, "x", image, sizeof image, TEST_RAM, true, &result, &error),
+        0);
     test_space_free(&test);
 }
 
@@ -260,20 +271,25 @@ static void raw_goes_anywhere_in_memory(void **state)
 
     test_space_new(&test);
     assert_int_equal(load_bytes(test.space, "x", bytes, 16, TEST_RAM + TEST_RAM_SIZE - 16,
-                                false, &result, &error), 0);
-    assert_int_equal(load_bytes(test.space, "x", bytes, 16, TEST_ROM + 8, false, &result,
-                                &error), 0);
+                                false, &result, &error),
+                     0);
+    assert_int_equal(
+        load_bytes(test.space, "x", bytes, 16, TEST_ROM + 8, false, &result, &error), 0);
     assert_int_equal(byte_at(&test, TEST_ROM + 10), 3);
     assert_int_equal(load_bytes(test.space, "x", bytes, 16, TEST_RAM + TEST_RAM_SIZE - 15,
-                                false, &result, &error), -E2BIG);
-    assert_string_equal(error, "Cannot load specified image x: 0x10 bytes at 0x800ffff1 do "
-                               "not fit into RAM");
+                                false, &result, &error),
+                     -E2BIG);
+    assert_string_equal(error,
+                        "Cannot load specified image x: 0x10 bytes at 0x800ffff1 do "
+                        "not fit into RAM");
     g_free(error);
-    assert_int_equal(load_bytes(test.space, "x", bytes, 16, UINT64_MAX - 4, false, &result,
-                                &error), -E2BIG);
+    assert_int_equal(
+        load_bytes(test.space, "x", bytes, 16, UINT64_MAX - 4, false, &result, &error),
+        -E2BIG);
     g_free(error);
-    assert_int_equal(load_bytes(test.space, "x", bytes, 0, TEST_RAM, false, &result, &error),
-                     -ENOEXEC);
+    assert_int_equal(
+        load_bytes(test.space, "x", bytes, 0, TEST_RAM, false, &result, &error),
+        -ENOEXEC);
     assert_string_equal(error, "Cannot load specified image x: it is empty");
     g_free(error);
     test_space_free(&test);
@@ -283,8 +299,9 @@ static uint8_t *gzip(const uint8_t *data, size_t size, size_t *out_size)
 {
     z_stream stream = {0};
     uint8_t *out;
-    assert_int_equal(deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8,
-                                  Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(
+        deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY),
+        Z_OK);
     *out_size = deflateBound(&stream, size) + 64;
     out = malloc(*out_size);
     stream.next_in = (Bytef *)(uintptr_t)data;
@@ -313,41 +330,45 @@ static void gzip_is_unpacked_and_bounded(void **state)
         plain[i] = (uint8_t)(i * 7 + i / 251);
     packed = gzip(plain, fits, &size);
     assert_int_equal(load_bytes(test.space, "x", packed, size, TEST_RAM + 0x1000, false,
-                                &result, &error), 0);
+                                &result, &error),
+                     0);
     assert_int_equal(result.last, TEST_RAM + TEST_RAM_SIZE - 1);
     assert_int_equal(byte_at(&test, TEST_RAM + 0x1000 + 70000), plain[70000]);
     /* As bytes it stays what it is: an initrd is a gzip for its kernel to unpack. */
-    assert_int_equal(load_bytes(test.space, "x", packed, size, TEST_RAM, true, &result,
-                                &error), 0);
+    assert_int_equal(
+        load_bytes(test.space, "x", packed, size, TEST_RAM, true, &result, &error), 0);
     assert_int_equal(byte_at(&test, TEST_RAM), 0x1f);
 
     taint(&test);
-    assert_int_equal(load_bytes(test.space, "x", packed, size - 9, TEST_RAM + 0x1000, false,
-                                &result, &error), -ENOEXEC);
+    assert_int_equal(load_bytes(test.space, "x", packed, size - 9, TEST_RAM + 0x1000,
+                                false, &result, &error),
+                     -ENOEXEC);
     assert_string_equal(error, "Cannot load specified image x: truncated gzip");
     g_free(error);
     packed[size / 2] ^= 0x55;
     packed[size / 2 + 1] ^= 0x55;
-    assert_true(load_bytes(test.space, "x", packed, size, TEST_RAM + 0x1000, false, &result,
-                           &error) < 0);
+    assert_true(load_bytes(test.space, "x", packed, size, TEST_RAM + 0x1000, false,
+                           &result, &error) < 0);
     g_free(error);
     free(packed);
 
     packed = gzip(plain, fits + 1, &size);
     assert_int_equal(load_bytes(test.space, "x", packed, size, TEST_RAM + 0x1000, false,
-                                &result, &error), -E2BIG);
+                                &result, &error),
+                     -E2BIG);
     assert_string_equal(error, "Cannot load specified image x: does not fit into RAM");
     g_free(error);
     /* Nothing there at all. */
-    assert_int_equal(load_bytes(test.space, "x", packed, size, 0x40000000, false, &result,
-                                &error), -E2BIG);
+    assert_int_equal(
+        load_bytes(test.space, "x", packed, size, 0x40000000, false, &result, &error),
+        -E2BIG);
     g_free(error);
     free(packed);
     assert_true(tainted(&test));
 
     packed = gzip(elf.data, elf.size, &size);
-    assert_int_equal(load_bytes(test.space, "x", packed, size, TEST_RAM, false, &result,
-                                &error), 0);
+    assert_int_equal(
+        load_bytes(test.space, "x", packed, size, TEST_RAM, false, &result, &error), 0);
     assert_true(result.is_elf);
     free(packed);
     free(elf.data);
@@ -366,10 +387,12 @@ static void files_are_named_in_errors(void **state)
 
     test_space_new(&test);
     assert_true(fd >= 0);
-    assert_int_equal(load_image(test.space, "/nonexistent/x", TEST_RAM, false, &result,
-                                &error), -ENOENT);
-    assert_string_equal(error, "Cannot load specified image /nonexistent/x: No such file or "
-                               "directory");
+    assert_int_equal(
+        load_image(test.space, "/nonexistent/x", TEST_RAM, false, &result, &error),
+        -ENOENT);
+    assert_string_equal(error,
+                        "Cannot load specified image /nonexistent/x: No such file or "
+                        "directory");
     g_free(error);
     assert_int_equal(load_image(test.space, "/tmp", TEST_RAM, false, &result, &error),
                      -EISDIR);
@@ -381,7 +404,8 @@ static void files_are_named_in_errors(void **state)
     g_free(error);
     g_free(expected);
     assert_int_equal(write(fd, "hello", 5), 5);
-    assert_int_equal(load_image(test.space, path, TEST_RAM + 3, false, &result, &error), 0);
+    assert_int_equal(load_image(test.space, path, TEST_RAM + 3, false, &result, &error),
+                     0);
     assert_int_equal(byte_at(&test, TEST_RAM + 7), 'o');
     close(fd);
     unlink(path);
@@ -400,17 +424,19 @@ static void rom_set_restores(void **state)
 
     test_space_new(&test);
     assert_int_equal(rom_set_new(&set), 0);
-    assert_int_equal(load_plan_make(test.space, elf.data, elf.size, 0, LOAD_ELF, &plan,
-                                    &error), 0);
+    assert_int_equal(
+        load_plan_make(test.space, elf.data, elf.size, 0, LOAD_ELF, &plan, &error), 0);
     assert_int_equal(rom_set_add(set, "one", &plan, &error), 0);
-    assert_int_equal(rom_set_claim(set, "two", (struct sm_range){TEST_RAM + 0x1ff,
-                                                                 TEST_RAM + 0x1ff}, &error),
+    assert_int_equal(rom_set_claim(set, "two",
+                                   (struct sm_range){TEST_RAM + 0x1ff, TEST_RAM + 0x1ff},
+                                   &error),
                      -EEXIST);
     assert_non_null(strstr(error, "Some ROM regions are overlapping: one (addresses "
                                   "0x0000000080000000 - 0x0000000080000200) and two "));
     g_free(error);
-    assert_int_equal(rom_set_claim(set, "two", (struct sm_range){TEST_RAM + 0x200,
-                                                                 TEST_RAM + 0x1000}, &error),
+    assert_int_equal(rom_set_claim(set, "two",
+                                   (struct sm_range){TEST_RAM + 0x200, TEST_RAM + 0x1000},
+                                   &error),
                      0);
     memset(elf.data, 0, elf.size); /* the set has its own copy                  */
     load_plan_fini(&plan);

@@ -45,7 +45,8 @@ static inline void test_space_new(struct test_space *test)
     assert_int_equal(sm_region_new_rom(test->topo, "rom", TEST_ROM_SIZE, &test->rom), 0);
     assert_int_equal(sm_region_map(test->root, TEST_RAM, test->ram, 0), 0);
     assert_int_equal(sm_region_map(test->root, TEST_ROM, test->rom, 0), 0);
-    assert_int_equal(sm_address_space_new(test->topo, "test", test->root, &test->space), 0);
+    assert_int_equal(sm_address_space_new(test->topo, "test", test->root, &test->space),
+                     0);
     assert_int_equal(sm_topology_commit(test->topo, NULL), 0);
 }
 
@@ -69,7 +70,8 @@ struct test_elf {
 };
 
 /** Make a good ELF; every segment's bytes are 0x40 + its number. */
-static inline struct test_elf test_elf_new(const struct test_segment *segments, unsigned n)
+static inline struct test_elf test_elf_new(const struct test_segment *segments,
+                                           unsigned n)
 {
     static const char names[] = "\0tohost\0fromhost";
     struct test_elf elf = {.size = sizeof(Elf64_Ehdr) + n * sizeof(Elf64_Phdr)};
@@ -87,29 +89,41 @@ static inline struct test_elf test_elf_new(const struct test_segment *segments, 
     elf.shdr = (Elf64_Shdr *)(void *)(elf.data + sections);
     elf.symbols = (Elf64_Sym *)(void *)(elf.shdr + 3);
     memcpy(elf.symbols + 3, names, sizeof names);
-    *elf.header = (Elf64_Ehdr){
-        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-        .e_type = ET_EXEC, .e_machine = EM_RISCV, .e_version = EV_CURRENT,
-        .e_entry = segments[0].addr, .e_phoff = sizeof(Elf64_Ehdr), .e_shoff = sections,
-        .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = (uint16_t)n, .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3};
+    *elf.header = (Elf64_Ehdr){.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
+                                           ELFDATA2LSB, EV_CURRENT},
+                               .e_type = ET_EXEC,
+                               .e_machine = EM_RISCV,
+                               .e_version = EV_CURRENT,
+                               .e_entry = segments[0].addr,
+                               .e_phoff = sizeof(Elf64_Ehdr),
+                               .e_shoff = sections,
+                               .e_ehsize = sizeof(Elf64_Ehdr),
+                               .e_phentsize = sizeof(Elf64_Phdr),
+                               .e_phnum = (uint16_t)n,
+                               .e_shentsize = sizeof(Elf64_Shdr),
+                               .e_shnum = 3};
     for (unsigned i = 0; i < n; i++) {
-        elf.phdr[i] = (Elf64_Phdr){.p_type = PT_LOAD, .p_offset = at,
-                                   .p_vaddr = segments[i].addr, .p_paddr = segments[i].addr,
+        elf.phdr[i] = (Elf64_Phdr){.p_type = PT_LOAD,
+                                   .p_offset = at,
+                                   .p_vaddr = segments[i].addr,
+                                   .p_paddr = segments[i].addr,
                                    .p_filesz = segments[i].file_size,
                                    .p_memsz = segments[i].mem_size};
         memset(elf.data + at, 0x40 + (int)i, segments[i].file_size);
         at += segments[i].file_size;
     }
-    elf.shdr[1] = (Elf64_Shdr){.sh_type = SHT_SYMTAB, .sh_link = 2,
+    elf.shdr[1] = (Elf64_Shdr){.sh_type = SHT_SYMTAB,
+                               .sh_link = 2,
                                .sh_offset = sections + 3 * sizeof(Elf64_Shdr),
                                .sh_size = 3 * sizeof(Elf64_Sym),
                                .sh_entsize = sizeof(Elf64_Sym)};
     elf.shdr[2] = (Elf64_Shdr){.sh_type = SHT_STRTAB,
                                .sh_offset = elf.shdr[1].sh_offset + elf.shdr[1].sh_size,
                                .sh_size = sizeof names};
-    elf.symbols[1] = (Elf64_Sym){.st_name = 1, .st_shndx = 1, .st_value = TEST_RAM + 0x100};
-    elf.symbols[2] = (Elf64_Sym){.st_name = 8, .st_shndx = 1, .st_value = TEST_RAM + 0x108};
+    elf.symbols[1] =
+        (Elf64_Sym){.st_name = 1, .st_shndx = 1, .st_value = TEST_RAM + 0x100};
+    elf.symbols[2] =
+        (Elf64_Sym){.st_name = 8, .st_shndx = 1, .st_value = TEST_RAM + 0x108};
     return elf;
 }
 

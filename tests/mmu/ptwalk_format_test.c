@@ -26,6 +26,10 @@ static void broken_rows_are_told(void **state)
     f = sm_pt_sv39, f.level[2].leaf = false, wrong(&f, "no leaves");
     f = sm_pt_sv39, f.present.value = 3, wrong(&f, "outside of its mask");
     f = sm_pt_sv39, f.perm[1][SM_WRITE].value = 1, wrong(&f, "outside of its mask");
+    f = sm_pt_sv39, f.bad[0] = f.table, wrong(&f, "not sound");
+    f = sm_pt_sv39, f.reserved_alone |= PTE_V, wrong(&f, "not sound");
+    f = sm_pt_sv39, f.present.mask |= PTE_A, f.present.value |= PTE_A, wrong(&f, "not sound");
+    f = sm_pt_sv39, f.table.mask |= 1 << 10, f.table.value |= 1 << 10, wrong(&f, "overlaps");
     f = sm_pt_sv39, f.bad[0].mask = 0, f.bad[0].value = 0, wrong(&f, "unused");
     f = sm_pt_sv39, f.dirty = PTE_A, wrong(&f, "overlap");
     f = sm_pt_sv39, f.reserved |= PTE_V, wrong(&f, "overlap");

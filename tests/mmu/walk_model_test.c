@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "mmu/pmp.h"
 
-enum { RAM_SIZE = 256 << 10, N_TABLES = 24 };
+enum { RAM_SIZE = 128 << 10, N_TABLES = 24 };
 
 /* --- The model ---------------------------------------------------------------------- */
 
@@ -213,10 +213,10 @@ static struct answer model(struct machine *m, uint64_t va, unsigned size,
 static const unsigned slots[] = {0, 1, 2, 255, 256, 511};
 enum { N_SLOTS = sizeof slots / sizeof slots[0] };
 
-/* Tables at every fourth page, so that roots of four pages fit in between. */
+/* A table each page: of a root of four pages the first only is chosen from. */
 static uint64_t table_at(unsigned n)
 {
-    return GUEST_RAM + n * UINT64_C(0x2000);
+    return GUEST_RAM + n * UINT64_C(0x1000);
 }
 
 static uint64_t random_pte(struct rng *rng, bool second)
