@@ -63,7 +63,7 @@ static void finish(struct outcome *outcome)
     options_fini(&outcome->config);
 }
 
-/* --- A configuration in words, defaults left out ------------------------------------- */
+/* --- A configuration in words, defaults left out -------------------------------- */
 
 static void say_text(GString *out, const char *name, const char *value)
 {
@@ -238,8 +238,10 @@ static const struct {
     {"-drive file=d,if=none,format=raw,id=x,aio=native", "spike drive(x d)"},
     {"-drive file=d,if=none,format=raw,id=x,aio=io_uring", "spike drive(x d)"},
     {"-drive file=d,if=none,driver=raw,id=x,discard=unmap,detect-zeroes=off,"
-     "werror=report,rerror=report,media=disk,index=3", "spike drive(x d)"},
-    {"-drive file=d,if=virtio,format=raw", "spike drive(#virtio0 d) blk( drive=#virtio0)"},
+     "werror=report,rerror=report,media=disk,index=3",
+     "spike drive(x d)"},
+    {"-drive file=d,if=virtio,format=raw",
+     "spike drive(#virtio0 d) blk( drive=#virtio0)"},
     {"-drive file=d,if=virtio,format=raw,id=x,index=1,media=disk,cache=none",
      "spike drive(x d direct) blk( drive=x)"},
     {"-drive file=d,if=virtio,format=raw,bus=0,unit=1",
@@ -253,15 +255,18 @@ static const struct {
     {"-device virtio-blk-device,drive=x -drive file=d,format=raw,id=x",
      "spike drive(x d) blk( drive=x)"},
     {"-device driver=virtio-blk-device,drive=x,bus=virtio-mmio-bus.0,id=disk,serial=S1 "
-     "-drive file=d,format=raw,id=x", "spike drive(x d) blk(0 id=disk drive=x serial=S1)"},
+     "-drive file=d,format=raw,id=x",
+     "spike drive(x d) blk(0 id=disk drive=x serial=S1)"},
     {"-device virtio-blk-device,drive=x,write-cache=off,bootindex=0,num-queues=1,"
      "queue-size=64,logical_block_size=512,packed=off,discard=off,event_idx=on "
-     "-drive file=d,format=raw,id=x", "spike drive(x d writethrough) blk( drive=x)"},
+     "-drive file=d,format=raw,id=x",
+     "spike drive(x d writethrough) blk( drive=x)"},
     {"-device virtio-rng-device", "spike rng( rng=/dev/urandom)"},
     {"-device virtio-rng-device,bus=virtio-mmio-bus.7 -device virtio-rng-device",
      "spike rng(7 rng=/dev/urandom) rng( rng=/dev/urandom)"},
     {"-device virtio-rng-device,rng=r,max-bytes=1024,period=1000 "
-     "-object rng-random,filename=/dev/random,id=r", "spike rng( rng=/dev/random)"},
+     "-object rng-random,filename=/dev/random,id=r",
+     "spike rng( rng=/dev/random)"},
     {"-object rng-random,id=r -device virtio-rng-device,rng=r,id=q",
      "spike rng( id=q rng=/dev/urandom)"},
     {"-object rng-builtin,id=r -device virtio-rng-device,rng=r",
@@ -304,7 +309,8 @@ static const struct {
     {"-chardev stdio,id=c,mux=on -serial chardev:c -mon c",
      "spike serial(stdio mux signals)"},
     /* Small things. */
-    {"-no-reboot -no-shutdown -no-user-config -nodefaults", "spike no_reboot no_shutdown"},
+    {"-no-reboot -no-shutdown -no-user-config -nodefaults",
+     "spike no_reboot no_shutdown"},
     {"--no-reboot", "spike no_reboot"},
     {"-rtc base=utc", "spike"},
     {"-rtc base=utc,clock=host,driftfix=slew", "spike"},
@@ -381,30 +387,28 @@ static const struct {
                             "Parameter 'zba' expects 'on' or 'off'"},
     {"-cpu max,cbom_blocksize=x", "can't apply global max-riscv-cpu.cbom_blocksize=x: "
                                   "Parameter 'cbom_blocksize' expects integer"},
-    {"-cpu rv64,v=on",
-     "can't apply global rv64-riscv-cpu.v=on: 'v' is not available"},
+    {"-cpu rv64,v=on", "can't apply global rv64-riscv-cpu.v=on: 'v' is not available"},
     {"-cpu rv64,zba", "Expected key=value format, found zba."},
     {"-cpu rv64,+zba", "Expected key=value format, found +zba."},
-    {"-m foo",
-     "-m foo: Parameter 'size' expects a non-negative number below 2^64"},
+    {"-m foo", "-m foo: Parameter 'size' expects a non-negative number below 2^64"},
     {"-m 12Q", "-m 12Q: Parameter 'size' expects a non-negative number below 2^64"},
-    {"-m 512MiB",
-     "-m 512MiB: Parameter 'size' expects a non-negative number below 2^64"},
+    {"-m 512MiB", "-m 512MiB: Parameter 'size' expects a non-negative number below 2^64"},
     {"-m 1.5", "-m 1.5: Parameter 'size' expects a non-negative number below 2^64"},
     {"-m 0x100", "-m 0x100: Parameter 'size' expects a non-negative number below 2^64"},
     {"-m -5", "-m -5: Value '-5' is out of range for parameter 'size'"},
     {"-m 99999999999999G",
      "-m 99999999999999G: Value '99999999999999G' is out of range for parameter 'size'"},
-    {"-m 18446744073709551615b", "-m 18446744073709551615b: Value '18446744073709551615b' "
-                                 "is out of range for parameter 'size'"},
+    {"-m 18446744073709551615b",
+     "-m 18446744073709551615b: Value '18446744073709551615b' "
+     "is out of range for parameter 'size'"},
     {"-m 0", "-m 0: Parameter 'size' expects a size above 0"},
     {"-m size=0G", "-m size=0G: Parameter 'size' expects a size above 0"},
     {"-m 1G,foo=2", "-m 1G,foo=2: Invalid parameter 'foo'"},
     {"-m 1G,slots=2", "slots specified but no max-size"},
-    {"-m 4G,maxmem=2G", "invalid value of maxmem: maximum memory size (0x80000000) must be "
-                        "at least the initial memory size (0x100000000)"},
-    {"-smp 0",
-     "Invalid CPU topology: CPU topology parameters must be greater than zero"},
+    {"-m 4G,maxmem=2G",
+     "invalid value of maxmem: maximum memory size (0x80000000) must be "
+     "at least the initial memory size (0x100000000)"},
+    {"-smp 0", "Invalid CPU topology: CPU topology parameters must be greater than zero"},
     {"-smp 2,cores=0",
      "Invalid CPU topology: CPU topology parameters must be greater than zero"},
     {"-M virt -smp 513",
@@ -442,10 +446,12 @@ static const struct {
      "-drive file=d,format=raw,cache=foo: invalid cache option"},
     {"-drive file=d,format=raw,aio=foo",
      "-drive file=d,format=raw,aio=foo: invalid aio option"},
-    {"-drive file=d,format=raw,readonly=foo", "-drive file=d,format=raw,readonly=foo: "
-                                              "Parameter 'read-only' expects 'on' or 'off'"},
-    {"-drive file=d,format=raw,snapshot=foo", "-drive file=d,format=raw,snapshot=foo: "
-                                              "Parameter 'snapshot' expects 'on' or 'off'"},
+    {"-drive file=d,format=raw,readonly=foo",
+     "-drive file=d,format=raw,readonly=foo: "
+     "Parameter 'read-only' expects 'on' or 'off'"},
+    {"-drive file=d,format=raw,snapshot=foo",
+     "-drive file=d,format=raw,snapshot=foo: "
+     "Parameter 'snapshot' expects 'on' or 'off'"},
     {"-drive file=d,format=raw,media=foo",
      "-drive file=d,format=raw,media=foo: 'foo' invalid media"},
     {"-drive file=d,format=raw,discard=foo",
@@ -460,24 +466,29 @@ static const struct {
      "-drive format=raw,if=none,id=x: A block device must be specified for \"file\""},
     {"-drive file=d,format=raw,id=x -drive file=e,format=raw,id=x",
      "-drive file=e,format=raw,id=x: Duplicate ID 'x' for drive"},
-    {"-drive file=d,if=virtio,index=0,format=raw -drive file=e,if=virtio,index=0,format=raw",
+    {"-drive file=d,if=virtio,index=0,format=raw -drive "
+     "file=e,if=virtio,index=0,format=raw",
      "-drive file=e,if=virtio,index=0,format=raw: drive with bus=0, unit=0 (index=0) "
      "exists"},
     {"-device foo", "-device foo: 'foo' is not a valid device model name"},
     {"-device virtio-net-device,netdev=n",
-     "-device virtio-net-device,netdev=n: 'virtio-net-device' is not a valid device model "
+     "-device virtio-net-device,netdev=n: 'virtio-net-device' is not a valid device "
+     "model "
      "name"},
     {"-device ''", "-device : Parameter 'driver' is missing"},
     {"-device id=x", "-device id=x: Parameter 'driver' is missing"},
     {"-device virtio-blk-device", "-device virtio-blk-device: drive property not set"},
-    {"-device virtio-blk-device,drive=y", "-device virtio-blk-device,drive=y: Property "
-                                          "'virtio-blk-device.drive' can't find value 'y'"},
+    {"-device virtio-blk-device,drive=y",
+     "-device virtio-blk-device,drive=y: Property "
+     "'virtio-blk-device.drive' can't find value 'y'"},
     {"-device virtio-blk-device,foo=1",
      "-device virtio-blk-device,foo=1: Property 'virtio-blk-device.foo' not found"},
-    {"-device virtio-blk-device,packed=on", "-device virtio-blk-device,packed=on: Property "
-                                            "'virtio-blk-device.packed=on' is not available"},
+    {"-device virtio-blk-device,packed=on",
+     "-device virtio-blk-device,packed=on: Property "
+     "'virtio-blk-device.packed=on' is not available"},
     {"-device virtio-rng-device,bus=virtio-mmio-bus.8",
-     "-device virtio-rng-device,bus=virtio-mmio-bus.8: Bus 'virtio-mmio-bus.8' not found"},
+     "-device virtio-rng-device,bus=virtio-mmio-bus.8: Bus 'virtio-mmio-bus.8' not "
+     "found"},
     {"-device virtio-rng-device,bus=foo",
      "-device virtio-rng-device,bus=foo: Bus 'foo' not found"},
     {"-drive file=d,format=raw,id=x -device virtio-blk-device,drive=x "
@@ -494,8 +505,9 @@ static const struct {
     {"-device virtio-rng-device,max-bytes=x",
      "-device virtio-rng-device,max-bytes=x: Parameter 'max-bytes' expects integer"},
     {"-device loader", "-device loader: please include valid arguments"},
-    {"-device loader,addr=0x1000", "-device loader,addr=0x1000: cpu_num must be specified "
-                                   "when setting a program counter"},
+    {"-device loader,addr=0x1000",
+     "-device loader,addr=0x1000: cpu_num must be specified "
+     "when setting a program counter"},
     {"-device loader,addr=0,data=1",
      "-device loader,addr=0,data=1: Both data and data-len must be specified"},
     {"-device loader,addr=0,data=1,data-len=16",
@@ -605,7 +617,8 @@ static void accepts_scripts(void **state)
          "-accel hvf -accel tcg -serial stdio -machine virt -cpu rv64 "
          "-bios /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
          "virt m=1073741824 bios=/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin "
-         "kernel=arch/riscv/boot/Image append=console=ttyS0 kunit_shutdown=reboot no_reboot "
+         "kernel=arch/riscv/boot/Image append=console=ttyS0 kunit_shutdown=reboot "
+         "no_reboot "
          "serial(stdio signals)"},
         /* tuxrun */
         {"-machine virt -cpu rv64 -m 4G -smp 2 -drive file=R,format=raw,id=hd0 "
@@ -618,7 +631,8 @@ static void accepts_scripts(void **state)
          "virt m=4294967296 kernel=K append=root=/dev/vda rw drive(#virtio0 R direct) "
          "blk( drive=#virtio0) serial(stdio mux)"},
         /* U-Boot */
-        {"-nographic -machine virt -bios u-boot.bin", "virt bios=u-boot.bin serial(stdio mux)"},
+        {"-nographic -machine virt -bios u-boot.bin",
+         "virt bios=u-boot.bin serial(stdio mux)"},
         {"-nographic -machine virt -bios spl/u-boot-spl.bin "
          "-device loader,file=u-boot.itb,addr=0x80200000",
          "virt bios=spl/u-boot-spl.bin loader( file=u-boot.itb addr=0x80200000) "
@@ -651,7 +665,8 @@ static void accepts_scripts(void **state)
         /* OS contests, without the network */
         {"-machine virt -kernel K -m 1G -nographic -smp 1 -bios default "
          "-drive file=sdcard-rv.img,if=none,format=raw,id=x0 "
-         "-device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0 -no-reboot -rtc base=utc",
+         "-device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0 -no-reboot -rtc "
+         "base=utc",
          "virt m=1073741824 bios=default kernel=K no_reboot drive(x0 sdcard-rv.img) "
          "blk(0 drive=x0) serial(stdio mux)"},
         /* syzkaller, without the network */
@@ -709,7 +724,8 @@ static void prints_for_probes(void **state)
          "QEMU emulator version 9.2.4 (softmmu 0.1.0)\nusage: qemu-system-riscv64"},
         {"softmmu-system-riscv64", "-h", "QEMU"},
         {"softmmu-system-riscv64", "-M help", "Supported machines are:\n"},
-        {"softmmu-system-riscv64", "-M help", "\nvirt                 RISC-V VirtIO board"},
+        {"softmmu-system-riscv64", "-M help",
+         "\nvirt                 RISC-V VirtIO board"},
         {"softmmu-system-riscv64", "-machine '?'",
          "\nspike                RISC-V Spike board"},
         {"softmmu-system-riscv64", "-cpu help", "\n  rv64\n"},
@@ -750,11 +766,13 @@ static void warns(void **state)
          "falling back\n"},
         {"-M virt,accel=kvm:tcg", "softmmu-system-riscv64: warning: invalid accelerator "
                                   "kvm, falling back to tcg\n"},
-        {"-global foo.bar=1", "softmmu-system-riscv64: -global foo.bar=1: warning: global "
-                              "foo.bar has invalid class name\n"},
-        {"-drive file=d,format=raw", "softmmu-system-riscv64: -drive file=d,format=raw: "
-                                     "warning: no device uses this drive; if=virtio makes "
-                                     "one\n"},
+        {"-global foo.bar=1",
+         "softmmu-system-riscv64: -global foo.bar=1: warning: global "
+         "foo.bar has invalid class name\n"},
+        {"-drive file=d,format=raw",
+         "softmmu-system-riscv64: -drive file=d,format=raw: "
+         "warning: no device uses this drive; if=virtio makes "
+         "one\n"},
     };
 
     (void)state;
@@ -801,10 +819,12 @@ static void parses_memory_alone(void **state)
     uint64_t bytes = 0;
 
     (void)state;
-    assert_int_equal(options_parse_memory("size=3G,slots=1,maxmem=4G", &bytes, &error), 0);
+    assert_int_equal(options_parse_memory("size=3G,slots=1,maxmem=4G", &bytes, &error),
+                     0);
     assert_int_equal(bytes, UINT64_C(3) << 30);
     assert_int_equal(options_parse_memory("x", &bytes, &error), -EINVAL);
-    assert_string_equal(error, "Parameter 'size' expects a non-negative number below 2^64");
+    assert_string_equal(error,
+                        "Parameter 'size' expects a non-negative number below 2^64");
     assert_int_equal(bytes, UINT64_C(3) << 30);
     g_free(error);
 }
@@ -812,10 +832,14 @@ static void parses_memory_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_every_spelling), cmocka_unit_test(names_every_culprit),
-        cmocka_unit_test(accepts_scripts),        cmocka_unit_test(hands_properties_to_the_hart),
-        cmocka_unit_test(prints_for_probes),      cmocka_unit_test(warns),
-        cmocka_unit_test(probes_the_format),      cmocka_unit_test(parses_memory_alone),
+        cmocka_unit_test(accepts_every_spelling),
+        cmocka_unit_test(names_every_culprit),
+        cmocka_unit_test(accepts_scripts),
+        cmocka_unit_test(hands_properties_to_the_hart),
+        cmocka_unit_test(prints_for_probes),
+        cmocka_unit_test(warns),
+        cmocka_unit_test(probes_the_format),
+        cmocka_unit_test(parses_memory_alone),
     };
 
     printed = g_string_new(NULL);

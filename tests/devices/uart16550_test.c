@@ -186,6 +186,40 @@ static void test_thr_interrupt(void **state)
     assert_true(f->lines.level[0]); /* a debugger has not seen it                  */
 }
 
+/* A driver that never reads IIR is not asked again what LSR has told it. */
+static void test_thr_seen(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, IER, 0x0a);
+    assert_true(f->lines.level[0]);
+    assert_int_equal(bench_peek(&f->bench, LSR, 1), 0x60);
+    assert_true(f->lines.level[0]);
+    assert_int_equal(get(f, LSR), 0x60);
+    assert_false(f->lines.level[0]);
+    put(f, THR, 'a'); /* empty anew                                                 */
+    assert_true(f->lines.level[0]);
+    get(f, LSR);
+    assert_false(f->lines.level[0]);
+    assert_int_equal(get(f, IIR), 0x02); /* where a probe still finds it             */
+    assert_int_equal(get(f, IIR), 0x01);
+    put(f, IER, 0x08);
+    put(f, IER, 0x0a);
+    assert_true(f->lines.level[0]);
+    get(f, LSR);
+    put(f, MCR, 0x10); /* what comes after it in priority still asks                */
+    assert_true(f->lines.level[0]);
+    get(f, IIR);
+    assert_int_equal(get(f, IIR), 0x00);
+    get(f, MSR);
+    assert_false(f->lines.level[0]);
+    f->chr.room = 0;
+    put(f, THR, 'b');
+    get(f, LSR);
+    fake_chr_drain(&f->chr, 1);
+    assert_true(f->lines.level[0]);
+}
+
 static void test_receive(void **state)
 {
     struct fixture *f = *state;
@@ -365,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clear_tx, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thr_interrupt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_thr_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_receive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trigger_and_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fifo_full, setup, teardown),

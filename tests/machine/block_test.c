@@ -36,7 +36,7 @@ static uint64_t below(uint64_t n)
     return next_random() % n;
 }
 
-/* --- Requests that can be waited for ------------------------------------------------- */
+/* --- Requests that can be waited for -------------------------------------------- */
 
 struct waited {
     struct dev_blk_request request;
@@ -124,7 +124,7 @@ static void expect_image(const uint8_t *copy, size_t size)
     g_free(now);
 }
 
-/* --- Against the copy ------------------------------------------------------------------ */
+/* --- Against the copy ----------------------------------------------------------- */
 
 enum { SIZE = 3 * 1024 * 1024, PARTS = 12, PART = SIZE / PARTS };
 
@@ -251,10 +251,11 @@ static void direct_matches(void **state)
         skip(); /* not on this file system                                     */
     close(fd);
     play((struct machine_drive){.direct = true}, 20);
-    play((struct machine_drive){.direct = true, .threads = true, .writethrough = true}, 4);
+    play((struct machine_drive){.direct = true, .threads = true, .writethrough = true},
+         4);
 }
 
-/* --- Corners ------------------------------------------------------------------------------ */
+/* --- Corners -------------------------------------------------------------------- */
 
 /* The last sector of a file that ends within it reads as zeros, and can be written. */
 static void pads_odd_sizes(void **state)
@@ -440,8 +441,8 @@ static void takes_any_thread(void **state)
         block = open_block(&drive);
         for (unsigned n = 0; n < SUBMITTERS; n++) {
             submitters[n] = (struct submitter){block, n, copy};
-            assert_int_equal(pthread_create(&threads[n], NULL, submit_many, &submitters[n]),
-                             0);
+            assert_int_equal(
+                pthread_create(&threads[n], NULL, submit_many, &submitters[n]), 0);
         }
         for (unsigned n = 0; n < SUBMITTERS; n++) {
             void *result;
@@ -455,7 +456,7 @@ static void takes_any_thread(void **state)
     g_free(copy);
 }
 
-/* --- Opening ------------------------------------------------------------------------------- */
+/* --- Opening -------------------------------------------------------------------- */
 
 static void expect_refusal(const struct machine_drive *drive, int result,
                            const char *message, ...)

@@ -23,7 +23,7 @@
 #include "base/atomic.h"
 #include "machine/machine_impl.h"
 
-/* --- A front end, and standard input and output of our own ----------------------------- */
+/* --- A front end, and standard input and output of our own ---------------------- */
 
 struct line {
     GMainContext *context;
@@ -184,7 +184,7 @@ static void expect_output(struct line *line, const char *text)
     g_free(data);
 }
 
-/* --- Plain lines ------------------------------------------------------------------------- */
+/* --- Plain lines ---------------------------------------------------------------- */
 
 static void carries_both_ways(void **state)
 {
@@ -292,7 +292,7 @@ static void survives_the_end_of_input(void **state)
     stop(&line);
 }
 
-/* --- Output: bounds and ends --------------------------------------------------------------- */
+/* --- Output: bounds and ends ---------------------------------------------------- */
 
 static char *pattern(size_t size)
 {
@@ -468,7 +468,8 @@ static void writes_files(void **state)
     }
     unlink(path);
     serial.path = g_strconcat(path, "/x", NULL);
-    expected = g_strdup_printf("Could not open '%s': No such file or directory", serial.path);
+    expected =
+        g_strdup_printf("Could not open '%s': No such file or directory", serial.path);
     assert_int_equal(chardev_new(&serial, NULL, NULL, &line.chr, &error), -ENOENT);
     assert_string_equal(error, expected);
     g_free(expected);
@@ -509,7 +510,7 @@ static void has_one_stdio(void **state)
     stop(&line);
 }
 
-/* --- Keys ----------------------------------------------------------------------------------- */
+/* --- Keys ----------------------------------------------------------------------- */
 
 static void obeys_keys(void **state)
 {
@@ -617,7 +618,7 @@ static void takes_another_key(void **state)
     stop(&line);
 }
 
-/* --- Terminals ------------------------------------------------------------------------------ */
+/* --- Terminals ------------------------------------------------------------------ */
 
 static void open_terminal(struct line *line, struct machine_serial serial)
 {

@@ -101,7 +101,8 @@ static void names_what_cannot_be_opened(void **state)
 
     (void)state;
     assert_int_equal(rng_open("/nowhere/rng", &rng, &error), -ENOENT);
-    assert_string_equal(error, "Could not open '/nowhere/rng': No such file or directory");
+    assert_string_equal(error,
+                        "Could not open '/nowhere/rng': No such file or directory");
     assert_null(rng);
     g_free(error);
 }

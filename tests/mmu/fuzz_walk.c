@@ -82,7 +82,8 @@ static void visit(void *ctx, const struct sm_walk_step *step)
     REQUIRE(!step->implicit || step->stage == 2);
 }
 
-static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms, uint8_t *span_bits)
+static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
+                    uint8_t *span_bits)
 {
     const uint64_t hash = (gpa >> 12) * UINT64_C(0x9e3779b97f4a7c15);
     if (hash >> 61 == 0)
@@ -124,10 +125,13 @@ static void check_result(const struct sm_walk *walk, uint64_t address,
 
 static void one_walk(const struct head *head, uint64_t address)
 {
-    struct sm_walk walk = {
-        .struct_size = sizeof walk, .access = head->access % SM_N_ACCESS, .space = guest.space,
-        .attrs = guest_attrs(), .protect = head->protect & 1 ? protect : NULL, .visit = visit,
-        .ctx = &walk};
+    struct sm_walk walk = {.struct_size = sizeof walk,
+                           .access = head->access % SM_N_ACCESS,
+                           .space = guest.space,
+                           .attrs = guest_attrs(),
+                           .protect = head->protect & 1 ? protect : NULL,
+                           .visit = visit,
+                           .ctx = &walk};
     struct sm_walk_result out;
     unsigned levels[2] = {0, 0};
 
@@ -135,8 +139,10 @@ static void one_walk(const struct head *head, uint64_t address)
         if (head->format[stage] >= N_FORMATS)
             continue;
         walk.stage[stage] = (struct sm_walk_stage){
-            .format = formats[head->format[stage]], .flags = head->flags[stage],
-            .root = GUEST_RAM + (head->root[stage] < 16 ? head->root[stage] : stage * 8u) * 4096u};
+            .format = formats[head->format[stage]],
+            .flags = head->flags[stage],
+            .root = GUEST_RAM +
+                    (head->root[stage] < 16 ? head->root[stage] : stage * 8u) * 4096u};
         levels[stage] = walk.stage[stage].format->n_levels;
     }
     n_steps = 0;
@@ -146,7 +152,8 @@ static void one_walk(const struct head *head, uint64_t address)
     /* Every entry of stage 1 is placed for its read, and perhaps once more to be marked;
      * an entry that marking itself changed is read again. */
     REQUIRE(n_steps <= 4 * (levels[0] + 1) * (levels[1] + 2) + 4);
-    check_memory((walk.stage[0].flags & SM_WALK_PROBE) && (walk.stage[1].flags & SM_WALK_PROBE));
+    check_memory((walk.stage[0].flags & SM_WALK_PROBE) &&
+                 (walk.stage[1].flags & SM_WALK_PROBE));
     if (status == SM_WALK_OK)
         check_result(&walk, address & ~(uint64_t)(size - 1), &out);
     else

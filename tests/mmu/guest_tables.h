@@ -53,7 +53,8 @@ SM_INLINE void guest_init(struct guest *guest, uint64_t size)
     assert_int_equal(sm_region_new(guest->topo, "root", UINT64_MAX, &guest->root), 0);
     assert_int_equal(sm_region_new_ram(guest->topo, "ram", size, &guest->ram), 0);
     assert_int_equal(sm_region_map(guest->root, GUEST_RAM, guest->ram, 0), 0);
-    assert_int_equal(sm_address_space_new(guest->topo, "cpu", guest->root, &guest->space), 0);
+    assert_int_equal(sm_address_space_new(guest->topo, "cpu", guest->root, &guest->space),
+                     0);
     assert_int_equal(sm_topology_commit(guest->topo, NULL), 0);
     assert_int_equal(sm_address_space_map(guest->space, GUEST_RAM, guest_attrs(), size,
                                           SM_WRITE, &guest->mapping), SM_TX_OK);
@@ -75,7 +76,8 @@ SM_INLINE uint64_t *guest_entry(const struct guest *guest, sm_gpa gpa)
 }
 
 /** Write entry @index of the table at @table. */
-SM_INLINE void guest_put(const struct guest *guest, sm_gpa table, unsigned index, uint64_t pte)
+SM_INLINE void guest_put(const struct guest *guest, sm_gpa table, unsigned index,
+                         uint64_t pte)
 {
     *guest_entry(guest, table + index * UINT64_C(8)) = pte;
 }

@@ -3,7 +3,12 @@
 #include "guest_tables.h"
 #include "mmu/pmp.h"
 
-enum { OFF = 0, TOR = 1 << SM_PMP_A_SHIFT, NA4 = 2 << SM_PMP_A_SHIFT, NAPOT = 3 << SM_PMP_A_SHIFT };
+enum {
+    OFF = 0,
+    TOR = 1 << SM_PMP_A_SHIFT,
+    NA4 = 2 << SM_PMP_A_SHIFT,
+    NAPOT = 3 << SM_PMP_A_SHIFT
+};
 enum { R = SM_PMP_R, W = SM_PMP_W, X = SM_PMP_X, L = SM_PMP_L, RWX = R | W | X };
 
 static uint8_t perms_of(const struct sm_pmp *pmp, bool machine, sm_gpa gpa, unsigned size,
@@ -135,11 +140,12 @@ static void the_lowest_number_wins_and_a_part_match_fails(void **state)
     assert_int_equal(span, 9);
 }
 
-/* --- Model: the specification's rules, a byte at a time -------------------------- */
+/* --- Model: the specification's rules, a byte at a time ---------------------- */
 
 enum plant { NO_BUG, BUG_PRIORITY, BUG_PART_MATCH, BUG_TOR_ZERO, BUG_NAPOT_SIZE };
 
-static bool byte_matches(const struct sm_pmp *pmp, unsigned n, sm_gpa gpa, enum plant plant)
+static bool byte_matches(const struct sm_pmp *pmp, unsigned n, sm_gpa gpa,
+                         enum plant plant)
 {
     const uint64_t word = gpa >> 2;
     uint64_t below = n ? pmp->addr[n - 1] : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ptwalk_ad_test.c - accessed and dirty bits: when they are set, refused, or raced for. */
+/* ptwalk_ad_test.c - accessed and dirty bits: when they are set, refused, raced for. */
 #include "guest_tables.h"
 
 #include <pthread.h>
@@ -100,7 +100,8 @@ struct intruder {
     uint8_t refuse; /* accesses to the tables */
 };
 
-static void intrude(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms, uint8_t *span_bits)
+static void intrude(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
+                    uint8_t *span_bits)
 {
     struct intruder *intruder = ctx;
     static unsigned calls; /* two per round: for the read, for the mark */
@@ -194,8 +195,10 @@ static void the_second_stage_is_marked_too(void **state)
     assert_int_equal(out.perms, SM_PERM_R | SM_PERM_X);
     /* Marking stage 1's leaf dirties the page that holds it. */
     assert_int_equal(run(SM_WRITE, 0), SM_WALK_OK);
-    assert_int_equal(second[0], pte_of(PAGE(0), PTE_V | PTE_R | PTE_W | PTE_U | PTE_A | PTE_D));
-    assert_int_equal(*guest_entry(&guest, PAGE(0)), pte_of(0x40000000, RWX | PTE_A | PTE_D));
+    assert_int_equal(second[0],
+                     pte_of(PAGE(0), PTE_V | PTE_R | PTE_W | PTE_U | PTE_A | PTE_D));
+    assert_int_equal(*guest_entry(&guest, PAGE(0)),
+                     pte_of(0x40000000, RWX | PTE_A | PTE_D));
     /* Where stage 2 forbids that, the refusal is stage 2's, on behalf of the entry. */
     leaf(RWX | PTE_A);
     second[0] = pte_of(PAGE(0), PTE_V | PTE_R | PTE_U | PTE_A | PTE_D);
@@ -206,7 +209,7 @@ static void the_second_stage_is_marked_too(void **state)
     assert_int_equal(out.ipa, 0);
 }
 
-/* --- Two processors ---------------------------------------------------------------- */
+/* --- Two processors ---------------------- */
 
 enum { ROUNDS = 20000 };
 

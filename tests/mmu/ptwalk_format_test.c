@@ -28,8 +28,10 @@ static void broken_rows_are_told(void **state)
     f = sm_pt_sv39, f.perm[1][SM_WRITE].value = 1, wrong(&f, "outside of its mask");
     f = sm_pt_sv39, f.bad[0] = f.table, wrong(&f, "not sound");
     f = sm_pt_sv39, f.reserved_alone |= PTE_V, wrong(&f, "not sound");
-    f = sm_pt_sv39, f.present.mask |= PTE_A, f.present.value |= PTE_A, wrong(&f, "not sound");
-    f = sm_pt_sv39, f.table.mask |= 1 << 10, f.table.value |= 1 << 10, wrong(&f, "overlaps");
+    f = sm_pt_sv39, f.present.mask |= 1 << 8, f.present.value |= 1 << 8,
+    wrong(&f, "not sound");
+    f = sm_pt_sv39, f.table.mask |= 1 << 10, f.table.value |= 1 << 10,
+    wrong(&f, "overlap");
     f = sm_pt_sv39, f.bad[0].mask = 0, f.bad[0].value = 0, wrong(&f, "unused");
     f = sm_pt_sv39, f.dirty = PTE_A, wrong(&f, "overlap");
     f = sm_pt_sv39, f.reserved |= PTE_V, wrong(&f, "overlap");
@@ -43,7 +45,8 @@ static void broken_rows_are_told(void **state)
     f = sm_pt_sv39, f.group_bits = 60, wrong(&f, "group is larger");
     f = sm_pt_sv39, f.name = NULL, wrong(&f, "no name");
     f = sm_pt_sv32, f.accessed = UINT64_C(1) << 40, wrong(&f, "outside of the entry");
-    f = sm_pt_sv32, f.reserved_table |= UINT64_C(1) << 40, wrong(&f, "outside of the entry");
+    f = sm_pt_sv32, f.reserved_table |= UINT64_C(1) << 40,
+    wrong(&f, "outside of the entry");
 }
 
 int main(void)

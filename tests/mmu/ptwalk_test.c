@@ -92,7 +92,8 @@ static void each_format_walks_its_own_levels(void **state)
             const unsigned shift = 12 + 9 * (row[i].levels - 1 - level);
             const bool last = level + 1 == row[i].levels;
             guest_put(&guest, PAGE(level), row[i].address >> shift & 511,
-                      last ? pte_of(0x55555000, PTE_RWXAD) : pte_of(PAGE(level + 1), PTE_V));
+                      last ? pte_of(0x55555000, PTE_RWXAD)
+                           : pte_of(PAGE(level + 1), PTE_V));
         }
         assert_int_equal(run(SM_FETCH, row[i].address), SM_WALK_OK);
         assert_int_equal(out.gpa, 0x55555000 | (row[i].address & 0xfff));
@@ -193,8 +194,9 @@ static void entries_that_are_not_present_or_reserved(void **state)
 
 static void a_table_has_more_reserved_bits(void **state)
 {
-    static const uint64_t bad[] = {PTE_U, PTE_A, PTE_D, PTE_N, PTE_N | 8 << 10, PTE_PBMT(1),
-                                   PTE_PBMT(3), UINT64_C(1) << 54};
+    static const uint64_t bad[] = {
+        PTE_U,           PTE_A,       PTE_D,       PTE_N,
+        PTE_N | 8 << 10, PTE_PBMT(1), PTE_PBMT(3), UINT64_C(1) << 54};
 
     map(0x1000, pte_of(0x4000, PTE_RWXAD));
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -314,7 +316,7 @@ static void tables_in_nowhere_are_bus_errors(void **state)
     assert_int_equal(out.last.level, 1);
 }
 
-/* --- Visitor ------------------------------------------------------------------------ */
+/* --- Visitor ---------------------- */
 
 static struct sm_walk_step seen[32];
 static unsigned n_seen;
@@ -348,7 +350,7 @@ static void a_visitor_hears_every_step(void **state)
     assert_memory_equal(&seen[2], &out.last, sizeof out.last);
 }
 
-/* --- Protection ----------------------------------------------------------------------- */
+/* --- Protection ---------------------- */
 
 struct rule {
     sm_gpa first, last;
@@ -395,7 +397,7 @@ static void protection_covers_the_tables(void **state)
     assert_int_equal(run(SM_WRITE, 0x1000), SM_WALK_OK);
 }
 
-/* --- Two stages -------------------------------------------------------------------------- */
+/* --- Two stages ---------------------- */
 
 /** Stage 2, Sv39x4 with its root at pages 16..19: gpas 2 GiB.. map to RAM and gpa
  *  0x4000_0000.. to it, too; stage 1's tables are named by the latter. */
@@ -451,13 +453,15 @@ static void a_second_stage_wants_user_leaves(void **state)
     guest_put(&guest, PAGE(16), 2, pte_of(0x80000000, PTE_RWXAD));
     for (unsigned flags = 0; flags < 8; flags++) {
         walk.stage[1].flags = (flags & 1 ? SM_WALK_USER : 0) |
-                              (flags & 2 ? SM_WALK_SUM : 0) | (flags & 4 ? SM_WALK_MXR : 0);
+                              (flags & 2 ? SM_WALK_SUM : 0) |
+                              (flags & 4 ? SM_WALK_MXR : 0);
         assert_int_equal(run(SM_READ, 0x80000000), SM_WALK_DENIED);
         assert_int_equal(out.last.stage, 2);
         assert_int_equal(run(SM_FETCH, 0x40000000), SM_WALK_OK);
         assert_false(out.global);
     }
-    guest_put(&guest, PAGE(16), 2, pte_of(0x80000000, PTE_V | PTE_A | PTE_U | PTE_X | PTE_G));
+    guest_put(&guest, PAGE(16), 2,
+              pte_of(0x80000000, PTE_V | PTE_A | PTE_U | PTE_X | PTE_G));
     walk.stage[1].flags = 0;
     assert_int_equal(run(SM_READ, 0x80000000), SM_WALK_DENIED);
     walk.stage[1].flags = SM_WALK_MXR;
@@ -503,7 +507,8 @@ static void permissions_are_those_of_both_stages(void **state)
 {
     second_stage();
     map_two(0x5000, pte_of(IPA(9), PTE_V | PTE_A | PTE_D | PTE_R | PTE_W));
-    guest_put(&guest, PAGE(16), 1, pte_of(0x80000000, PTE_V | PTE_A | PTE_U | PTE_R | PTE_X));
+    guest_put(&guest, PAGE(16), 1,
+              pte_of(0x80000000, PTE_V | PTE_A | PTE_U | PTE_R | PTE_X));
     assert_int_equal(run(SM_READ, 0x5000), SM_WALK_OK);
     assert_int_equal(out.perms, SM_PERM_R);
     assert_int_equal(run(SM_WRITE, 0x5000), SM_WALK_DENIED);
@@ -512,7 +517,7 @@ static void permissions_are_those_of_both_stages(void **state)
     assert_int_equal(out.last.stage, 1);
 }
 
-/* --- Formats of others: what the flags mean ------------------------------------------------ */
+/* --- Formats of others: what the flags mean ---------------------- */
 
 #define X86_W  (1 << 1)
 #define X86_US (1 << 2)
@@ -521,13 +526,21 @@ static void permissions_are_those_of_both_stages(void **state)
 
 /* Permissions gathered over the levels, as x86 has it; two levels for brevity. */
 static const struct sm_pt_format cumulating = {
-    .struct_size = sizeof cumulating, .flags = SM_PT_CUMULATE, .name = "cumulating",
-    .n_levels = 2, .level = {{21, 9, true}, {12, 9, true}},
-    .address_mask = UINT64_C(0x000ffffffffff000), .present = {1, 1},
+    .struct_size = sizeof cumulating,
+    .flags = SM_PT_CUMULATE,
+    .name = "cumulating",
+    .n_levels = 2,
+    .level = {{21, 9, true}, {12, 9, true}},
+    .address_mask = UINT64_C(0x000ffffffffff000),
+    .present = {1, 1},
     .table = {1 | X86_PS, 1},
     .perm = {{{1, 1}, {X86_W, X86_W}, {X86_NX, 0}},
-             {{X86_US, X86_US}, {X86_US | X86_W, X86_US | X86_W}, {X86_US | X86_NX, X86_US}}},
-    .user = {X86_US, X86_US}, .accessed = 1 << 5, .dirty = 1 << 6,
+             {{X86_US, X86_US},
+              {X86_US | X86_W, X86_US | X86_W},
+              {X86_US | X86_NX, X86_US}}},
+    .user = {X86_US, X86_US},
+    .accessed = 1 << 5,
+    .dirty = 1 << 6,
 };
 
 static unsigned gathered(uint32_t flags, uint64_t table_bits, uint64_t leaf_bits)
@@ -538,7 +551,8 @@ static unsigned gathered(uint32_t flags, uint64_t table_bits, uint64_t leaf_bits
     guest_put(&guest, PAGE(0), 1, PAGE(1) | table_bits | 1);
     guest_put(&guest, PAGE(1), 2, 0x7000 | leaf_bits | 1 | 1 << 5 | 1 << 6 | X86_PS);
     for (unsigned access = 0; access < SM_N_ACCESS; access++)
-        perms |= (unsigned)(run((enum sm_access)access, 0x202000) == SM_WALK_OK) << access;
+        perms |= (unsigned)(run((enum sm_access)access, 0x202000) == SM_WALK_OK)
+                 << access;
     return perms;
 }
 
@@ -578,8 +592,9 @@ static void entries_may_be_big_endian(void **state)
               __builtin_bswap64(pte_of(0x40000000, PTE_V | PTE_R | PTE_W)));
     assert_int_equal(run(SM_WRITE, 0x123), SM_WALK_OK);
     assert_int_equal(out.gpa, 0x40000123);
-    assert_int_equal(*guest_entry(&guest, PAGE(0)),
-                     __builtin_bswap64(pte_of(0x40000000, PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)));
+    assert_int_equal(
+        *guest_entry(&guest, PAGE(0)),
+        __builtin_bswap64(pte_of(0x40000000, PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)));
 }
 
 int main(void)

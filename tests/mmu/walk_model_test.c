@@ -11,7 +11,7 @@
 
 enum { RAM_SIZE = 128 << 10, N_TABLES = 24 };
 
-/* --- The model ---------------------------------------------------------------------- */
+/* --- The model ---------------------- */
 
 enum outcome { OK, PAGE_FAULT, ACCESS_FAULT, GUEST_PAGE_FAULT };
 
@@ -43,7 +43,8 @@ struct answer {
     unsigned pbmt;
 };
 
-static bool pmp_allows(const struct machine *m, uint64_t gpa, unsigned size, unsigned access)
+static bool pmp_allows(const struct machine *m, uint64_t gpa, unsigned size,
+                       unsigned access)
 {
     uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span = 12;
     if (m->use_pmp)
@@ -173,8 +174,9 @@ static struct answer translate(struct machine *m, unsigned stage, uint64_t va,
             *pte_at(m, gpa) = pte | set;
         }
 
-        struct answer answer = {.outcome = OK, .global = global || (stage == 0 && (pte & PTE_G)),
-                                .pbmt = pbmt};                         /* step 10 */
+        struct answer answer = {.outcome = OK,
+                                .global = global || (stage == 0 && (pte & PTE_G)),
+                                .pbmt = pbmt}; /* step 10 */
         answer.leaf_bits[stage] = n ? 16 : low;
         const uint64_t offset = (UINT64_C(1) << answer.leaf_bits[stage]) - 1;
         answer.gpa = (ppn << 12 & ~offset) | (va & offset);
@@ -199,7 +201,8 @@ static struct answer model(struct machine *m, uint64_t va, unsigned size,
         m->refused_ipa = answer.ipa;
         m->implicit = false;
         if (second.outcome != OK)
-            return refuse(second.outcome == PAGE_FAULT ? GUEST_PAGE_FAULT : second.outcome);
+            return refuse(second.outcome == PAGE_FAULT ? GUEST_PAGE_FAULT
+                                                       : second.outcome);
         answer.gpa = second.gpa;
         answer.leaf_bits[1] = second.leaf_bits[1];
     }
@@ -208,7 +211,7 @@ static struct answer model(struct machine *m, uint64_t va, unsigned size,
     return answer;
 }
 
-/* --- Random machines -------------------------------------------------------------------- */
+/* --- Random machines ---------------------- */
 
 static const unsigned slots[] = {0, 1, 2, 255, 256, 511};
 enum { N_SLOTS = sizeof slots / sizeof slots[0] };
@@ -258,7 +261,8 @@ static uint64_t random_pte(struct rng *rng, bool second)
 static const struct sm_pt_format *format_of(unsigned stage, unsigned levels)
 {
     static const struct sm_pt_format *const row[2][3] = {
-        {&sm_pt_sv39, &sm_pt_sv48, &sm_pt_sv57}, {&sm_pt_sv39x4, &sm_pt_sv48x4, &sm_pt_sv57x4}};
+        {&sm_pt_sv39, &sm_pt_sv48, &sm_pt_sv57},
+        {&sm_pt_sv39x4, &sm_pt_sv48x4, &sm_pt_sv57x4}};
     return levels ? row[stage][levels - 3] : NULL;
 }
 
@@ -296,9 +300,11 @@ static void randomize(struct machine *m, struct rng *rng)
     if (m->use_pmp) {
         sm_pmp_reset(&m->pmp, SM_N_PMP);
         for (unsigned n = 0; n < 4; n++) {
-            sm_pmp_write_addr(&m->pmp, n, (GUEST_RAM + rng_below(rng, RAM_SIZE)) >> 2 | 0x7f);
-            sm_pmp_write_cfg(&m->pmp, n, (uint8_t)(rng_next(rng) & 7) |
-                                             (uint8_t)(rng_below(rng, 4) << SM_PMP_A_SHIFT));
+            sm_pmp_write_addr(&m->pmp, n,
+                              (GUEST_RAM + rng_below(rng, RAM_SIZE)) >> 2 | 0x7f);
+            sm_pmp_write_cfg(&m->pmp, n,
+                             (uint8_t)(rng_next(rng) & 7) |
+                                 (uint8_t)(rng_below(rng, 4) << SM_PMP_A_SHIFT));
         }
         sm_pmp_write_addr(&m->pmp, 15, UINT64_MAX);
         sm_pmp_write_cfg(&m->pmp, 15, 7 | 3 << SM_PMP_A_SHIFT);
@@ -318,13 +324,15 @@ static uint64_t random_address(const struct machine *m, struct rng *rng)
     return rng_once_in(rng, 30) ? va ^ UINT64_C(1) << rng_below(rng, 64) : va;
 }
 
-static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms, uint8_t *span_bits)
+static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
+                    uint8_t *span_bits)
 {
     const struct machine *m = ctx;
     sm_pmp_check(&m->pmp, false, gpa, size, perms, span_bits);
 }
 
-static enum outcome outcome_of(enum sm_walk_status status, const struct sm_walk_step *last)
+static enum outcome outcome_of(enum sm_walk_status status,
+                               const struct sm_walk_step *last)
 {
     if (status == SM_WALK_OK)
         return OK;
@@ -333,7 +341,7 @@ static enum outcome outcome_of(enum sm_walk_status status, const struct sm_walk_
     return last->stage == 2 ? GUEST_PAGE_FAULT : PAGE_FAULT;
 }
 
-/* --- Comparison ---------------------------------------------------------------------------- */
+/* --- Comparison ---------------------- */
 
 static unsigned n_ok, n_ok_twice, n_compared;
 
@@ -350,18 +358,19 @@ static bool agree(struct machine *m, const struct sm_pt_format *const format[2],
     struct sm_walk_result out;
 
     for (unsigned stage = 0; stage < 2; stage++)
-        walk.stage[stage] = (struct sm_walk_stage){format[stage], m->root[stage], m->flags[stage]};
-    memcpy(m->memory, m->guest.host, RAM_SIZE);
+        walk.stage[stage] =
+            (struct sm_walk_stage){format[stage], m->root[stage], m->flags[stage]};
     const struct answer want = model(m, va, size, access, 0);
     const enum sm_walk_status status = sm_walk_run(&walk, va, size, &out);
     n_compared++;
     if (getenv("SM_VERBOSE"))
-        printf("levels %u %u flags %x %x va %llx access %d: model %d, walk %d stage %d level %d "
-               "entry %llx\n", m->levels[0], m->levels[1], m->flags[0], m->flags[1],
+        printf("levels %u %u flags %x %x va %llx access %d: model %d, walk %d stage %d "
+               "level %d "
+               "entry %llx\n",
+               m->levels[0], m->levels[1], m->flags[0], m->flags[1],
                (unsigned long long)va, (int)access, want.outcome, status, out.last.stage,
                out.last.level, (unsigned long long)out.last.entry);
-    if (outcome_of(status, &out.last) != want.outcome ||
-        memcmp(m->memory, m->guest.host, RAM_SIZE) != 0)
+    if (outcome_of(status, &out.last) != want.outcome)
         return false;
     if (want.outcome == GUEST_PAGE_FAULT &&
         (out.ipa != m->refused_ipa || out.last.implicit != m->implicit))
@@ -405,6 +414,7 @@ static bool differs(uint64_t seed, unsigned rounds, unsigned bug,
     m.memory = malloc(RAM_SIZE);
     for (unsigned round = 0; round < rounds && !found; round++) {
         randomize(&m, &rng);
+        memcpy(m.memory, m.guest.host, RAM_SIZE);
         for (unsigned i = 0; i < 24 && !found; i++) {
             const struct sm_pt_format *format[2];
             struct sm_pt_format spoilt[2];
@@ -418,6 +428,8 @@ static bool differs(uint64_t seed, unsigned rounds, unsigned bug,
             }
             found = !agree(&m, format, &rng);
         }
+        /* Both have marked the same entries, each in its own copy. */
+        found = found || memcmp(m.memory, m.guest.host, RAM_SIZE) != 0;
     }
     free(m.memory);
     guest_fini(&m.guest);
@@ -427,8 +439,9 @@ static bool differs(uint64_t seed, unsigned rounds, unsigned bug,
 static void agrees_with_the_specification(void **state)
 {
     n_ok = n_ok_twice = n_compared = 0;
-    assert_false(differs(0x3a1c, 3000, BUG_NONE, NULL));
-    printf("%u of %u translations succeeded, %u in two stages\n", n_ok, n_compared, n_ok_twice);
+    assert_false(differs(0x3a1c, 12000, BUG_NONE, NULL));
+    printf("%u of %u translations succeeded, %u in two stages\n", n_ok, n_compared,
+           n_ok_twice);
     assert_true(n_ok > n_compared / 20 && n_ok_twice > n_compared / 100);
 }
 
@@ -442,19 +455,25 @@ static void bugs_planted_in_the_model_are_found(void **state)
 
 static void no_reserved(struct sm_pt_format *f) { f->reserved = 0; }
 static void no_w_without_r(struct sm_pt_format *f) { f->bad[0] = f->bad[1]; }
-static void no_table_reserved(struct sm_pt_format *f) { f->reserved_table &= ~(uint64_t)PTE_A; }
+static void no_table_reserved(struct sm_pt_format *f)
+{
+    f->reserved_table &= ~(uint64_t)PTE_A;
+}
 static void no_alone(struct sm_pt_format *f) { f->reserved_alone = 0; }
 static void short_address(struct sm_pt_format *f) { f->address_mask >>= 1; }
-static void fetch_by_r(struct sm_pt_format *f) { f->perm[0][SM_FETCH] = f->perm[0][SM_READ]; }
+static void fetch_by_r(struct sm_pt_format *f)
+{
+    f->perm[0][SM_FETCH] = f->perm[0][SM_READ];
+}
 static void no_dirty(struct sm_pt_format *f) { f->dirty = 0; }
 static void no_global(struct sm_pt_format *f) { f->global.mask = f->global.value = 0; }
 static void small_group(struct sm_pt_format *f) { f->group_bits = 3; }
 
 static void bugs_planted_in_a_format_are_found(void **state)
 {
-    static void (*const spoil[])(struct sm_pt_format *format) = {
-        no_reserved, no_w_without_r, no_table_reserved, no_alone, short_address, fetch_by_r,
-        no_dirty, no_global, small_group};
+    static void (*const spoil[])(struct sm_pt_format * format) = {
+        no_reserved, no_w_without_r, no_table_reserved, no_alone,   short_address,
+        fetch_by_r,  no_dirty,       no_global,         small_group};
 
     for (unsigned i = 0; i < sizeof spoil / sizeof spoil[0]; i++) {
         if (!differs(0x4b00 + i, 6000, BUG_NONE, spoil[i]))

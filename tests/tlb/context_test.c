@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* context_test.c - which table a mode reads: selecting flushes nothing, sets are bounded. */
+/* context_test.c - the tables that modes read: a selection flushes nothing, sets end. */
 #include "fake_guest.h"
 
 #include "base/alloc.h"

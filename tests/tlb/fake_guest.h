@@ -67,7 +67,8 @@ SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
     if (req->mode != MODE_BARE) {
         walk.stage[0] = (struct sm_walk_stage){&sm_pt_sv39, fake->root, flags};
         if (fake->second)
-            walk.stage[1] = (struct sm_walk_stage){&sm_pt_sv39x4, fake->second, fake->flags};
+            walk.stage[1] =
+                (struct sm_walk_stage){&sm_pt_sv39x4, fake->second, fake->flags};
     }
     const enum sm_walk_status status = sm_walk_run(&walk, req->gva, req->size, &result);
     if (status != SM_WALK_OK) {
@@ -124,7 +125,8 @@ static const struct sm_guest_mmu_ops fake_ops = {
     .flushed = fake_flushed, .bus_error = fake_bus_error, .mode_name = fake_mode_name,
 };
 
-SM_INLINE enum sm_tx fake_io(struct fake *fake, struct fake_access access, uint64_t *value)
+SM_INLINE enum sm_tx fake_io(struct fake *fake, struct fake_access access,
+                             uint64_t *value)
 {
     if (access.write)
         access.value = *value;
@@ -140,25 +142,29 @@ SM_INLINE enum sm_tx fake_io(struct fake *fake, struct fake_access access, uint6
 SM_INLINE enum sm_tx fake_io_read(void *dev, uint64_t offset, unsigned size,
                                   const struct sm_attrs *attrs, uint64_t *value)
 {
-    return fake_io(dev, (struct fake_access){offset, 0, size, false, false, *attrs}, value);
+    return fake_io(dev, (struct fake_access){offset, 0, size, false, false, *attrs},
+                   value);
 }
 
 SM_INLINE enum sm_tx fake_io_write(void *dev, uint64_t offset, unsigned size,
                                    const struct sm_attrs *attrs, uint64_t value)
 {
-    return fake_io(dev, (struct fake_access){offset, 0, size, true, false, *attrs}, &value);
+    return fake_io(dev, (struct fake_access){offset, 0, size, true, false, *attrs},
+                   &value);
 }
 
 SM_INLINE enum sm_tx fake_small_read(void *dev, uint64_t offset, unsigned size,
                                      const struct sm_attrs *attrs, uint64_t *value)
 {
-    return fake_io(dev, (struct fake_access){offset, 0, size, false, true, *attrs}, value);
+    return fake_io(dev, (struct fake_access){offset, 0, size, false, true, *attrs},
+                   value);
 }
 
 SM_INLINE enum sm_tx fake_small_write(void *dev, uint64_t offset, unsigned size,
                                       const struct sm_attrs *attrs, uint64_t value)
 {
-    return fake_io(dev, (struct fake_access){offset, 0, size, true, true, *attrs}, &value);
+    return fake_io(dev, (struct fake_access){offset, 0, size, true, true, *attrs},
+                   &value);
 }
 
 static const struct sm_io_ops fake_io_ops = {
@@ -199,10 +205,13 @@ SM_INLINE void fake_init(struct fake *fake)
     sm_topology_begin(guest->topo);
     assert_int_equal(sm_device_new(guest->topo, "dev", fake, &fake->device), 0);
     assert_int_equal(sm_region_new_rom(guest->topo, "rom", 0x2000, &fake->rom), 0);
-    assert_int_equal(sm_region_new_io(fake->device, "io", 0xfff, &fake_io_ops, &fake->io), 0);
-    assert_int_equal(sm_region_new_io(fake->device, "small", IO_SMALL - 1, &fake_small_ops,
-                                      &fake->io_small), 0);
-    assert_int_equal(sm_region_new_ram(guest->topo, "fragment", 0x400, &fake->fragment), 0);
+    assert_int_equal(sm_region_new_io(fake->device, "io", 0xfff, &fake_io_ops, &fake->io),
+                     0);
+    assert_int_equal(sm_region_new_io(fake->device, "small", IO_SMALL - 1,
+                                      &fake_small_ops, &fake->io_small),
+                     0);
+    assert_int_equal(sm_region_new_ram(guest->topo, "fragment", 0x400, &fake->fragment),
+                     0);
     assert_int_equal(sm_region_map(guest->root, ROM_AT, fake->rom, 0), 0);
     assert_int_equal(sm_region_map(guest->root, IO_AT, fake->io, 0), 0);
     assert_int_equal(sm_region_map(guest->root, MIXED_AT, fake->io_small, 0), 0);

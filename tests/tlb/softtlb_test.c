@@ -27,7 +27,8 @@ static enum sm_step load(sm_gva gva, unsigned mode)
 
 static enum sm_step store(sm_gva gva, unsigned mode)
 {
-    return sm_tlb_write_slow(fake.vcpu, gva, op_of(0, mode), (struct sm_value){1, 0}, &fault);
+    return sm_tlb_write_slow(fake.vcpu, gva, op_of(0, mode), (struct sm_value){1, 0},
+                             &fault);
 }
 
 static bool hits(sm_gva gva, enum sm_access access)
@@ -63,7 +64,8 @@ static void a_clean_leaf_is_not_filled_for_writes(void **state)
     assert_true(hits(0x5000, SM_READ) && !hits(0x5000, SM_WRITE));
     assert_int_equal(store(0x5000, MODE_S), SM_STEP_DONE);
     assert_true(hits(0x5000, SM_WRITE));
-    assert_int_equal(*guest_entry(&fake.guest, GUEST_RAM + 0x2000 + 5 * 8) & (PTE_A | PTE_D),
+    assert_int_equal(*guest_entry(&fake.guest, GUEST_RAM + 0x2000 + 5 * 8) &
+                         (PTE_A | PTE_D),
                      PTE_A | PTE_D);
 }
 
@@ -105,8 +107,9 @@ static void regions_off_the_page_grid_are_not_direct(void **state)
     sm_vcpu_safe_point(fake.vcpu);
     fake_map(&fake, GUEST_RAM, 0x5000, pte_of(0x40000000, PTE_RWXAD));
     *(uint64_t *)(void *)(fake.guest.host + 0x100008) = 0x1234;
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x5000, op_of(3, MODE_S), &value, &fault),
-                     SM_STEP_DONE);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, 0x5000, op_of(3, MODE_S), &value, &fault),
+        SM_STEP_DONE);
     assert_int_equal(value.lo, 0x1234);
     assert_false(hits(0x5000, SM_READ));
     sm_topology_begin(fake.guest.topo);
@@ -125,7 +128,7 @@ static void stats_are_cut_to_what_the_caller_knows(void **state)
     assert_int_equal(stats.fills[SM_WRITE], UINT64_C(0xcccccccccccccccc));
 }
 
-/* --- The hit path ------------------------------------------------------------------- */
+/* --- The hit path ---------------------- */
 
 static void neighbours_never_share_a_slot(void **state)
 {
@@ -160,7 +163,8 @@ static void an_empty_table_hits_nothing(void **state)
 
 static void a_crossing_access_misses_whatever_is_filled(void **state)
 {
-    const sm_gva first[] = {0, 0x5000, 0x3ff000, 0x400000, 0x7fffffff000, UINT64_MAX << 12};
+    const sm_gva first[] = {0,        0x5000,        0x3ff000,
+                            0x400000, 0x7fffffff000, UINT64_MAX << 12};
     const struct sm_tlb_key key = {{1, 0, 0}};
 
     for (unsigned filled = 0; filled < 4; filled++) {

@@ -35,8 +35,9 @@ static uint64_t get(sm_gva gva, unsigned bits)
 static uint64_t rmw(sm_gva gva, unsigned bits, enum sm_rmw what, uint64_t operand)
 {
     uint64_t old = ~UINT64_C(0);
-    assert_int_equal(sm_tlb_rmw(fake.vcpu, gva, op_of(bits, MODE_S), what, operand, &old, &fault),
-                     SM_STEP_DONE);
+    assert_int_equal(
+        sm_tlb_rmw(fake.vcpu, gva, op_of(bits, MODE_S), what, operand, &old, &fault),
+        SM_STEP_DONE);
     return old;
 }
 
@@ -60,7 +61,8 @@ static void every_operation_at_every_size(void **state)
         assert_int_equal(get(0x5002, 0), 0xa5);
     }
     for (unsigned bits = 0; bits <= 3; bits++) {
-        const uint64_t mask = sm_mask(8u << bits), low = mask >> 1 ^ mask; /* most negative */
+        const uint64_t mask = sm_mask(8u << bits),
+                       low = mask >> 1 ^ mask; /* most negative */
         const sm_gva gva = 0x5010;
 #define CASE(what, old, operand, result)                                                 \
         memset(cell(gva), 0xa5, 16);                                                     \
@@ -89,7 +91,8 @@ static void big_endian_numbers(void **state)
 
     op.flags = SM_MEMOP_BIG_ENDIAN;
     sm_host_store(cell(0x5000), 2, 0xff000000); /* 255 */
-    assert_int_equal(sm_tlb_rmw(fake.vcpu, 0x5000, op, SM_RMW_ADD, 2, &value, &fault), SM_STEP_DONE);
+    assert_int_equal(sm_tlb_rmw(fake.vcpu, 0x5000, op, SM_RMW_ADD, 2, &value, &fault),
+                     SM_STEP_DONE);
     assert_int_equal(value, 255);
     assert_int_equal(get(0x5000, 2), 0x01010000); /* 257 */
     assert_int_equal(sm_tlb_cas(fake.vcpu, 0x5000, op, (struct sm_value){257, 0},
@@ -97,7 +100,8 @@ static void big_endian_numbers(void **state)
     assert_int_equal(old.lo, 257);
     assert_int_equal(get(0x5000, 2), 0x02000000);
     bool stored;
-    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, 0x5000, op, &value, &fault), SM_STEP_DONE);
+    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, 0x5000, op, &value, &fault),
+                     SM_STEP_DONE);
     assert_int_equal(value, 2);
     assert_int_equal(sm_tlb_store_conditional(fake.vcpu, 0x5000, op, 3, &stored, &fault),
                      SM_STEP_DONE);
@@ -115,12 +119,14 @@ static void compare_and_swap_up_to_sixteen_bytes(void **state)
         memset(cell(0x5020), 0, 16);
         memcpy(cell(0x5020), &now, SM_MIN(1u << bits, 16u));
         wrong.lo ^= 1;
-        assert_int_equal(sm_tlb_cas(fake.vcpu, 0x5020, op_of(bits, MODE_S), wrong, next, &old,
-                                    &fault), SM_STEP_DONE);
+        assert_int_equal(
+            sm_tlb_cas(fake.vcpu, 0x5020, op_of(bits, MODE_S), wrong, next, &old, &fault),
+            SM_STEP_DONE);
         assert_memory_equal(&old, &now, 16);
         assert_memory_equal(cell(0x5020), &now, 16);
-        assert_int_equal(sm_tlb_cas(fake.vcpu, 0x5020, op_of(bits, MODE_S), now, next, &old,
-                                    &fault), SM_STEP_DONE);
+        assert_int_equal(
+            sm_tlb_cas(fake.vcpu, 0x5020, op_of(bits, MODE_S), now, next, &old, &fault),
+            SM_STEP_DONE);
         assert_memory_equal(&old, &now, 16);
         assert_memory_equal(cell(0x5020), &next, 16);
     }
@@ -132,13 +138,15 @@ static void refuses(sm_gva gva, unsigned bits, unsigned mode, unsigned cause)
     const struct sm_value zero = {0, 0};
     uint64_t value = 7;
 
-    assert_int_equal(sm_tlb_rmw(fake.vcpu, gva, op_of(bits, mode), SM_RMW_ADD, 1, &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_rmw(fake.vcpu, gva, op_of(bits, mode), SM_RMW_ADD, 1, &value, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.cause, cause);
     assert_int_equal(fault.info, SM_WRITE);
     assert_int_equal(fault.gva, gva);
-    assert_int_equal(sm_tlb_cas(fake.vcpu, gva, op_of(bits, mode), zero, zero, &old, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_cas(fake.vcpu, gva, op_of(bits, mode), zero, zero, &old, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.cause, cause);
     assert_int_equal(value, 7);
     assert_int_equal(old.lo, 7);
@@ -156,10 +164,12 @@ static void only_aligned_writable_ram_has_atomics(void **state)
     refuses(0x9000, 3, MODE_S, SM_WALK_NOT_PRESENT + 0x100);
     assert_int_equal(fake.n_log, 0);
     /* A fragment of a page is RAM all the same. */
-    assert_int_equal(sm_tlb_rmw(fake.vcpu, MIXED_RAM_AT, op_of(3, MODE_BARE), SM_RMW_ADD, 5,
-                                &value, &fault), SM_STEP_DONE);
-    assert_int_equal(sm_tlb_rmw(fake.vcpu, MIXED_RAM_AT, op_of(3, MODE_BARE), SM_RMW_ADD, 5,
-                                &value, &fault), SM_STEP_DONE);
+    assert_int_equal(sm_tlb_rmw(fake.vcpu, MIXED_RAM_AT, op_of(3, MODE_BARE), SM_RMW_ADD,
+                                5, &value, &fault),
+                     SM_STEP_DONE);
+    assert_int_equal(sm_tlb_rmw(fake.vcpu, MIXED_RAM_AT, op_of(3, MODE_BARE), SM_RMW_ADD,
+                                5, &value, &fault),
+                     SM_STEP_DONE);
     assert_int_equal(value, 5);
 }
 
@@ -180,21 +190,23 @@ static void an_atomic_asks_as_such(void **state)
     assert_int_equal(fake.n_fills, n + 2);
 }
 
-/* --- LR/SC --------------------------------------------------------------------------- */
+/* --- LR/SC ---------------------- */
 
 static uint64_t lr(sm_gva gva, unsigned bits)
 {
     uint64_t value;
-    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, gva, op_of(bits, MODE_S), &value, &fault),
-                     SM_STEP_DONE);
+    assert_int_equal(
+        sm_tlb_load_reserved(fake.vcpu, gva, op_of(bits, MODE_S), &value, &fault),
+        SM_STEP_DONE);
     return value;
 }
 
 static bool sc(sm_gva gva, unsigned bits, uint64_t value)
 {
     bool stored = true;
-    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, gva, op_of(bits, MODE_S), value, &stored,
-                                              &fault), SM_STEP_DONE);
+    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, gva, op_of(bits, MODE_S), value,
+                                              &stored, &fault),
+                     SM_STEP_DONE);
     return stored;
 }
 
@@ -229,8 +241,9 @@ static void address_size_and_clearing_end_it(void **state)
     /* One that fails by its address faults where a store would. */
     bool stored = true;
     (void)lr(0x5008, 3);
-    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, 0x9000, op_of(3, MODE_S), 1, &stored,
-                                              &fault), SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_store_conditional(fake.vcpu, 0x9000, op_of(3, MODE_S), 1, &stored, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.cause, SM_WALK_NOT_PRESENT + 0x100);
     assert_int_equal(fault.info, SM_WRITE);
     assert_false(sc(0x5ffc, 3, 1)); /* nor does it matter where the page ends */
@@ -250,8 +263,9 @@ static void other_writes_end_it(void **state)
     (void)rmw(0x5010, 3, SM_RMW_OR, 0);
     assert_false(sc(0x5008, 3, 1));
     (void)lr(0x5008, 3);
-    assert_int_equal(sm_address_space_rmw(fake.guest.space, DATA + 0x38, &attrs, 4, SM_RMW_OR, 0,
-                                          &old), SM_TX_OK);
+    assert_int_equal(sm_address_space_rmw(fake.guest.space, DATA + 0x38, &attrs, 4,
+                                          SM_RMW_OR, 0, &old),
+                     SM_TX_OK);
     assert_false(sc(0x5008, 3, 1));
     /* A plain store of another word of the granule does not. */
     (void)lr(0x5008, 3);
@@ -269,8 +283,9 @@ static void another_page_ends_it(void **state)
     fake_map(&fake, GUEST_RAM, 0x5000, pte_of(DATA, PTE_V | PTE_R | PTE_A));
     sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
     bool stored = true;
-    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, 0x5008, op_of(3, MODE_S), 1, &stored,
-                                              &fault), SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_store_conditional(fake.vcpu, 0x5008, op_of(3, MODE_S), 1, &stored, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.cause, SM_WALK_DENIED + 0x100);
     assert_int_equal(fault.info, SM_WRITE);
 }
@@ -279,23 +294,27 @@ static void reserving_is_for_aligned_ram(void **state)
 {
     uint64_t value;
 
-    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, 0x5004, op_of(3, MODE_S), &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_load_reserved(fake.vcpu, 0x5004, op_of(3, MODE_S), &value, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.info, SM_READ);
-    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_load_reserved(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
+        SM_STEP_FAULT);
     assert_int_equal(fault.cause, 0x1000 + SM_TX_ACCESS_ERROR);
     assert_int_equal(fault.info, SM_READ);
     assert_int_equal(fake.n_log, 0);
-    assert_int_equal(sm_tlb_load_reserved(fake.vcpu, ROM_AT, op_of(2, MODE_BARE), &value, &fault),
-                     SM_STEP_DONE);
+    assert_int_equal(
+        sm_tlb_load_reserved(fake.vcpu, ROM_AT, op_of(2, MODE_BARE), &value, &fault),
+        SM_STEP_DONE);
     bool stored;
-    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, ROM_AT, op_of(2, MODE_BARE), 1, &stored,
-                                              &fault), SM_STEP_FAULT);
+    assert_int_equal(sm_tlb_store_conditional(fake.vcpu, ROM_AT, op_of(2, MODE_BARE), 1,
+                                              &stored, &fault),
+                     SM_STEP_FAULT);
     assert_int_equal(fault.cause, 0x1000 + SM_TX_ACCESS_ERROR);
 }
 
-/* --- Two processors ----------------------------------------------------------------------- */
+/* --- Two processors ---------------------- */
 
 enum { N_ADDS = 20000 };
 
@@ -319,7 +338,8 @@ static void add_once(struct worker *worker)
     }
     while (!stored) {
         sm_tlb_load_reserved(vcpu, 0x5000, op_of(3, MODE_S), &value, &mine);
-        sm_tlb_store_conditional(vcpu, 0x5000, op_of(3, MODE_S), value + 1, &stored, &mine);
+        sm_tlb_store_conditional(vcpu, 0x5000, op_of(3, MODE_S), value + 1, &stored,
+                                 &mine);
         worker->failures += !stored;
         sm_vcpu_safe_point(vcpu);
     }
@@ -371,9 +391,12 @@ static void *pop_and_push(void *arg)
 
     sm_vcpu_online(worker->fake.vcpu);
     for (unsigned i = 0; i < N_ADDS; i++) {
-        sm_tlb_rmw(worker->fake.vcpu, 0x5000, op_of(3, MODE_S), SM_RMW_SWAP, 2, &value, &mine);
-        sm_tlb_rmw(worker->fake.vcpu, 0x5008, op_of(3, MODE_S), SM_RMW_ADD, 1, &value, &mine);
-        sm_tlb_rmw(worker->fake.vcpu, 0x5000, op_of(3, MODE_S), SM_RMW_SWAP, 1, &value, &mine);
+        sm_tlb_rmw(worker->fake.vcpu, 0x5000, op_of(3, MODE_S), SM_RMW_SWAP, 2, &value,
+                   &mine);
+        sm_tlb_rmw(worker->fake.vcpu, 0x5008, op_of(3, MODE_S), SM_RMW_ADD, 1, &value,
+                   &mine);
+        sm_tlb_rmw(worker->fake.vcpu, 0x5000, op_of(3, MODE_S), SM_RMW_SWAP, 1, &value,
+                   &mine);
         sm_vcpu_safe_point(worker->fake.vcpu);
     }
     sm_vcpu_offline(worker->fake.vcpu);

@@ -35,7 +35,8 @@ static const struct sm_tlb_key all_ones = {{UINT64_MAX, UINT64_MAX, UINT64_MAX}}
 
 static void flush(sm_gva first, sm_gva last)
 {
-    const struct sm_tlb_scope scope = {.range = {first, last}, .modes = UINT16_MAX, .stage = 1};
+    const struct sm_tlb_scope scope = {
+        .range = {first, last}, .modes = UINT16_MAX, .stage = 1};
     sm_tlb_flush_local(fake.vcpu, &scope);
     sm_vcpu_check(fake.vcpu);
 }
@@ -80,7 +81,8 @@ static void a_range_takes_its_pages_only(void **state)
     assert_false(hits(0x5000));
     assert_int_equal(n_hits(), 511);
     flush(0x8fff, 0xa000); /* pages 8, 9, 10 */
-    assert_true(!hits(0x8000) && !hits(0x9000) && !hits(0xa000) && hits(0x7000) && hits(0xb000));
+    assert_true(!hits(0x8000) && !hits(0x9000) && !hits(0xa000) && hits(0x7000) &&
+                hits(0xb000));
     flush(0x100000, 0x1fffff); /* more than are looked up one by one */
     assert_int_equal(n_hits(), 256 - 4);
     assert_int_equal(fake_stats(&fake).flushes_page, 3);
@@ -260,13 +262,14 @@ static void stage_two_is_flushed_by_ipa(void **state)
     assert_true(!hits(0x6000));
 }
 
-/* --- Posted scopes ------------------------------------------------------------------- */
+/* --- Posted scopes ---------------------- */
 
 static void flush_all_reaches_every_vcpu_at_its_safe_point(void **state)
 {
     struct sm_vcpu *other;
     struct fake second = fake;
-    const struct sm_tlb_scope page = {.range = {0x5000, 0x5000}, .modes = UINT16_MAX, .stage = 1};
+    const struct sm_tlb_scope page = {
+        .range = {0x5000, 0x5000}, .modes = UINT16_MAX, .stage = 1};
     sm_ticket ticket;
 
     fake_vcpu(&second, &other);
@@ -323,8 +326,9 @@ static void a_new_map_empties_the_tlb(void **state)
     sm_ticket ticket;
 
     load(GUEST_RAM, MODE_BARE);
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
+        SM_STEP_FAULT);
     sm_topology_begin(fake.guest.topo);
     assert_int_equal(sm_region_new_ram(fake.guest.topo, "more", 0x2000, &more), 0);
     assert_int_equal(sm_region_map(fake.guest.root, 0x20000000, more, 0), 0);
@@ -335,8 +339,9 @@ static void a_new_map_empties_the_tlb(void **state)
     assert_int_equal(fake.n_flushed, 1);
     assert_int_equal(fake.last_scope.range.last, UINT64_MAX);
     assert_int_equal(fake.last_scope.modes, UINT16_MAX);
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
-                     SM_STEP_DONE);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
+        SM_STEP_DONE);
     /* Gone again: the direct entry with it. */
     assert_true(fake_hit(&fake, MODE_BARE, 0x20000000, 1, SM_READ, NULL));
     sm_topology_begin(fake.guest.topo);
@@ -344,8 +349,9 @@ static void a_new_map_empties_the_tlb(void **state)
     assert_int_equal(sm_topology_commit(fake.guest.topo, &ticket), 0);
     sm_vcpu_settle(fake.vcpu, ticket);
     assert_false(fake_hit(&fake, MODE_BARE, 0x20000000, 1, SM_READ, NULL));
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, 0x20000000, op_of(3, MODE_BARE), &value, &fault),
+        SM_STEP_FAULT);
 }
 
 int main(void)

@@ -18,7 +18,10 @@ enum { N_SPACES = 3, N_NODES_MAX = 600, N_TABLES_MAX = 100 };
 #define OVERLAY    (DATA + UINT64_C(0x8000)) /* a page that a device covers at times */
 #define NOWHERE    UINT64_C(0x300000)
 
-enum { GROUP_FIRST = 16, GROUP_LAST = 31 }; /* entries of a last table, changed together */
+enum {
+    GROUP_FIRST = 16,
+    GROUP_LAST = 31
+}; /* entries of a last table, changed together */
 
 /** One entry of one table. */
 struct node {
@@ -46,7 +49,7 @@ static bool overlaid;
 static unsigned current;
 static unsigned n_accesses, n_faults, n_hits, n_devices;
 
-/* --- Tables ------------------------------------------------------------------------------ */
+/* --- Tables ---------------------- */
 
 static const unsigned upper_slots[] = {0, 1, 255}, kernel_slots[] = {256, 511};
 static const unsigned middle_slots[] = {0, 1, 511};
@@ -90,7 +93,8 @@ static uint64_t *entry(const struct node *n)
 static sm_gpa random_target(unsigned shift)
 {
     static const sm_gpa large[] = {GUEST_RAM + 0x200000, GUEST_RAM + 0x400000, 0, IO_AT};
-    static const sm_gpa small[] = {ROM_AT, IO_AT, MIXED_AT, NOWHERE, OVERLAY, OVERLAY, DATA};
+    static const sm_gpa small[] = {ROM_AT,  IO_AT,   MIXED_AT, NOWHERE,
+                                   OVERLAY, OVERLAY, DATA};
 
     if (shift == 30)
         return rng_once_in(&rng, 4) ? 0 : GUEST_RAM;
@@ -183,7 +187,7 @@ static void flush_old(const struct node *n, uint64_t old)
         sm_tlb_flush_local(fake.vcpu, &scope);
 }
 
-/* --- What an access is to do ---------------------------------------------------------------- */
+/* --- What an access is to do ---------------------- */
 
 enum kind { HOLE, RAM, ROM, DEVICE };
 
@@ -215,15 +219,18 @@ struct expected {
 };
 
 /** What the architecture and the map say, from scratch. */
-static struct expected expect(sm_gva gva, unsigned size, enum sm_access access, unsigned mode)
+static struct expected expect(sm_gva gva, unsigned size, enum sm_access access,
+                              unsigned mode)
 {
     struct expected want = {.direct = true};
     const unsigned first = (unsigned)SM_MIN((uint64_t)size, 0x1000 - (gva & 0xfff));
 
     for (unsigned part = 0; part < (first < size ? 2u : 1u); part++) {
-        const struct sm_xlate_req req = {
-            .gva = part ? gva + first : gva, .size = (uint16_t)(part ? size - first : first),
-            .access = (uint8_t)access, .mode = (uint8_t)mode, .flags = SM_REQ_PROBE};
+        const struct sm_xlate_req req = {.gva = part ? gva + first : gva,
+                                         .size = (uint16_t)(part ? size - first : first),
+                                         .access = (uint8_t)access,
+                                         .mode = (uint8_t)mode,
+                                         .flags = SM_REQ_PROBE};
         struct sm_xlate xlate;
         if (!fake_translate(&fake, &req, &xlate, &want.fault)) {
             want.faults = true;
@@ -243,9 +250,12 @@ static struct expected expect(sm_gva gva, unsigned size, enum sm_access access, 
         want.direct &= whole && (kind == RAM || (kind == ROM && access != SM_WRITE));
         if (!want.faults && (kind == HOLE || (kind == ROM && access == SM_WRITE))) {
             want.faults = true;
-            want.fault = (struct sm_fault){
-                .cause = 0x1000u + (kind == HOLE ? SM_TX_DECODE_ERROR : SM_TX_ACCESS_ERROR),
-                .info = access, .gva = part ? gva + first : gva, .gpa = gpa};
+            want.fault =
+                (struct sm_fault){.cause = 0x1000u + (kind == HOLE ? SM_TX_DECODE_ERROR
+                                                                   : SM_TX_ACCESS_ERROR),
+                                  .info = access,
+                                  .gva = part ? gva + first : gva,
+                                  .gpa = gpa};
         }
     }
     return want;
@@ -325,11 +335,11 @@ static bool access_once(sm_gva gva, unsigned bits, enum sm_access access, unsign
     }
     const bool device = want.kind[0] == DEVICE || want.kind[1] == DEVICE;
     n_devices += device;
-    return step == (device ? SM_STEP_DONE_LEAVE : SM_STEP_DONE) && device == (fake.n_log > 0) &&
-           bytes_agree(&want, gva, size, value);
+    return step == (device ? SM_STEP_DONE_LEAVE : SM_STEP_DONE) &&
+           device == (fake.n_log > 0) && bytes_agree(&want, gva, size, value);
 }
 
-/* --- Steps ------------------------------------------------------------------------------------ */
+/* --- Steps ---------------------- */
 
 /** Pages that were accessed lately, most of which are again. */
 static sm_gva recent[24];
@@ -439,7 +449,8 @@ static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
     n_nodes = n_tables = 0;
     overlaid = false;
     sm_topology_begin(fake.guest.topo);
-    assert_int_equal(sm_region_new_io(fake.device, "overlay", 0xfff, &fake_io_ops, &overlay), 0);
+    assert_int_equal(
+        sm_region_new_io(fake.device, "overlay", 0xfff, &fake_io_ops, &overlay), 0);
     assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
     for (unsigned space = 0; space < N_SPACES; space++)
         root_of[space] = new_table();
@@ -491,8 +502,8 @@ static void agrees_with_a_fresh_walk(void **state)
     n_accesses = n_faults = n_hits = n_devices = 0;
     for (uint64_t seed = 0x7100; seed < 0x7110; seed++)
         assert_false(goes_wrong(seed, 40000, NO_BUG));
-    printf("%u accesses: %u hits, %u faults, %u of devices\n", n_accesses, n_hits, n_faults,
-           n_devices);
+    printf("%u accesses: %u hits, %u faults, %u of devices\n", n_accesses, n_hits,
+           n_faults, n_devices);
     assert_true(n_hits > n_accesses / 20 && n_faults > n_accesses / 20 &&
                 n_devices > n_accesses / 200);
 }

@@ -94,7 +94,7 @@ static void a_ticket_waits_for_those_online_only(void **state)
     sm_vcpu_free(other);
 }
 
-/* --- Work that a callback deferred ------------------------------------------------------ */
+/* --- Work that a callback deferred ---------------------- */
 
 static unsigned work_runs;
 static void run_work(void *dev)
@@ -115,16 +115,24 @@ static void deferred_work_runs_at_the_next_safe_point(void **state)
 
     fake.in_device = defer_work;
     work_runs = 0;
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
-                     SM_STEP_DONE_LEAVE);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
+        SM_STEP_DONE_LEAVE);
     assert_int_equal(work_runs, 0);
+    assert_int_equal(sm_vcpu_fast(fake.vcpu)->request, 1);
     sm_vcpu_safe_point(fake.vcpu);
     assert_int_equal(work_runs, 1);
+    /* So it is when the access failed. */
+    fake.io_result = SM_TX_DEVICE_ERROR;
+    assert_int_equal(sm_tlb_read_slow(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
+                     SM_STEP_FAULT);
+    sm_vcpu_safe_point(fake.vcpu);
+    assert_int_equal(work_runs, 2);
 }
 
-/* --- Threads --------------------------------------------------------------------------- */
+/* --- Threads ---------------------- */
 
-enum { N_ROUNDS = 3000 };
+enum { N_ROUNDS = 400, N_COMMITS = 60 };
 
 struct runner {
     struct fake fake;
@@ -194,7 +202,7 @@ static void removed_memory_is_not_used_after_its_ticket(void **state)
     sm_tlb_select(runner.fake.vcpu, TRANSLATED, &key);
     sm_vcpu_offline(fake.vcpu);
     assert_int_equal(pthread_create(&runner.thread, NULL, spin, &runner), 0);
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < N_COMMITS; i++) {
         struct sm_region *ram;
         sm_ticket ticket;
         sm_topology_begin(fake.guest.topo);
