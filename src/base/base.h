@@ -23,7 +23,7 @@ SM_STATIC_ASSERT(sizeof(void *) == 8, "softmmu runs on 64-bit hosts");
 #define SM_NORETURN __attribute__((noreturn))
 #define SM_NOINLINE __attribute__((noinline))
 #define SM_COLD     __attribute__((cold, noinline))
-#define SM_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define SM_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
 /** Stop where going on would corrupt the host.  Kept in release builds. */
 #define sm_assert(condition)                                                             \

@@ -73,7 +73,9 @@ int main(int argc, char *argv[])
     enum options_action action;
     char *error = NULL;
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    const char *program = slash ? slash + 1 : argc > 0 ? argv[0] : "softmmu-system-riscv64";
+    const char *program = slash      ? slash + 1
+                          : argc > 0 ? argv[0]
+                                     : "softmmu-system-riscv64";
     int code = EXIT_SUCCESS;
 
     open_standard();

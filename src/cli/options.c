@@ -12,9 +12,7 @@ enum option_kind {
     OPTION_CALL,    /* its own function, with an argument                       */
     OPTION_CALL0,   /* its own function, without                                */
     OPTION_IGNORED, /* an argument without any effect here                      */
-    OPTION_NOTHING, /* likewise, without argument                               */
-    OPTION_LACKING, /* QEMU has it, with an argument; we do not                 */
-    OPTION_LACKING0
+    OPTION_NOTHING  /* likewise, without argument                               */
 };
 
 struct option {
@@ -25,7 +23,7 @@ struct option {
     const char *argument, *help; /* for -help; NULL: not listed                 */
 };
 
-/* --- Small options --------------------------------------------------------------------- */
+/* --- Small options -------------------------------------------------------------- */
 
 static int option_help(struct parser *parser, const char *text)
 {
@@ -90,8 +88,8 @@ static int option_vga(struct parser *parser, const char *text)
 
 static int option_network(struct parser *parser, const char *text)
 {
-    static const char *const known[] = {"user", "tap", "nic", "bridge", "socket", "stream",
-                                        "dgram", "l2tpv3", "vde", "hubport"};
+    static const char *const known[] = {"user",   "tap",   "nic",    "bridge", "socket",
+                                        "stream", "dgram", "l2tpv3", "vde",    "hubport"};
     const size_t length = strcspn(text, ",");
 
     if (strcmp(text, "none") == 0)
@@ -110,8 +108,8 @@ static int option_log(struct parser *parser, const char *text)
         parser->action = OPTIONS_EXIT;
         return 0;
     }
-    return option_error(parser, "log item '%.*s' is not available", (int)strcspn(text, ","),
-                        text);
+    return option_error(parser, "log item '%.*s' is not available",
+                        (int)strcspn(text, ","), text);
 }
 
 static int option_uuid(struct parser *parser, const char *text)
@@ -127,7 +125,7 @@ static int option_search(struct parser *parser, const char *text)
     return 0;
 }
 
-/* --- The table ------------------------------------------------------------------------- */
+/* --- The table ------------------------------------------------------------------ */
 
 #define TEXT(name, field, argument, help)                                                \
     {name, OPTION_TEXT, NULL, offsetof(struct machine_config, field), argument, help}
@@ -137,8 +135,6 @@ static int option_search(struct parser *parser, const char *text)
 #define CALL0(name, call, help)          {name, OPTION_CALL0, call, 0, "", help}
 #define IGNORED(name, argument, help)    {name, OPTION_IGNORED, NULL, 0, argument, help}
 #define NOTHING(name, help)              {name, OPTION_NOTHING, NULL, 0, "", help}
-#define LACKING(name)                    {name, OPTION_LACKING, NULL, 0, NULL, NULL}
-#define LACKING0(name)                   {name, OPTION_LACKING0, NULL, 0, NULL, NULL}
 
 static const struct option options[] = {
     CALL0("h", option_help, NULL), /* listed: by the long name only */
@@ -164,16 +160,19 @@ static const struct option options[] = {
     CALL("drive", option_drive,
          "file=FILE[,if=none|virtio][,format=raw][,id=ID]...\n"
          "[,readonly=on|off][,snapshot=on|off][,cache=none|writeback|\n"
-         "writethrough|directsync|unsafe][,aio=threads|io_uring]", "a disk image"),
+         "writethrough|directsync|unsafe][,aio=threads|io_uring]",
+         "a disk image"),
     CALL0("snapshot", option_snapshot, "write no image, but temporary files"),
     CALL("device", option_device, "MODEL[,PROPERTY=VALUE]...",
-         "a device ('-device help' lists models,\n'-device MODEL,help' their properties)"),
+         "a device ('-device help' lists models,\n"
+         "'-device MODEL,help' their properties)"),
     CALL("object", option_object, "rng-random,id=ID[,filename=FILE]",
          "a source of random numbers for a device"),
     CALL("global", option_global, "DRIVER.PROPERTY=VALUE",
          "a default: virtio-mmio.force-legacy=on|off"),
     CALL("chardev", option_chardev,
-         "stdio|file|null,id=ID[,mux=on|off][,signal=on|off]\n[,path=FILE][,append=on|off]",
+         "stdio|file|null,id=ID[,mux=on|off][,signal=on|off]\n"
+         "[,path=FILE][,append=on|off]",
          "where a line may go"),
     CALL("serial", option_serial, "stdio|mon:stdio|file:FILE|null|none|chardev:ID",
          "where the serial line goes; by default to standard\n"
@@ -201,23 +200,19 @@ static const struct option options[] = {
     CALL("d", option_log, NULL, NULL),
     IGNORED("D", NULL, NULL),
     FLAG("stats", print_stats, "print figures of the run at its end"),
-    LACKING("blockdev"), LACKING("netdev"), LACKING("gdb"), LACKING0("s"), LACKING0("S"),
-    LACKING("icount"), LACKING("incoming"), LACKING("loadvm"), LACKING("trace"),
-    LACKING("plugin"), LACKING("fw_cfg"), LACKING0("semihosting"),
-    LACKING("semihosting-config"), LACKING0("daemonize"), LACKING("pflash"),
-    LACKING("hda"), LACKING("hdb"), LACKING("hdc"), LACKING("hdd"), LACKING("cdrom"),
-    LACKING("sd"), LACKING("mtdblock"), LACKING("boot"), LACKING("numa"),
-    LACKING("add-fd"), LACKING("set"), LACKING("mem-path"), LACKING0("mem-prealloc"),
-    LACKING("k"), LACKING("audio"), LACKING("audiodev"), LACKING0("usb"),
-    LACKING("usbdevice"), LACKING0("full-screen"), LACKING("g"), LACKING("vnc"),
-    LACKING("fsdev"), LACKING("virtfs"), LACKING("iscsi"), LACKING("parallel"),
-    LACKING("debugcon"), LACKING("qmp-pretty"), LACKING0("singlestep"),
-    LACKING0("one-insn-per-tb"), LACKING0("preconfig"), LACKING0("enable-kvm"),
-    LACKING("action"), LACKING("watchdog-action"), LACKING("compat"), LACKING("dfilter"),
-    LACKING("seed"), LACKING("readconfig"), LACKING("writeconfig"), LACKING("tb-size"),
-    LACKING("run-with"), LACKING("sandbox"), LACKING("msg"), LACKING("overcommit"),
-    LACKING("chroot"), LACKING("runas"), LACKING("prom-env"), LACKING("smbios"),
-    LACKING("acpitable"), LACKING("tpmdev"), LACKING("spice"), LACKING("cpu-throttle"),
+};
+
+/* What QEMU has and we do not. */
+static const char *const lacking[] = {
+    "S", "acpitable", "action", "add-fd", "audio", "audiodev", "blockdev", "boot",
+    "cdrom", "chroot", "compat", "daemonize", "debugcon", "dfilter", "enable-kvm",
+    "fsdev", "full-screen", "fw_cfg", "g", "gdb", "hda", "hdb", "hdc", "hdd", "icount",
+    "incoming", "iscsi", "k", "loadvm", "mem-path", "mem-prealloc", "msg", "mtdblock",
+    "netdev", "numa", "one-insn-per-tb", "overcommit", "parallel", "pflash", "plugin",
+    "preconfig", "prom-env", "qmp-pretty", "readconfig", "run-with", "runas", "s",
+    "sandbox", "sd", "seed", "semihosting", "semihosting-config", "set", "singlestep",
+    "smbios", "spice", "tb-size", "tpmdev", "trace", "usb", "usbdevice", "virtfs",
+    "vnc", "watchdog-action", "writeconfig",
 };
 
 bool option_help_row(unsigned n, const char **name, const char **argument,
@@ -231,10 +226,8 @@ bool option_help_row(unsigned n, const char **name, const char **argument,
     return true;
 }
 
-static const struct option *find_option(const char *spelled)
+static const struct option *find_option(const char *name)
 {
-    const char *name = spelled + (spelled[1] == '-' ? 2 : 1);
-
     for (size_t i = 0; i < SM_ARRAY_LEN(options); i++) {
         if (strcmp(options[i].name, name) == 0)
             return &options[i];
@@ -242,12 +235,21 @@ static const struct option *find_option(const char *spelled)
     return NULL;
 }
 
+static int refuse_option(struct parser *parser, const char *name)
+{
+    for (size_t i = 0; i < SM_ARRAY_LEN(lacking); i++) {
+        if (strcmp(lacking[i], name) == 0)
+            return option_error(parser, "this option is not available");
+    }
+    return option_error(parser, "invalid option");
+}
+
 static bool takes_argument(const struct option *option)
 {
     switch (option->kind) {
-    case OPTION_TEXT: case OPTION_CALL: case OPTION_IGNORED: case OPTION_LACKING:
+    case OPTION_TEXT: case OPTION_CALL: case OPTION_IGNORED:
         return true;
-    case OPTION_FLAG: case OPTION_CALL0: case OPTION_NOTHING: case OPTION_LACKING0:
+    case OPTION_FLAG: case OPTION_CALL0: case OPTION_NOTHING:
         break;
     }
     return false;
@@ -268,28 +270,27 @@ static int take_option(struct parser *parser, const struct option *option)
         return option->call(parser, parser->place.argument);
     case OPTION_IGNORED: case OPTION_NOTHING:
         break;
-    case OPTION_LACKING: case OPTION_LACKING0:
-        return option_error_bare(parser, "%s: this option is not available",
-                                 parser->place.spelled);
     }
     return 0;
 }
 
-/* --- From begin to end ------------------------------------------------------------------- */
+/* --- From begin to end ---------------------------------------------------------- */
 
 static int read_all(struct parser *parser, int argc, char *const argv[])
 {
     for (int i = 1; i < argc && parser->action == OPTIONS_RUN; i++) {
         const struct option *option;
+        const char *name;
         int result;
 
         parser->place = (struct option_place){argv[i], NULL};
         if (argv[i][0] != '-')
             return option_error(parser, "a disk image is given as -drive file=%s,...",
                                 argv[i]);
-        option = find_option(argv[i]);
+        name = argv[i] + (argv[i][1] == '-' ? 2 : 1);
+        option = find_option(name);
         if (!option)
-            return option_error(parser, "invalid option");
+            return refuse_option(parser, name);
         if (takes_argument(option)) {
             if (++i == argc)
                 return option_error(parser, "requires an argument");
@@ -373,7 +374,8 @@ static void hand_over(struct parser *parser)
 
     config->drives = g_new0(struct machine_drive, n_drives);
     for (guint i = 0; i < n_drives; i++) {
-        struct option_drive *drive = &g_array_index(parser->drives, struct option_drive, i);
+        struct option_drive *drive =
+            &g_array_index(parser->drives, struct option_drive, i);
 
         config->drives[i] = drive->drive;
         drive->drive.id = drive->drive.file = NULL;

@@ -24,7 +24,8 @@ SM_MUST_CHECK int options_parse(int argc, char *const argv[],
                                 enum options_action *action, char **error);
 void options_fini(struct machine_config *config);
 
-/** Parse "256", "256M", "2G", "size=3072M,..." as -m does.  Errors: -EINVAL with *error */
+/** Parse "256", "256M", "2G", "size=3072M,..." as -m does.
+ *  Errors: -EINVAL with *@error */
 SM_MUST_CHECK int options_parse_memory(const char *text, uint64_t *bytes, char **error);
 
 #endif

@@ -15,11 +15,12 @@ enum { HELP_COLUMN = 16 };
 static void print_first_line(const char *program)
 {
     const uint32_t version = sm_version();
-    const unsigned major = version >> 16, minor = (version >> 8) & 255, patch = version & 255;
+    const unsigned major = version >> 16, minor = (version >> 8) & 255,
+                   patch = version & 255;
 
     if (g_str_has_prefix(program, "qemu-system-"))
-        g_print("QEMU emulator version " QEMU_VERSION " (softmmu %u.%u.%u)\n", major, minor,
-                patch);
+        g_print("QEMU emulator version " QEMU_VERSION " (softmmu %u.%u.%u)\n", major,
+                minor, patch);
     else
         g_print("softmmu-system-riscv64 version %u.%u.%u\n", major, minor, patch);
 }

@@ -3,8 +3,10 @@
  *
  *   options.c          the table of options, and the order of things
  *   options_values.c   lists "a,b=c", numbers, sizes, switches, names
- *   options_machine.c  -machine, -cpu, -m, -smp, -accel, -global
- *   options_devices.c  -drive, -device, -object
+ *   options_machine.c  -machine, -cpu, -accel, -global, -rtc
+ *   options_size.c     -m, -smp
+ *   options_drives.c   -drive
+ *   options_devices.c  -device, -object
  *   options_serial.c   -serial, -chardev, and what -nographic implies
  *   options_help.c     what -help, -version and "help" values print
  *
@@ -73,22 +75,23 @@ struct parser {
     bool nographic, no_display, nodefaults, snapshot;
 };
 
-/* --- options_values.c ------------------------------------------------------------ */
+/* --- options_values.c ----------------------------------------------------------- */
 
 /** Fail with "@place: message".  Returns -EINVAL */
 int option_error(struct parser *parser, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** Fail with the bare message. */
 int option_error_bare(struct parser *parser, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** Tell of something that is odd but no error, on stderr. */
-void option_warn(const struct parser *parser, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void option_warn(const struct parser *parser, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
 
 /** Split @text at its commas; ",," is one of a value.
  *
  *  @implied  key of a first item without '=', or NULL
  *  @strict   other items without '=' are errors, else switches: "x" and "nox"
  *  @pairs    struct option_pair; option_list_free() */
-SM_MUST_CHECK int option_list(struct parser *parser, const char *text, const char *implied,
-                              bool strict, GArray **pairs);
+SM_MUST_CHECK int option_list(struct parser *parser, const char *text,
+                              const char *implied, bool strict, GArray **pairs);
 void option_list_free(GArray *pairs);
 /** Value of @key, the last one given, or NULL. */
 const char *option_value(const GArray *pairs, const char *key);
@@ -112,7 +115,7 @@ SM_MUST_CHECK int option_id(struct parser *parser, const char *text);
 /** Replace *@field, a string of the configuration. */
 void option_set(char **field, const char *text);
 
-/* --- The families ------------------------------------------------------------------ */
+/* --- The families --------------------------------------------------------------- */
 
 int option_machine(struct parser *parser, const char *text);
 int option_cpu(struct parser *parser, const char *text);
@@ -121,9 +124,15 @@ int option_smp(struct parser *parser, const char *text);
 int option_accel(struct parser *parser, const char *text);
 int option_global(struct parser *parser, const char *text);
 int option_rtc(struct parser *parser, const char *text);
+/** Work out what -smp left open, cores first, as QEMU does since 6.2. */
+SM_MUST_CHECK int option_finish_smp(struct parser *parser);
 SM_MUST_CHECK int option_finish_machine(struct parser *parser);
 
 int option_drive(struct parser *parser, const char *text);
+struct option_drive *option_drive_at(const struct parser *parser, guint n);
+/** Give names, "#virtio0" and the like, to the drives that have none. */
+void option_name_drives(struct parser *parser);
+
 int option_device(struct parser *parser, const char *text);
 int option_object(struct parser *parser, const char *text);
 SM_MUST_CHECK int option_finish_devices(struct parser *parser);
@@ -138,7 +147,7 @@ SM_MUST_CHECK int option_finish_serial(struct parser *parser);
 void option_device_clear(struct machine_device *device);
 void option_drive_clear(struct machine_drive *drive);
 
-/* --- options.c, options_help.c ------------------------------------------------------ */
+/* --- options.c, options_help.c -------------------------------------------------- */
 
 /** Visit the lines of -help: names, argument and meaning of an option.  Returns
  *  false past the end. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* options_machine.c - reads what concerns the machine as a whole: board, hart, memory. */
+/* options_machine.c - reads what concerns the machine as a whole: board, hart, clock. */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "cli/options_impl.h"
 
-/* --- -machine ---------------------------------------------------------------------- */
+/* --- -machine ------------------------------------------------------------------- */
 
 /* What a property of -machine is to us. */
 enum machine_property_kind {
@@ -113,7 +112,8 @@ static int set_machine_property(struct parser *parser, const char *key, const ch
         return option_error_bare(parser, "Parameter '%s' expects 'on' or 'off'", key);
     }
     if (on && property->kind != PROPERTY_HINT)
-        return option_error(parser, "machine property '%s=%s' is not available", key, value);
+        return option_error(parser, "machine property '%s=%s' is not available", key,
+                            value);
     return 0;
 }
 
@@ -148,7 +148,7 @@ int option_machine(struct parser *parser, const char *text)
     return result;
 }
 
-/* --- -cpu --------------------------------------------------------------------------- */
+/* --- -cpu ----------------------------------------------------------------------- */
 
 int option_cpu(struct parser *parser, const char *text)
 {
@@ -188,8 +188,10 @@ static int set_cpu_property(struct parser *parser, const char *model, const char
         option_error_bare(parser, "can't apply global %s-riscv-cpu.%s: "
                           "'%s' is not available", model, item, name);
     } else if (result) {
-        option_error_bare(parser, "can't apply global %s-riscv-cpu.%s: "
-                          "Property '%s-riscv-cpu.%s' not found", model, item, model, name);
+        option_error_bare(parser,
+                          "can't apply global %s-riscv-cpu.%s: "
+                          "Property '%s-riscv-cpu.%s' not found",
+                          model, item, model, name);
     }
     g_free(name);
     return result ? -EINVAL : 0;
@@ -221,184 +223,7 @@ static int finish_cpu(struct parser *parser)
     return result;
 }
 
-/* --- -m ------------------------------------------------------------------------------ */
-
-static int set_size(struct parser *parser, const char *key, const char *text, unsigned shift,
-                    uint64_t *bytes)
-{
-    const int result = option_parse_size(text, shift, bytes);
-
-    if (result == -ERANGE || (!result && *bytes > UINT64_MAX - 8191))
-        return option_error(parser, "Value '%s' is out of range for parameter '%s'", text,
-                            key);
-    if (result)
-        return option_error(parser, "Parameter '%s' expects a non-negative number "
-                            "below 2^64", key);
-    return 0;
-}
-
-static int set_memory(struct parser *parser, const GArray *pairs, uint64_t *bytes)
-{
-    uint64_t size = UINT64_C(128) << 20, most = 0, slots = 0;
-    bool has_most = false;
-    int result = 0;
-
-    for (guint i = 0; i < pairs->len && !result; i++) {
-        const struct option_pair *pair = &g_array_index(pairs, struct option_pair, i);
-
-        if (strcmp(pair->key, "size") == 0) {
-            result = set_size(parser, "size", pair->value, 20, &size);
-        } else if (strcmp(pair->key, "maxmem") == 0) {
-            result = set_size(parser, "maxmem", pair->value, 0, &most);
-            has_most = true;
-        } else if (strcmp(pair->key, "slots") == 0) {
-            if (!option_parse_number(pair->value, &slots))
-                result = option_error(parser, "Parameter 'slots' expects a number");
-        } else {
-            result = option_error(parser, "Invalid parameter '%s'", pair->key);
-        }
-    }
-    if (result)
-        return result;
-    if (size == 0)
-        return option_error(parser, "Parameter 'size' expects a size above 0");
-    size = (size + 8191) & ~UINT64_C(8191);
-    if (has_most && most < size)
-        return option_error_bare(parser, "invalid value of maxmem: maximum memory size "
-                                 "(0x%" PRIx64 ") must be at least the initial memory size "
-                                 "(0x%" PRIx64 ")", most, size);
-    if (slots && !has_most)
-        return option_error_bare(parser, "slots specified but no max-size");
-    *bytes = size;
-    return 0;
-}
-
-int option_memory(struct parser *parser, const char *text)
-{
-    GArray *pairs;
-    int result = option_list(parser, text, "size", false, &pairs);
-
-    if (result)
-        return result;
-    result = set_memory(parser, pairs, &parser->config->ram_size);
-    option_list_free(pairs);
-    return result;
-}
-
-int options_parse_memory(const char *text, uint64_t *bytes, char **error)
-{
-    struct machine_config config = {0};
-    struct parser parser = {.config = &config, .error = error};
-    const int result = option_memory(&parser, text);
-
-    if (!result)
-        *bytes = config.ram_size;
-    return result;
-}
-
-/* --- -smp ---------------------------------------------------------------------------- */
-
-static int set_smp(struct parser *parser, const char *key, const char *text)
-{
-    static const struct {
-        const char *key;
-        size_t field; /* in struct option_smp; SIZE_MAX: must be 1             */
-    } keys[] = {
-        {"cpus", offsetof(struct option_smp, cpus)},
-        {"maxcpus", offsetof(struct option_smp, maxcpus)},
-        {"sockets", offsetof(struct option_smp, sockets)},
-        {"cores", offsetof(struct option_smp, cores)},
-        {"threads", offsetof(struct option_smp, threads)},
-        {"dies", SIZE_MAX}, {"clusters", SIZE_MAX}, {"modules", SIZE_MAX},
-        {"books", SIZE_MAX}, {"drawers", SIZE_MAX},
-    };
-    uint64_t value;
-    size_t i = 0;
-
-    while (i < SM_ARRAY_LEN(keys) && strcmp(keys[i].key, key) != 0)
-        i++;
-    if (i == SM_ARRAY_LEN(keys))
-        return option_error_bare(parser, "Parameter 'smp.%s' is unexpected", key);
-    if (!option_parse_number(text, &value))
-        return option_error_bare(parser, "Parameter 'smp.%s' expects integer", key);
-    if (value == 0)
-        return option_error_bare(parser, "Invalid CPU topology: CPU topology parameters "
-                                 "must be greater than zero");
-    if (value > UINT32_MAX)
-        return option_error_bare(parser, "Invalid SMP CPUs %s. The max CPUs supported by "
-                                 "machine '%s' is %d", text, parser->config->board,
-                                 MACHINE_MAX_HARTS);
-    if (keys[i].field == SIZE_MAX)
-        return value == 1 ? 0 : option_error_bare(parser, "%s > 1 not supported by this "
-                                                  "machine's CPU topology", key);
-    *(uint64_t *)(void *)((char *)&parser->smp + keys[i].field) = value;
-    return 0;
-}
-
-int option_smp(struct parser *parser, const char *text)
-{
-    GArray *pairs;
-    int result = option_list(parser, text, "cpus", true, &pairs);
-
-    if (result)
-        return result;
-    for (guint i = 0; i < pairs->len && !result; i++) {
-        const struct option_pair *pair = &g_array_index(pairs, struct option_pair, i);
-
-        result = set_smp(parser, pair->key, pair->value);
-    }
-    option_list_free(pairs);
-    return result;
-}
-
-/* Work out what was left open, cores first, as QEMU does since 6.2. */
-static int finish_smp(struct parser *parser)
-{
-    struct option_smp smp = parser->smp;
-    const uint64_t wanted = smp.maxcpus ? smp.maxcpus : smp.cpus;
-
-    if (!wanted) {
-        smp.sockets = smp.sockets ? smp.sockets : 1;
-        smp.cores = smp.cores ? smp.cores : 1;
-        smp.threads = smp.threads ? smp.threads : 1;
-    } else if (!smp.cores) {
-        smp.sockets = smp.sockets ? smp.sockets : 1;
-        smp.threads = smp.threads ? smp.threads : 1;
-        smp.cores = wanted / smp.sockets / smp.threads;
-    } else if (!smp.sockets) {
-        smp.threads = smp.threads ? smp.threads : 1;
-        smp.sockets = wanted / smp.cores / smp.threads;
-    } else if (!smp.threads) {
-        smp.threads = wanted / smp.cores / smp.sockets;
-    }
-    if (!smp.maxcpus)
-        smp.maxcpus = wanted ? wanted : smp.sockets * smp.cores * smp.threads;
-    if (!smp.cpus)
-        smp.cpus = smp.maxcpus;
-    /* Each is below 2^32; the product of three need not fit. */
-    if (smp.maxcpus > MACHINE_MAX_HARTS || smp.sockets > MACHINE_MAX_HARTS ||
-        smp.cores > MACHINE_MAX_HARTS || smp.threads > MACHINE_MAX_HARTS)
-        return option_error_bare(parser, "Invalid SMP CPUs %" PRIu64 ". The max CPUs "
-                                 "supported by machine '%s' is %d",
-                                 SM_MAX(smp.maxcpus, SM_MAX(smp.sockets,
-                                        SM_MAX(smp.cores, smp.threads))),
-                                 parser->config->board, MACHINE_MAX_HARTS);
-    if (smp.sockets * smp.cores * smp.threads != smp.maxcpus)
-        return option_error_bare(parser, "Invalid CPU topology: product of the hierarchy "
-                                 "must match maxcpus: sockets (%" PRIu64 ") * cores (%" PRIu64
-                                 ") * threads (%" PRIu64 ") != maxcpus (%" PRIu64 ")",
-                                 smp.sockets, smp.cores, smp.threads, smp.maxcpus);
-    if (smp.maxcpus < smp.cpus)
-        return option_error_bare(parser, "Invalid CPU topology: maxcpus must be equal to or "
-                                 "greater than smp: sockets (%" PRIu64 ") * cores (%" PRIu64
-                                 ") * threads (%" PRIu64 ") == maxcpus (%" PRIu64
-                                 ") < smp_cpus (%" PRIu64 ")", smp.sockets, smp.cores,
-                                 smp.threads, smp.maxcpus, smp.cpus);
-    parser->config->n_harts = (unsigned)smp.cpus;
-    return 0;
-}
-
-/* --- -accel -------------------------------------------------------------------------- */
+/* --- -accel --------------------------------------------------------------------- */
 
 int option_accel(struct parser *parser, const char *text)
 {
@@ -446,7 +271,8 @@ static int finish_accel(struct parser *parser)
             other = g_intern_string(names[0]);
         if (!names[n]) {
             g_strfreev(names);
-            return option_error_bare(parser, "invalid accelerator %s", other ? other : "");
+            return option_error_bare(parser, "invalid accelerator %s",
+                                     other ? other : "");
         }
         g_strfreev(names);
         parser->place = (struct option_place){0};
@@ -468,7 +294,8 @@ static int finish_accel(struct parser *parser)
         ours = name && strcmp(name, "tcg") == 0;
         other = name ? g_intern_string(name) : "";
         for (guint i = 0; i < pairs->len && ours && !result; i++)
-            result = set_tcg_property(parser, &g_array_index(pairs, struct option_pair, i));
+            result =
+                set_tcg_property(parser, &g_array_index(pairs, struct option_pair, i));
         option_list_free(pairs);
         if (ours || result)
             return result;
@@ -480,7 +307,7 @@ static int finish_accel(struct parser *parser)
     return 0;
 }
 
-/* --- -global, -rtc ------------------------------------------------------------------- */
+/* --- -global, -rtc -------------------------------------------------------------- */
 
 static int set_global(struct parser *parser, const char *driver, const char *property,
                       const char *value)
@@ -494,8 +321,10 @@ static int set_global(struct parser *parser, const char *driver, const char *pro
                                  "Property '%s.%s' not found", driver, property, value,
                                  driver, property);
     if (!option_parse_switch(value, &parser->config->force_legacy))
-        return option_error_bare(parser, "can't apply global %s.%s=%s: Parameter '%s' "
-                                 "expects 'on' or 'off'", driver, property, value, property);
+        return option_error_bare(parser,
+                                 "can't apply global %s.%s=%s: Parameter '%s' "
+                                 "expects 'on' or 'off'",
+                                 driver, property, value, property);
     return 0;
 }
 
@@ -576,15 +405,15 @@ int option_finish_machine(struct parser *parser)
 
     parser->place = (struct option_place){0};
     if (parser->virt_only && strcmp(config->board, "virt") != 0)
-        return option_error_bare(parser, "Property '%s-machine.%s' not found", config->board,
-                                 parser->virt_only);
+        return option_error_bare(parser, "Property '%s-machine.%s' not found",
+                                 config->board, parser->virt_only);
     if (config->append && !config->kernel)
         return option_error_bare(parser, "-append only allowed with -kernel option");
     if (config->initrd && !config->kernel)
         return option_error_bare(parser, "-initrd only allowed with -kernel option");
     result = finish_accel(parser);
     if (!result)
-        result = finish_smp(parser);
+        result = option_finish_smp(parser);
     if (!result)
         result = finish_cpu(parser);
     return result;

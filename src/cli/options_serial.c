@@ -29,7 +29,7 @@ static void clear_serial(struct machine_serial *serial)
     *serial = (struct machine_serial){.kind = MACHINE_SERIAL_NULL};
 }
 
-/* --- -chardev ----------------------------------------------------------------------- */
+/* --- -chardev ------------------------------------------------------------------- */
 
 static int set_chardev_key(struct parser *parser, struct option_chardev *chardev,
                            const char *key, const char *value)
@@ -110,7 +110,8 @@ int option_chardev(struct parser *parser, const char *text)
     return result;
 }
 
-static const struct option_chardev *find_chardev(const struct parser *parser, const char *id)
+static const struct option_chardev *find_chardev(const struct parser *parser,
+                                                 const char *id)
 {
     for (guint i = 0; i < parser->chardevs->len; i++) {
         const struct option_chardev *chardev =
@@ -122,7 +123,7 @@ static const struct option_chardev *find_chardev(const struct parser *parser, co
     return NULL;
 }
 
-/* --- -serial ------------------------------------------------------------------------ */
+/* --- -serial -------------------------------------------------------------------- */
 
 int option_serial(struct parser *parser, const char *text)
 {
@@ -131,7 +132,8 @@ int option_serial(struct parser *parser, const char *text)
     return 0;
 }
 
-static int read_serial(struct parser *parser, const char *text, struct machine_serial *serial)
+static int read_serial(struct parser *parser, const char *text,
+                       struct machine_serial *serial)
 {
     const bool mux = g_str_has_prefix(text, "mon:");
 
@@ -168,8 +170,9 @@ static int check_stdio(struct parser *parser)
     unsigned n_users = 0;
 
     for (guint i = 0; i < parser->chardevs->len; i++)
-        n_users += g_array_index(parser->chardevs, struct option_chardev, i).serial.kind ==
-                   MACHINE_SERIAL_STDIO;
+        n_users +=
+            g_array_index(parser->chardevs, struct option_chardev, i).serial.kind ==
+            MACHINE_SERIAL_STDIO;
     for (guint i = 0; i < parser->serial_places->len; i++) {
         const struct option_place place =
             g_array_index(parser->serial_places, struct option_place, i);

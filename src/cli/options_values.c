@@ -249,7 +249,8 @@ int option_switch(struct parser *parser, const char *key, const char *text, bool
     return option_error(parser, "Parameter '%s' expects 'on' or 'off'", key);
 }
 
-int option_number(struct parser *parser, const char *key, const char *text, uint64_t *value)
+int option_number(struct parser *parser, const char *key, const char *text,
+                  uint64_t *value)
 {
     if (option_parse_number(text, value))
         return 0;

@@ -50,7 +50,8 @@ struct uart {
     bool starved;             /* the host end was told that there is none          */
 
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
-    uint8_t thr_pending;      /* "transmitter empty" has not been seen yet         */
+    uint8_t thr_pending;      /* "transmitter empty" is to be seen in IIR          */
+    uint8_t thr_seen;         /* ... but was seen in LSR: it does not ask any more  */
     uint8_t timeout_pending;
     uint8_t rx[FIFO_SIZE], tx[FIFO_SIZE];
     uint8_t rx_first, rx_count, tx_count;
@@ -67,6 +68,7 @@ static const struct dev_field uart_fields[] = {
     DEV_FIELD(struct uart, dll, 0x0c),
     DEV_FIELD(struct uart, dlm, 0),
     DEV_FIELD(struct uart, thr_pending, 0),
+    DEV_FIELD(struct uart, thr_seen, 0),
     DEV_FIELD(struct uart, timeout_pending, 0),
     DEV_ARRAY(struct uart, rx, 0),
     DEV_ARRAY(struct uart, tx, 0),
@@ -106,9 +108,23 @@ static uint8_t interrupt_id(const struct uart *uart)
     return IIR_NONE;
 }
 
+/** "Transmitter empty" asks until IIR or LSR has told of it.  The data sheet knows
+ *  only IIR; but there are drivers that never read it, xv6's for years, and they
+ *  would do nothing else than take this interrupt again and again. */
 static void update_irq(struct uart *uart)
 {
-    dev_line_set(&uart->irq, interrupt_id(uart) != IIR_NONE);
+    uint8_t id = interrupt_id(uart);
+
+    if (id == IIR_THRI && uart->thr_seen)
+        id = (uart->ier & IER_MSI) && (uart->msr & MSR_DELTAS) ? IIR_MSI : IIR_NONE;
+    dev_line_set(&uart->irq, id != IIR_NONE);
+}
+
+/** The transmitter has become empty, or is so when its interrupt is enabled. */
+static void set_thr_pending(struct uart *uart)
+{
+    uart->thr_pending = 1;
+    uart->thr_seen = 0;
 }
 
 /** Four characters' time at the speed that the guest has set. */
@@ -243,7 +259,7 @@ static void tx_clear(struct uart *uart)
     if (uart->tx_count || !(uart->lsr & LSR_THRE)) {
         uart->tx_count = 0;
         uart->lsr |= LSR_THRE | LSR_TEMT;
-        uart->thr_pending = 1;
+        set_thr_pending(uart);
     }
 }
 
@@ -265,7 +281,7 @@ static void tx_flush(struct uart *uart)
     memmove(uart->tx, uart->tx + sent, uart->tx_count);
     if (!uart->tx_count) {
         uart->lsr |= LSR_THRE | LSR_TEMT;
-        uart->thr_pending = 1;
+        set_thr_pending(uart);
     }
 }
 
@@ -316,8 +332,11 @@ static void write_ier(struct uart *uart, uint8_t value)
     uart->ier = value & IER_MASK;
     /* Enabling the interrupt of an empty transmitter gives it at once: drivers use
      * this to begin sending. */
-    if ((old ^ uart->ier) & IER_THRI)
-        uart->thr_pending = (uart->ier & IER_THRI) && (uart->lsr & LSR_THRE);
+    if ((old ^ uart->ier) & IER_THRI) {
+        uart->thr_pending = 0;
+        if ((uart->ier & IER_THRI) && (uart->lsr & LSR_THRE))
+            set_thr_pending(uart);
+    }
 }
 
 static void write_fcr(struct uart *uart, uint8_t value)
@@ -386,7 +405,10 @@ static enum sm_tx uart_read(void *dev, uint64_t offset, unsigned size,
         if ((*value & ~(uint64_t)IIR_FIFOS) == IIR_THRI)
             uart->thr_pending = 0;
         break;
-    case REG_LSR: uart->lsr &= (uint8_t)~LSR_ERRORS; break;
+    case REG_LSR:
+        uart->lsr &= (uint8_t)~LSR_ERRORS;
+        uart->thr_seen = uart->thr_pending;
+        break;
     case REG_MSR: uart->msr &= MSR_LINES; break;
     default: break;
     }

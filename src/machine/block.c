@@ -106,7 +106,8 @@ int block_io_run(struct block_io *io)
         }
         return 0;
     }
-    return block_transfer(io->fd, io->op == DEV_BLK_WRITE, io->offset, io->iov, io->n_iov);
+    return block_transfer(io->fd, io->op == DEV_BLK_WRITE, io->offset, io->iov,
+                          io->n_iov);
 }
 
 /* --- Requests ------------------------------------------------------------------- */
@@ -230,7 +231,8 @@ static void block_drain(void *opaque)
 static int open_error(const char *file, int error, char **message)
 {
     if (error == EISDIR || error == ENXIO)
-        *message = g_strdup_printf("'file' driver requires '%s' to be a regular file", file);
+        *message =
+            g_strdup_printf("'file' driver requires '%s' to be a regular file", file);
     else
         *message = g_strdup_printf("Could not open '%s': %s", file, g_strerror(error));
     return -error;
@@ -315,9 +317,10 @@ static int open_direct(struct block *block, const struct machine_drive *drive,
     if (block->direct_fd < 0) {
         const int result = -errno;
 
-        *error = g_strdup_printf("Could not open '%s': %s%s", drive->file,
-                                 result == -EINVAL ? "filesystem does not support O_DIRECT: "
-                                                   : "", g_strerror(-result));
+        *error = g_strdup_printf(
+            "Could not open '%s': %s%s", drive->file,
+            result == -EINVAL ? "filesystem does not support O_DIRECT: " : "",
+            g_strerror(-result));
         return result;
     }
     if (posix_memalign(&page, DIRECT_PAGE, DIRECT_PAGE)) {
@@ -326,12 +329,14 @@ static int open_direct(struct block *block, const struct machine_drive *drive,
         return -ENOMEM;
     }
     /* A failure for another reason is met again, and told, by the guest. */
-    block->direct_align = pread(block->direct_fd, page, SECTOR, 0) < 0 ? DIRECT_PAGE : SECTOR;
+    block->direct_align =
+        pread(block->direct_fd, page, SECTOR, 0) < 0 ? DIRECT_PAGE : SECTOR;
     free(page);
     return 0;
 }
 
-static int open_engine(struct block *block, const struct machine_drive *drive, char **error)
+static int open_engine(struct block *block, const struct machine_drive *drive,
+                       char **error)
 {
     int result = -ENOSYS;
 

@@ -55,7 +55,7 @@ bool block_io_advance(struct block_io *io, size_t n);
 SM_MUST_CHECK int block_uring_new(struct block_engine **out);
 SM_MUST_CHECK int block_threads_new(struct block_engine **out);
 
-/* --- Overlay of snapshot=on --------------------------------------------------- */
+/* --- Overlay of snapshot=on ----------------------------------------------------- */
 
 struct block_overlay;
 /** Make an empty overlay over @base of @size bytes.  Errors: -errno, with *@error */

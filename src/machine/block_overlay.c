@@ -48,8 +48,8 @@ static int open_temporary(char **error)
     }
     if (fd < 0) {
         fd = -errno;
-        *error = g_strdup_printf("Could not create a temporary file in '%s': %s", directory,
-                                 g_strerror(-fd));
+        *error = g_strdup_printf("Could not create a temporary file in '%s': %s",
+                                 directory, g_strerror(-fd));
     }
     return fd;
 }

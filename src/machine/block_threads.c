@@ -46,7 +46,8 @@ static void *work(void *opaque)
 
 static void threads_submit(struct block_engine *engine, struct block_io *io)
 {
-    struct threads_engine *threads = sm_container_of(engine, struct threads_engine, engine);
+    struct threads_engine *threads =
+        sm_container_of(engine, struct threads_engine, engine);
 
     pthread_mutex_lock(&threads->lock);
     io->next = NULL;
@@ -58,7 +59,8 @@ static void threads_submit(struct block_engine *engine, struct block_io *io)
 
 static void threads_free(struct block_engine *engine)
 {
-    struct threads_engine *threads = sm_container_of(engine, struct threads_engine, engine);
+    struct threads_engine *threads =
+        sm_container_of(engine, struct threads_engine, engine);
 
     pthread_mutex_lock(&threads->lock);
     threads->stop = true;
@@ -87,7 +89,8 @@ int block_threads_new(struct block_engine **out)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (threads->n_threads < N_THREADS && !result) {
-        result = pthread_create(&threads->thread[threads->n_threads], NULL, work, threads);
+        result =
+            pthread_create(&threads->thread[threads->n_threads], NULL, work, threads);
         if (!result)
             threads->n_threads++;
     }

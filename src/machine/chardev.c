@@ -71,7 +71,7 @@ struct chardev_source {
     struct chardev *chr;
 };
 
-/* --- Output ---------------------------------------------------------------------- */
+/* --- Output --------------------------------------------------------------------- */
 
 static void put_locked(struct chardev *chr, const void *data, size_t size)
 {
@@ -230,7 +230,7 @@ static void *write_out(void *opaque)
     return NULL;
 }
 
-/* --- Input ------------------------------------------------------------------------ */
+/* --- Input ---------------------------------------------------------------------- */
 
 static void keep(struct chardev *chr, uint8_t byte)
 {
@@ -303,7 +303,8 @@ static void read_input(struct chardev *chr)
 {
     uint8_t bytes[CHUNK];
     const size_t room = INPUT - chr->in_count;
-    const size_t size = chr->in_tty && chr->mux ? sizeof(bytes) : SM_MIN(room, sizeof(bytes));
+    const size_t size =
+        chr->in_tty && chr->mux ? sizeof(bytes) : SM_MIN(room, sizeof(bytes));
     ssize_t n;
 
     if (!size)
@@ -400,12 +401,13 @@ static void chardev_attach(void *opaque, const struct dev_chr_front *front, void
     g_source_set_ready_time(chr->source, 0);
 }
 
-/* --- Life ------------------------------------------------------------------------- */
+/* --- Life ----------------------------------------------------------------------- */
 
 static GSourceFuncs source_funcs = {.check = check, .dispatch = dispatch};
 
 /* A machine that cannot be made leaves no file, and no file emptied, behind. */
-static int open_file(struct chardev *chr, const struct machine_serial *serial, char **error)
+static int open_file(struct chardev *chr, const struct machine_serial *serial,
+                     char **error)
 {
     const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (serial->append ? O_APPEND : 0);
 
@@ -425,7 +427,8 @@ static int open_file(struct chardev *chr, const struct machine_serial *serial, c
     return 0;
 }
 
-static int open_ends(struct chardev *chr, const struct machine_serial *serial, char **error)
+static int open_ends(struct chardev *chr, const struct machine_serial *serial,
+                     char **error)
 {
     int result;
 

@@ -73,7 +73,8 @@ static void handle_signals(void)
 
         /* Who handles a signal leaves the machine in order. */
         tty.handled[i] = sigaction(fatal_signals[i], NULL, before) == 0 &&
-                         !(before->sa_flags & SA_SIGINFO) && before->sa_handler == SIG_DFL;
+                         !(before->sa_flags & SA_SIGINFO) &&
+                         before->sa_handler == SIG_DFL;
         if (tty.handled[i])
             sigaction(fatal_signals[i], &action, NULL);
     }

@@ -68,7 +68,8 @@ int rng_open(const char *file, struct rng **out, char **error)
         if (fd < 0) {
             const int result = -errno;
 
-            *error = g_strdup_printf("Could not open '%s': %s", file, g_strerror(-result));
+            *error =
+                g_strdup_printf("Could not open '%s': %s", file, g_strerror(-result));
             return result;
         }
     }

@@ -115,10 +115,12 @@ void sm_pmp_check(const struct sm_pmp *pmp, bool machine, sm_gpa gpa, unsigned s
         if (last < range->first || gpa > range->last)
             continue;
         *span_bits = (uint8_t)bits;
-        if (gpa < range->first || last > range->last)
-            *perms = 0; /* a match in part fails for machine mode too */
-        else if (!machine || (cfg & SM_PMP_L))
+        if (gpa < range->first || last > range->last) {
+            *perms = 0; /* a match in part fails for machine mode too ... */
+            *span_bits = 0; /* ... and is a matter of this access alone */
+        } else if (!machine || (cfg & SM_PMP_L)) {
             *perms &= cfg & (SM_PMP_R | SM_PMP_W | SM_PMP_X);
+        }
         return;
     }
     *span_bits = (uint8_t)bits;

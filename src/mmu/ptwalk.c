@@ -38,7 +38,8 @@ static uint64_t entry_address(const struct sm_pt_format *format, uint64_t entry)
 /** Accesses that the leaf or table @entry grants the requester by itself. */
 static uint8_t entry_grants(const struct sm_walk_stage *stage, uint64_t entry)
 {
-    const struct sm_pt_test *perm = stage->format->perm[(stage->flags & SM_WALK_USER) != 0];
+    const struct sm_pt_test *perm =
+        stage->format->perm[(stage->flags & SM_WALK_USER) != 0];
     unsigned perms = 0;
 
     for (unsigned access = 0; access < SM_N_ACCESS; access++)
@@ -206,7 +207,8 @@ static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned 
     if (SM_UNLIKELY(!section->host))
         return SM_TX_ACCESS_ERROR;
     if (SM_UNLIKELY(section->range.last - where < size - 1))
-        return sm_address_space_load(walking->walk->space, where, &walking->attrs, size, raw);
+        return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
+                                     raw);
     *raw = sm_host_load(sm_flat_section_host(section, where), size == 4 ? 2 : 3);
     return SM_TX_OK;
 }
@@ -223,13 +225,15 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
     const struct sm_walk_stage *const by = &walking->walk->stage[stage];
     const struct sm_pt_format *const format = by->format;
     const unsigned entry_size = sm_pt_entry_size(format);
-    const bool placed = !walking->walk->protect && (stage == 1 || !walking->walk->stage[1].format);
+    const bool placed =
+        !walking->walk->protect && (stage == 1 || !walking->walk->stage[1].format);
     /* A table's entry without any other bit set needs no judging, nor does it change
      * what is gathered on the way: sm_pt_format_check() knows that it is sound. */
     const bool plain = !walking->walk->visit &&
                        !(format->flags & (SM_PT_CUMULATE | SM_PT_BIG_ENDIAN));
     struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
-    struct cursor at = {address, 0, access, SM_PERM_R | SM_PERM_W | SM_PERM_X, true, false};
+    struct cursor at = {address, 0,    access, SM_PERM_R | SM_PERM_W | SM_PERM_X,
+                        true,    false};
     uint64_t table_at = by->root;
 
     if (stage == 1)
@@ -315,7 +319,8 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
 }
 
 /** Translate by both stages and .protect. */
-static enum sm_walk_status run(struct sm_walking *walking, uint64_t address, unsigned size)
+static enum sm_walk_status run(struct sm_walking *walking, uint64_t address,
+                               unsigned size)
 {
     const struct sm_walk *const walk = walking->walk;
     struct sm_walk_result *const out = walking->out;

@@ -16,8 +16,9 @@ enum sm_mark sm_walk_mark(struct sm_walking *walking, unsigned stage, uint64_t a
     *status = sm_walk_place(walking, stage, address, SM_WRITE, &where);
     if (*status != SM_WALK_OK)
         return SM_MARK_FAILED;
-    if (sm_address_space_cas(walk->space, where, &walking->attrs, sm_pt_entry_size(format),
-                             expected, desired, &old) != SM_TX_OK) {
+    if (sm_address_space_cas(walk->space, where, &walking->attrs,
+                             sm_pt_entry_size(format), expected, desired,
+                             &old) != SM_TX_OK) {
         *status = SM_WALK_BUS_ERROR;
         return SM_MARK_FAILED;
     }

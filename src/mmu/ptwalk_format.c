@@ -44,19 +44,7 @@ static const char *check_tests(const struct sm_pt_format *format)
         for (unsigned access = 0; access < SM_N_ACCESS; access++)
             wrong = wrong || impossible(&format->perm[user][access]);
     }
-    if (wrong)
-        return "a test's value has bits outside of its mask";
-    if (format->table.value & format->address_mask)
-        return "what marks a table overlaps its address";
-    /* The walk takes such an entry without a second look. */
-    wrong = !sm_pt_holds(&format->present, format->table.value) ||
-            !sm_pt_holds(&format->table, format->table.value) ||
-            sm_pt_marked(&format->global, format->table.value) ||
-            (format->table.value & (format->reserved | format->reserved_table |
-                                    format->reserved_alone | format->memtype));
-    for (unsigned i = 0; i < SM_PT_MAX_BAD; i++)
-        wrong = wrong || sm_pt_marked(&format->bad[i], format->table.value);
-    return wrong ? "an entry that does no more than name a table is not sound" : NULL;
+    return wrong ? "a test's value has bits outside of its mask" : NULL;
 }
 
 /** Fields that stand for one thing each: disjoint, and apart from all tests. */
@@ -84,6 +72,22 @@ static const char *check_fields(const struct sm_pt_format *format)
         used |= field[i];
     }
     return NULL;
+}
+
+/** An entry that has nothing set but what marks a table: the walk takes it without a
+ *  second look. */
+static const char *check_table(const struct sm_pt_format *format)
+{
+    const uint64_t plain = format->table.value;
+    bool wrong = !sm_pt_holds(&format->present, plain) ||
+                 !sm_pt_holds(&format->table, plain) ||
+                 sm_pt_marked(&format->global, plain) ||
+                 (plain & (format->reserved | format->reserved_table |
+                           format->reserved_alone | format->memtype));
+
+    for (unsigned i = 0; i < SM_PT_MAX_BAD; i++)
+        wrong = wrong || sm_pt_marked(&format->bad[i], plain);
+    return wrong ? "an entry that does no more than name a table is not sound" : NULL;
 }
 
 static const char *check_address(const struct sm_pt_format *format)
@@ -116,7 +120,8 @@ const char *sm_pt_format_check(const struct sm_pt_format *format)
     if (format->struct_size != sizeof *format)
         return "struct_size is not that of this library";
     if ((wrong = check_levels(format)) || (wrong = check_tests(format)) ||
-        (wrong = check_fields(format)) || (wrong = check_address(format)))
+        (wrong = check_fields(format)) || (wrong = check_table(format)) ||
+        (wrong = check_address(format)))
         return wrong;
     return format->name ? NULL : "no name";
 }

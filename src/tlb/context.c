@@ -24,7 +24,8 @@ static struct sm_tlb_table *table_of(struct sm_tlb_context *context)
 
 static bool key_equal(const struct sm_tlb_key *a, const struct sm_tlb_key *b)
 {
-    return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2];
+    return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
+           a->word[2] == b->word[2];
 }
 
 static unsigned key_bucket(const struct sm_tlb_key *key)
@@ -207,7 +208,8 @@ static bool is_large_covered(const struct sm_tlb_context *context,
                              const struct sm_range *leaf)
 {
     for (unsigned i = 0; i < context->n_large; i++) {
-        if (leaf->first >= context->large[i].first && leaf->last <= context->large[i].last)
+        if (leaf->first >= context->large[i].first &&
+            leaf->last <= context->large[i].last)
             return true;
     }
     return false;
@@ -236,7 +238,8 @@ static void check_slot(const struct sm_vcpu *vcpu, const struct sm_tlb_context *
     }
 }
 
-static void check_context(const struct sm_vcpu *vcpu, const struct sm_tlb_context *context)
+static void check_context(const struct sm_vcpu *vcpu,
+                          const struct sm_tlb_context *context)
 {
     bool logged[SM_N_ACCESS * SM_TLB_SLOTS] = {false};
 

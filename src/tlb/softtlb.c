@@ -111,7 +111,8 @@ static const struct sm_flat_section *find_section(struct sm_vcpu *vcpu, unsigned
     const struct sm_flat_section *section = vcpu->last_ram;
 
     if (SM_LIKELY(section && vcpu->last_ram_space == space &&
-                  gpa - section->range.first <= section->range.last - section->range.first))
+                  gpa - section->range.first <=
+                      section->range.last - section->range.first))
         return section;
     section = sm_address_space_section(vcpu->spaces[space], gpa);
     if (section && section->host) {
@@ -127,6 +128,7 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     const struct sm_flat_section *section;
     struct sm_xlate xlate = {.reserved = 0};
 
+    sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
     if (!vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
         return false;

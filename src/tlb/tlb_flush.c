@@ -59,10 +59,12 @@ static uint64_t drop_all_covered(struct sm_tlb_context *context,
     return n;
 }
 
-static bool meets_large(const struct sm_tlb_context *context, const struct sm_range *range)
+static bool meets_large(const struct sm_tlb_context *context,
+                        const struct sm_range *range)
 {
     for (unsigned i = 0; i < context->n_large; i++) {
-        if (range->first <= context->large[i].last && range->last >= context->large[i].first)
+        if (range->first <= context->large[i].last &&
+            range->last >= context->large[i].first)
             return true;
     }
     return false;

@@ -160,21 +160,20 @@ static bool run(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass pass)
     return true;
 }
 
-/** What comes after: a callback may have changed the map, and deferred work. */
-static enum sm_step done(struct sm_vcpu *vcpu, const struct transfer *transfer)
+/** After a callback the map may have changed. */
+static enum sm_step done(const struct transfer *transfer)
 {
-    if (SM_LIKELY(!transfer->entered_device))
-        return SM_STEP_DONE;
-    sm_vcpu_kick(vcpu);
-    return SM_STEP_DONE_LEAVE;
+    return transfer->entered_device ? SM_STEP_DONE_LEAVE : SM_STEP_DONE;
 }
 
 static struct sm_value swap_bytes(struct sm_value value, unsigned size_bits)
 {
     if (size_bits == 4)
-        return (struct sm_value){__builtin_bswap64(value.hi), __builtin_bswap64(value.lo)};
+        return (struct sm_value){__builtin_bswap64(value.hi),
+                                 __builtin_bswap64(value.lo)};
     return (struct sm_value){
-        size_bits ? __builtin_bswap64(value.lo) >> (64 - (8u << size_bits)) : value.lo, 0};
+        size_bits ? __builtin_bswap64(value.lo) >> (64 - (8u << size_bits)) : value.lo,
+        0};
 }
 
 /** Whether @op forbids @gva; *transfer then says so. */
@@ -230,7 +229,7 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
         memcpy(&result.hi, transfer.byte + 8, 8);
     }
     *value = op.flags & SM_MEMOP_BIG_ENDIAN ? swap_bytes(result, op.size_bits) : result;
-    return done(vcpu, &transfer);
+    return done(&transfer);
 }
 
 enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
@@ -263,9 +262,10 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
     memcpy(transfer.byte, &value.lo, 8);
     memcpy(transfer.byte + 8, &value.hi, 8);
     if (!run(vcpu, &transfer, PASS_CHECK_WRITE) ||
-        !run(vcpu, &transfer, PASS_WRITE_DEVICES) || !run(vcpu, &transfer, PASS_WRITE_RAM))
+        !run(vcpu, &transfer, PASS_WRITE_DEVICES) ||
+        !run(vcpu, &transfer, PASS_WRITE_RAM))
         return fail(vcpu, &transfer, fault);
-    return done(vcpu, &transfer);
+    return done(&transfer);
 }
 
 enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,

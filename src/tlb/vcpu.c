@@ -14,7 +14,8 @@ void sm_vcpu_kick(struct sm_vcpu *vcpu)
     sm_exchange(&vcpu->fast.request, 1u);
 }
 
-static void agent_view_changed(struct sm_agent *agent, const struct sm_address_space *space,
+static void agent_view_changed(struct sm_agent *agent,
+                               const struct sm_address_space *space,
                                const struct sm_range *range)
 {
     struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);

@@ -50,9 +50,10 @@ static void owner_arm(void *owner, struct rv_hart *hart, uint64_t deadline)
 static void owner_wake(void *owner, struct rv_hart *hart)
 {
 }
-static const struct rv_owner_ops owner_ops = {
-    .struct_size = sizeof(owner_ops), .time = owner_time, .arm_stimecmp = owner_arm,
-    .wake = owner_wake};
+static const struct rv_owner_ops owner_ops = {.struct_size = sizeof(owner_ops),
+                                              .time = owner_time,
+                                              .arm_stimecmp = owner_arm,
+                                              .wake = owner_wake};
 
 static enum sm_tx finisher_read(void *dev, uint64_t offset, unsigned size,
                                 const struct sm_attrs *attrs, uint64_t *value)
@@ -68,9 +69,11 @@ static enum sm_tx finisher_write(void *dev, uint64_t offset, unsigned size,
     rv_hart_kick(ours->hart);
     return SM_TX_OK;
 }
-static const struct sm_io_ops finisher_ops = {
-    .struct_size = sizeof(finisher_ops), .read = finisher_read, .write = finisher_write,
-    .accepts = {1, 8, false}, .implements = {1, 8, false}};
+static const struct sm_io_ops finisher_ops = {.struct_size = sizeof(finisher_ops),
+                                              .read = finisher_read,
+                                              .write = finisher_write,
+                                              .accepts = {1, 8, false},
+                                              .implements = {1, 8, false}};
 
 static void check(int error, const char *what)
 {
@@ -97,9 +100,11 @@ static void ours_new(struct ours *ours, const struct rv_isa *isa)
     check(sm_region_map(root, IMAGE_FINISHER, finisher, 0), "map");
     check(sm_address_space_new(ours->topo, "memory", root, &ours->space), "space");
     check(sm_topology_commit(ours->topo, NULL), "commit");
-    const struct rv_hart_options options = {
-        .struct_size = sizeof(options), .isa = isa, .space = ours->space, .ops = &owner_ops,
-        .owner = ours};
+    const struct rv_hart_options options = {.struct_size = sizeof(options),
+                                            .isa = isa,
+                                            .space = ours->space,
+                                            .ops = &owner_ops,
+                                            .owner = ours};
     check(rv_hart_new(ours->topo, &options, &ours->hart), "hart");
 }
 
@@ -108,7 +113,8 @@ static void ours_run(struct ours *ours, uint8_t *image)
 {
     const struct sm_attrs attrs = {.process = SM_NO_PROCESS, .flags = SM_ATTR_DEBUG};
 
-    if (sm_address_space_write(ours->space, IMAGE_RAM_BASE, &attrs, image, IMAGE_SIZE, NULL))
+    if (sm_address_space_write(ours->space, IMAGE_RAM_BASE, &attrs, image, IMAGE_SIZE,
+                               NULL))
         die("cannot write the image");
     ours->finished = false;
     rv_hart_reset(ours->hart, IMAGE_RAM_BASE);
@@ -116,7 +122,8 @@ static void ours_run(struct ours *ours, uint8_t *image)
     while (!ours->finished)
         rv_hart_run(ours->hart);
     sm_vcpu_offline(rv_hart_vcpu(ours->hart));
-    if (sm_address_space_read(ours->space, IMAGE_RAM_BASE, &attrs, image, IMAGE_SIZE, NULL))
+    if (sm_address_space_read(ours->space, IMAGE_RAM_BASE, &attrs, image, IMAGE_SIZE,
+                              NULL))
         die("cannot read the image");
 }
 
@@ -136,7 +143,8 @@ static char *qemu_cpu(const struct rv_isa *isa)
     return text;
 }
 
-static void qemu_run(const char *program, const char *cpu, const uint8_t *image, uint8_t *result)
+static void qemu_run(const char *program, const char *cpu, const uint8_t *image,
+                     uint8_t *result)
 {
     char path[] = "/tmp/softmmu-diff-XXXXXX", backend[128];
     const int file = mkstemp(path);
@@ -148,14 +156,15 @@ static void qemu_run(const char *program, const char *cpu, const uint8_t *image,
     if (ram == MAP_FAILED)
         die("mmap");
     memcpy(ram, image, IMAGE_SIZE);
-    snprintf(backend, sizeof(backend), "memory-backend-file,id=ram,mem-path=%s,size=64M,share=on",
-             path);
+    snprintf(backend, sizeof(backend),
+             "memory-backend-file,id=ram,mem-path=%s,size=64M,share=on", path);
     const pid_t child = fork();
     if (child == 0) {
         const int nothing = open("/dev/null", O_RDONLY);
         dup2(nothing, 0);
-        execl(program, program, "-M", "virt,memory-backend=ram", "-object", backend, "-m", "64M",
-              "-cpu", cpu, "-bios", "none", "-nodefaults", "-nographic", "-no-reboot", (char *)NULL);
+        execl(program, program, "-M", "virt,memory-backend=ram", "-object", backend, "-m",
+              "64M", "-cpu", cpu, "-bios", "none", "-nodefaults", "-nographic",
+              "-no-reboot", (char *)NULL);
         _exit(127);
     }
     for (int ms = 0;; ms += 5) {
@@ -181,7 +190,8 @@ static void qemu_run(const char *program, const char *cpu, const uint8_t *image,
 
 /* --- Comparison -------------------------------------------------------------------- */
 
-static const char *const op_text[] = {"illegal",
+static const char *const op_text[] = {
+    "illegal",
 #define RV_INSN(name, text, mask, match, format, ext) text,
 #include "riscv/isa.def"
 #undef RV_INSN
@@ -190,17 +200,19 @@ static const char *const op_text[] = {"illegal",
 static void print_program(const struct rv_isa *isa, const struct image_cell *cell,
                           uint64_t address)
 {
-    const unsigned end = (unsigned)(cell->end - address - offsetof(struct image_cell, code));
+    const unsigned end =
+        (unsigned)(cell->end - address - offsetof(struct image_cell, code));
 
     for (unsigned at = 0; at <= end;) {
         uint32_t word = 0;
         struct rv_insn insn;
         memcpy(&word, cell->code + at, 4);
         rv_decode(isa, word, &insn);
-        printf("    %#6x  %0*" PRIx32 "%*s  %-12s rd %2u rs1 %2u rs2 %2u rs3 %2u rm %u imm %d\n",
+        printf("    %#6x  %0*" PRIx32
+               "%*s  %-12s rd %2u rs1 %2u rs2 %2u rs3 %2u rm %u imm %d\n",
                (unsigned)offsetof(struct image_cell, code) + at, insn.len * 2, insn.raw,
-               8 - insn.len * 2, "", op_text[insn.op], insn.rd, insn.rs1, insn.rs2, insn.rs3,
-               insn.rm, insn.imm);
+               8 - insn.len * 2, "", op_text[insn.op], insn.rd, insn.rs1, insn.rs2,
+               insn.rs3, insn.rm, insn.imm);
         at += insn.len;
     }
 }
@@ -208,7 +220,8 @@ static void print_program(const struct rv_isa *isa, const struct image_cell *cel
 static void differ(const char *what, unsigned n, uint64_t ours, uint64_t theirs)
 {
     if (ours != theirs)
-        printf("  %s[%u]: ours %016" PRIx64 ", QEMU %016" PRIx64 "\n", what, n, ours, theirs);
+        printf("  %s[%u]: ours %016" PRIx64 ", QEMU %016" PRIx64 "\n", what, n, ours,
+               theirs);
 }
 
 static bool equal(const struct image_cell *a, const struct image_cell *b)
@@ -224,7 +237,8 @@ static void report(const struct rv_isa *isa, unsigned n, const struct image_cell
 {
     static const char *const modes[] = {"M", "S bare", "S Sv39", "U bare", "U Sv39"};
 
-    printf("program %u, mode %s, fcsr %#" PRIx64 "\n", n, modes[before->mode], before->fcsr);
+    printf("program %u, mode %s, fcsr %#" PRIx64 "\n", n, modes[before->mode],
+           before->fcsr);
     for (unsigned i = 1; i < 32; i++)
         differ("x", i, ours->out_x[i], theirs->out_x[i]);
     for (unsigned i = 0; i < 32; i++)
@@ -248,11 +262,12 @@ static void report(const struct rv_isa *isa, unsigned n, const struct image_cell
 }
 
 /* Let cell @to hold the first @size bytes of the program in @from, then no operations. */
-static void copy_prefix(const struct image_cell *from, uint64_t from_address, unsigned size,
-                        struct image_cell *to, uint64_t to_address)
+static void copy_prefix(const struct image_cell *from, uint64_t from_address,
+                        unsigned size, struct image_cell *to, uint64_t to_address)
 {
     const uint64_t delta = to_address - from_address;
-    const unsigned end = (unsigned)(from->end - from_address - offsetof(struct image_cell, code));
+    const unsigned end =
+        (unsigned)(from->end - from_address - offsetof(struct image_cell, code));
 
     *to = *from;
     to->end += delta;
@@ -268,10 +283,12 @@ static void copy_prefix(const struct image_cell *from, uint64_t from_address, un
 /* Say after which instruction of the program in @before the machines first differ, by
  * running each of its prefixes in a cell of its own. */
 static void bisect(struct ours *ours, const char *qemu, const char *cpu,
-                   const struct rv_isa *isa, const struct image_cell *before, uint64_t address)
+                   const struct rv_isa *isa, const struct image_cell *before,
+                   uint64_t address)
 {
     uint8_t *mine = calloc(1, IMAGE_SIZE), *theirs = calloc(1, IMAGE_SIZE);
-    const unsigned end = (unsigned)(before->end - address - offsetof(struct image_cell, code));
+    const unsigned end =
+        (unsigned)(before->end - address - offsetof(struct image_cell, code));
     struct rv_insn insn[IMAGE_CODE_SIZE / 2];
     unsigned n = 0;
 
@@ -293,8 +310,8 @@ static void bisect(struct ours *ours, const char *qemu, const char *cpu,
         if (equal(a, b))
             continue;
         printf("  first differs after %#x  %0*" PRIx32 "  %s\n",
-               (unsigned)offsetof(struct image_cell, code) + at, insn[i].len * 2, insn[i].raw,
-               op_text[insn[i].op]);
+               (unsigned)offsetof(struct image_cell, code) + at, insn[i].len * 2,
+               insn[i].raw, op_text[insn[i].op]);
         for (unsigned r = 1; r < 32; r++)
             differ("x", r, a->out_x[r], b->out_x[r]);
         for (unsigned r = 0; r < 32; r++)
@@ -302,10 +319,12 @@ static void bisect(struct ours *ours, const char *qemu, const char *cpu,
         differ("fcsr", 0, a->out_fcsr, b->out_fcsr);
         if (i) {
             const struct image_cell *c = image_cell(mine, i - 1);
-            printf("  before it fcsr %#" PRIx64 ", f[rs1] %016" PRIx64 ", f[rs2] %016" PRIx64
-                   ", f[rs3] %016" PRIx64 ", x[rs1] %016" PRIx64 ", x[rs2] %016" PRIx64 "\n",
+            printf("  before it fcsr %#" PRIx64 ", f[rs1] %016" PRIx64
+                   ", f[rs2] %016" PRIx64 ", f[rs3] %016" PRIx64 ", x[rs1] %016" PRIx64
+                   ", x[rs2] %016" PRIx64 "\n",
                    c->out_fcsr, c->out_f[insn[i].rs1], c->out_f[insn[i].rs2 & 31],
-                   c->out_f[insn[i].rs3 & 31], c->out_x[insn[i].rs1], c->out_x[insn[i].rs2 & 31]);
+                   c->out_f[insn[i].rs3 & 31], c->out_x[insn[i].rs1],
+                   c->out_x[insn[i].rs2 & 31]);
         }
         break;
     }
@@ -334,7 +353,8 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
         die("memory");
     image_build(before, N_CELLS);
     for (unsigned n = 0; n < N_CELLS; n++)
-        *n_instructions += gen_program(&random, isa, image_cell_address(n), image_cell(before, n));
+        *n_instructions +=
+            gen_program(&random, isa, image_cell_address(n), image_cell(before, n));
     memcpy(mine, before, IMAGE_SIZE);
     if (arguments->plant) { /* where QEMU adds, we subtract */
         static const uint32_t add = 0x00c58533, sub = 0x40c58533; /* a0 = a1 +- a2 */
@@ -347,8 +367,10 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
         if (equal(image_cell(mine, n), image_cell(theirs, n)))
             continue;
         if (n_different++ < arguments->reports) {
-            report(isa, n, image_cell(before, n), image_cell(mine, n), image_cell(theirs, n));
-            bisect(ours, arguments->qemu, cpu, isa, image_cell(before, n), image_cell_address(n));
+            report(isa, n, image_cell(before, n), image_cell(mine, n),
+                   image_cell(theirs, n));
+            bisect(ours, arguments->qemu, cpu, isa, image_cell(before, n),
+                   image_cell_address(n));
         }
     }
     free(before);
@@ -360,7 +382,8 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
 int main(int argc, char **argv)
 {
     struct arguments arguments = {.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid() << 32,
-                                  .millions = 1, .reports = 3};
+                                  .millions = 1,
+                                  .reports = 3};
     const char *seed = getenv("SM_SEED");
     struct rv_isa isa;
     struct ours ours;
@@ -382,8 +405,9 @@ int main(int argc, char **argv)
             arguments.qemu = NULL, i = argc;
     }
     if (!arguments.qemu) {
-        fprintf(stderr, "usage: diff --qemu PROGRAM [--seed N] [--millions N] [--reports N] "
-                        "[--plant]\n");
+        fprintf(stderr,
+                "usage: diff --qemu PROGRAM [--seed N] [--millions N] [--reports N] "
+                "[--plant]\n");
         return 2;
     }
     if (arguments.plant)
@@ -399,8 +423,8 @@ int main(int argc, char **argv)
                              &n_instructions);
         n_programs += N_CELLS;
     } while (n_instructions < arguments.millions * 1000000 && !n_different);
-    printf("%" PRIu64 " programs, %" PRIu64 " instructions, %u programs differ\n", n_programs,
-           n_instructions, n_different);
+    printf("%" PRIu64 " programs, %" PRIu64 " instructions, %u programs differ\n",
+           n_programs, n_instructions, n_different);
     free(cpu);
     rv_hart_free(ours.hart);
     sm_topology_free(ours.topo);

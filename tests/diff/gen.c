@@ -10,8 +10,18 @@
 enum { MAX_SLOTS = 96, REG_SP = 2, REG_WILD = 3, REG_S0 = 8, REG_S1 = 9 };
 
 /* Opcodes, bits 6..0.  Source: Unprivileged, "RISC-V base opcode map". */
-enum { OP_LOAD = 0x03, OP_LOAD_FP = 0x07, OP_MISC_MEM = 0x0f, OP_STORE = 0x23, OP_STORE_FP = 0x27,
-       OP_AMO = 0x2f, OP_BRANCH = 0x63, OP_JALR = 0x67, OP_JAL = 0x6f, OP_SYSTEM = 0x73 };
+enum {
+    OP_LOAD = 0x03,
+    OP_LOAD_FP = 0x07,
+    OP_MISC_MEM = 0x0f,
+    OP_STORE = 0x23,
+    OP_STORE_FP = 0x27,
+    OP_AMO = 0x2f,
+    OP_BRANCH = 0x63,
+    OP_JALR = 0x67,
+    OP_JAL = 0x6f,
+    OP_SYSTEM = 0x73
+};
 
 struct row {
     const char *text;
@@ -36,7 +46,10 @@ struct program {
     uint8_t *code;
     unsigned at;
     unsigned n_instructions;
-    struct { uint16_t at; uint8_t kind; } jump[MAX_SLOTS];
+    struct {
+        uint16_t at;
+        uint8_t kind;
+    } jump[MAX_SLOTS];
     unsigned n_jumps;
     uint16_t slot[2 * MAX_SLOTS]; /* where each begins: targets of jumps           */
     unsigned n_slots;
@@ -72,7 +85,8 @@ static unsigned any_rd(struct program *p)
 
 static unsigned any_base(struct program *p)
 {
-    static const uint8_t bases[] = {REG_SP, REG_S0, REG_S0, REG_S0, REG_S1, REG_S1, REG_S1, REG_S1};
+    static const uint8_t bases[] = {REG_SP, REG_S0, REG_S0, REG_S0,
+                                    REG_S1, REG_S1, REG_S1, REG_S1};
     return below(p, 24) == 0 ? REG_WILD : bases[below(p, SM_ARRAY_LEN(bases))];
 }
 
@@ -100,7 +114,8 @@ static uint32_t tame_access(struct program *p, uint32_t word)
 {
     const unsigned base = any_base(p);
     const uint32_t op = word & 0x7f;
-    const int offset = (int)below(p, base == REG_SP ? 256 : 512) - (base == REG_SP ? 0 : 256);
+    const int offset =
+        (int)below(p, base == REG_SP ? 256 : 512) - (base == REG_SP ? 0 : 256);
 
     word = (uint32_t)sm_insert(word, 15, 5, base);
     if (op == OP_AMO || op == OP_MISC_MEM)
@@ -177,8 +192,7 @@ static bool is_tame(struct program *p, uint32_t word)
     case OP_BRANCH:
     case OP_JAL:
     case OP_JALR:
-    case OP_SYSTEM:
-        return false;
+    case OP_SYSTEM: return false;
     case OP_LOAD:
     case OP_LOAD_FP:
     case OP_STORE:
@@ -186,12 +200,9 @@ static bool is_tame(struct program *p, uint32_t word)
         if (insn.len == 4 || !is_protected(insn.rs1) || insn.rs1 == REG_WILD)
             return false;
         return op == OP_STORE || op == OP_STORE_FP || !is_protected(insn.rd);
-    case OP_AMO:
-        return false;
-    case OP_MISC_MEM:
-        return (word >> 12 & 7) < 2;
-    default:
-        return !is_protected(insn.rd);
+    case OP_AMO: return false;
+    case OP_MISC_MEM: return (word >> 12 & 7) < 2;
+    default: return !is_protected(insn.rd);
     }
 }
 
@@ -217,7 +228,8 @@ static void slot_compressed(struct program *p)
 {
     for (;;) {
         const struct row *row = &compressed_rows[below(p, SM_ARRAY_LEN(compressed_rows))];
-        uint32_t word = row->match | ((uint32_t)gen_next(p->random) & ~row->mask & 0xffff);
+        uint32_t word =
+            row->match | ((uint32_t)gen_next(p->random) & ~row->mask & 0xffff);
         if (below(p, 2)) /* registers of the short form: s0 or s1 as a base */
             word = (word & ~(7u << 7)) | below(p, 2) << 7;
         if ((word & row->mask) != row->match || !is_tame(p, word))
@@ -243,15 +255,9 @@ static void slot_jump(struct program *p)
     case JUMP_B:
         put32(p, enc_b(conditions[below(p, 6)], below(p, 32), below(p, 32), 0));
         break;
-    case JUMP_J:
-        put32(p, enc_j(any_rd(p), 0));
-        break;
-    case JUMP_CB:
-        put16(p, 0xc001 | below(p, 2) << 13 | below(p, 8) << 7);
-        break;
-    case JUMP_CJ:
-        put16(p, 0xa001);
-        break;
+    case JUMP_J: put32(p, enc_j(any_rd(p), 0)); break;
+    case JUMP_CB: put16(p, 0xc001 | below(p, 2) << 13 | below(p, 8) << 7); break;
+    case JUMP_CJ: put16(p, 0xa001); break;
     case JUMP_JALR: {
         const unsigned reg = any_rd(p) | 1; /* not x0, and protected only if even */
         const unsigned target = is_protected(reg) ? 5 : reg;
@@ -263,20 +269,20 @@ static void slot_jump(struct program *p)
 }
 
 /* CSRs that a program may change for good: nothing else depends on them. */
-static const uint16_t free_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x142, 0x143, 0x001,
-                                     0x002, 0x003, 0x342, 0x343};
+static const uint16_t free_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x142, 0x143,
+                                     0x001, 0x002, 0x003, 0x342, 0x343};
 /* CSRs whose change has an effect, or that are read only: written, then restored. */
-static const uint16_t restored_csrs[] = {
-    0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x104, 0x105, 0x106,
-    0x10a, 0x141, 0x341, 0x3b1, 0x3b2, 0x3b3, 0x3be, 0x3bf, 0x14d};
+static const uint16_t restored_csrs[] = {0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a,
+                                         0x104, 0x105, 0x106, 0x10a, 0x141, 0x341, 0x3b1,
+                                         0x3b2, 0x3b3, 0x3be, 0x3bf, 0x14d};
 /* Of those, the ones in which harts may keep different bits (WARL): what was written is
  * not read back.  Oracle: medeleg, mideleg and mie have the hypervisor's bits even
  * without it; mcounteren and scounteren only the counters that count; menvcfg and
  * senvcfg take the reserved CBIE 2; pmpaddr keeps bits 63..54, sepc and mepc bit 0,
  * which the specification has read-only zero. */
-static const uint16_t latitude_csrs[] = {
-    0x302, 0x303, 0x304, 0x104, 0x306, 0x106, 0x30a, 0x10a, 0x141, 0x341, 0x3b1, 0x3b2,
-    0x3b3, 0x3be, 0x3bf};
+static const uint16_t latitude_csrs[] = {0x302, 0x303, 0x304, 0x104, 0x306,
+                                         0x106, 0x30a, 0x10a, 0x141, 0x341,
+                                         0x3b1, 0x3b2, 0x3b3, 0x3be, 0x3bf};
 static bool is_latitude(unsigned csr)
 {
     for (unsigned i = 0; i < SM_ARRAY_LEN(latitude_csrs); i++)
@@ -285,9 +291,9 @@ static bool is_latitude(unsigned csr)
     return false;
 }
 /* CSRs that are only read; in M mode not the counters, whose values differ. */
-static const uint16_t read_csrs[] = {0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a,
-                                     0x100, 0x104, 0x105, 0x106, 0x10a, 0x144, 0xf14, 0x180,
-                                     0x3a0, 0x3a2, 0x3b0, 0x7c0, 0xc90, 0x5a8, 0x14d};
+static const uint16_t read_csrs[] = {
+    0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x100, 0x104, 0x105, 0x106,
+    0x10a, 0x144, 0xf14, 0x180, 0x3a0, 0x3a2, 0x3b0, 0x7c0, 0xc90, 0x5a8, 0x14d};
 static const uint16_t counters[] = {0xc00, 0xc01, 0xc02, 0xc03, 0xc1f, 0xb00, 0xb02};
 
 /* mstatus or sstatus: set or clear some of the bits 12..22, then restore.  Not UXL and
@@ -381,20 +387,18 @@ static void resolve(struct program *p)
         uint32_t word;
         memcpy(&word, p->code + at, 4);
         switch ((enum jump_kind)p->jump[i].kind) {
-        case JUMP_B:
-            word |= enc_b(0, 0, 0, (int)offset);
-            break;
-        case JUMP_J:
-            word |= enc_j(0, (int)offset);
-            break;
+        case JUMP_B: word |= enc_b(0, 0, 0, (int)offset); break;
+        case JUMP_J: word |= enc_j(0, (int)offset); break;
         case JUMP_CB: /* offset[8|4:3] 12:10, [7:6|2:1|5] 6:2 */
-            word |= (offset >> 8 & 1) << 12 | (offset >> 3 & 3) << 10 | (offset >> 6 & 3) << 5 |
-                    (offset >> 1 & 3) << 3 | (offset >> 5 & 1) << 2;
+            word |= (offset >> 8 & 1) << 12 | (offset >> 3 & 3) << 10 |
+                    (offset >> 6 & 3) << 5 | (offset >> 1 & 3) << 3 |
+                    (offset >> 5 & 1) << 2;
             break;
         case JUMP_CJ: /* offset[11|4|9:8|10|6|7|3:1|5] 12:2 */
             word |= (offset >> 11 & 1) << 12 | (offset >> 4 & 1) << 11 |
-                    (offset >> 8 & 3) << 9 | (offset >> 10 & 1) << 8 | (offset >> 6 & 1) << 7 |
-                    (offset >> 7 & 1) << 6 | (offset >> 1 & 7) << 3 | (offset >> 5 & 1) << 2;
+                    (offset >> 8 & 3) << 9 | (offset >> 10 & 1) << 8 |
+                    (offset >> 6 & 1) << 7 | (offset >> 7 & 1) << 6 |
+                    (offset >> 1 & 7) << 3 | (offset >> 5 & 1) << 2;
             break;
         case JUMP_JALR:
             memcpy(&word, p->code + at + 4, 4);
@@ -406,33 +410,55 @@ static void resolve(struct program *p)
     }
 }
 
-static const uint64_t special_x[] = {
-    0, 1, UINT64_MAX, UINT64_C(0x7fffffffffffffff), UINT64_C(0x8000000000000000), 0x7fffffff,
-    0x80000000u, UINT64_C(0xffffffff80000000), 0xffffffffu, 2, 63, 64, 0xff, 0x8000, 0xaaaaaaaa55555555};
-static const uint64_t special_d[] = {
-    0, UINT64_C(0x8000000000000000), UINT64_C(0x3ff0000000000000), UINT64_C(0xbff0000000000000),
-    UINT64_C(0x7ff0000000000000), UINT64_C(0xfff0000000000000), UINT64_C(0x7ff8000000000000),
-    UINT64_C(0x7ff0000000000001), UINT64_C(0xfff8000000000123), 1, UINT64_C(0x000fffffffffffff),
-    UINT64_C(0x0010000000000000), UINT64_C(0x7fefffffffffffff), UINT64_C(0x8010000000000001),
-    UINT64_C(0x41dfffffffc00000), UINT64_C(0x43e0000000000000), UINT64_C(0x3fe0000000000000),
-    UINT64_C(0x3fdfffffffffffff), UINT64_C(0x47efffffe0000000), UINT64_C(0x36a0000000000000)};
+static const uint64_t special_x[] = {0,
+                                     1,
+                                     UINT64_MAX,
+                                     UINT64_C(0x7fffffffffffffff),
+                                     UINT64_C(0x8000000000000000),
+                                     0x7fffffff,
+                                     0x80000000u,
+                                     UINT64_C(0xffffffff80000000),
+                                     0xffffffffu,
+                                     2,
+                                     63,
+                                     64,
+                                     0xff,
+                                     0x8000,
+                                     0xaaaaaaaa55555555};
+static const uint64_t special_d[] = {0,
+                                     UINT64_C(0x8000000000000000),
+                                     UINT64_C(0x3ff0000000000000),
+                                     UINT64_C(0xbff0000000000000),
+                                     UINT64_C(0x7ff0000000000000),
+                                     UINT64_C(0xfff0000000000000),
+                                     UINT64_C(0x7ff8000000000000),
+                                     UINT64_C(0x7ff0000000000001),
+                                     UINT64_C(0xfff8000000000123),
+                                     1,
+                                     UINT64_C(0x000fffffffffffff),
+                                     UINT64_C(0x0010000000000000),
+                                     UINT64_C(0x7fefffffffffffff),
+                                     UINT64_C(0x8010000000000001),
+                                     UINT64_C(0x41dfffffffc00000),
+                                     UINT64_C(0x43e0000000000000),
+                                     UINT64_C(0x3fe0000000000000),
+                                     UINT64_C(0x3fdfffffffffffff),
+                                     UINT64_C(0x47efffffe0000000),
+                                     UINT64_C(0x36a0000000000000)};
 static const uint32_t special_s[] = {
-    0, 0x80000000u, 0x3f800000, 0xbf800000u, 0x7f800000, 0xff800000u, 0x7fc00000, 0x7f800001,
-    0xffc00123u, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x80800001u, 0x4effffff, 0x4f000000,
-    0x5effffff, 0x5f000000, 0x3f000000, 0x3effffff, 0x3fc00000};
+    0,          0x80000000u, 0x3f800000,  0xbf800000u, 0x7f800000, 0xff800000u,
+    0x7fc00000, 0x7f800001,  0xffc00123u, 1,           0x007fffff, 0x00800000,
+    0x7f7fffff, 0x80800001u, 0x4effffff,  0x4f000000,  0x5effffff, 0x5f000000,
+    0x3f000000, 0x3effffff,  0x3fc00000};
 
 static uint64_t any_x(struct program *p)
 {
     const uint64_t bits = gen_next(p->random);
     switch (below(p, 4)) {
-    case 0:
-        return special_x[below(p, SM_ARRAY_LEN(special_x))];
-    case 1:
-        return (uint64_t)((int64_t)bits >> below(p, 64));
-    case 2:
-        return bits & 0xffff;
-    default:
-        return bits;
+    case 0: return special_x[below(p, SM_ARRAY_LEN(special_x))];
+    case 1: return (uint64_t)((int64_t)bits >> below(p, 64));
+    case 2: return bits & 0xffff;
+    default: return bits;
     }
 }
 
@@ -441,24 +467,19 @@ static uint64_t any_f(struct program *p)
     const uint64_t bits = gen_next(p->random), box = UINT64_C(0xffffffff00000000);
     switch (below(p, 8)) {
     case 0:
-    case 1:
-        return special_d[below(p, SM_ARRAY_LEN(special_d))];
+    case 1: return special_d[below(p, SM_ARRAY_LEN(special_d))];
     case 2:
-    case 3:
-        return box | special_s[below(p, SM_ARRAY_LEN(special_s))];
+    case 3: return box | special_s[below(p, SM_ARRAY_LEN(special_s))];
     case 4: /* doubles near 1, so that sums and products are inexact in range */
         return sm_insert(bits, 52, 11, 1023 - 30 + below(p, 60));
-    case 5:
-        return box | sm_insert(bits & 0xffffffffu, 23, 8, 127 - 15 + below(p, 30));
-    case 6:
-        return box | (bits & 0xffffffffu);
-    default:
-        return bits;
+    case 5: return box | sm_insert(bits & 0xffffffffu, 23, 8, 127 - 15 + below(p, 30));
+    case 6: return box | (bits & 0xffffffffu);
+    default: return bits;
     }
 }
 
-unsigned gen_program(struct gen_random *random, const struct rv_isa *isa, uint64_t address,
-                     struct image_cell *cell)
+unsigned gen_program(struct gen_random *random, const struct rv_isa *isa,
+                     uint64_t address, struct image_cell *cell)
 {
     struct program p = {.random = random, .isa = isa, .code = cell->code};
     const uint64_t scratch = address + offsetof(struct image_cell, scratch);

@@ -20,7 +20,7 @@ uint64_t gen_next(struct gen_random *random);
 
 /** Write a program, its initial registers and scratch bytes into @cell of address
  *  @address.  Returns the number of instructions in it. */
-unsigned gen_program(struct gen_random *random, const struct rv_isa *isa, uint64_t address,
-                     struct image_cell *cell);
+unsigned gen_program(struct gen_random *random, const struct rv_isa *isa,
+                     uint64_t address, struct image_cell *cell);
 
 #endif

@@ -14,11 +14,31 @@ struct globals {
 #define G(member) ((int)offsetof(struct globals, member))
 #define C(member) ((int)offsetof(struct image_cell, member))
 
-enum { MSTATUS = 0x300, MIE = 0x304, MTVEC = 0x305, MSCRATCH = 0x340, MEPC = 0x341,
-       MCAUSE = 0x342, MTVAL = 0x343, MEDELEG = 0x302, MIDELEG = 0x303, MCOUNTEREN = 0x306,
-       MENVCFG = 0x30a, SENVCFG = 0x10a, SCOUNTEREN = 0x106, SATP = 0x180, STVEC = 0x105,
-       SSCRATCH = 0x140, SEPC = 0x141, SCAUSE = 0x142, STVAL = 0x143, FCSR = 3,
-       PMPCFG0 = 0x3a0, PMPADDR0 = 0x3b0, MSTATUS_FS = 0x6000 };
+enum {
+    MSTATUS = 0x300,
+    MIE = 0x304,
+    MTVEC = 0x305,
+    MSCRATCH = 0x340,
+    MEPC = 0x341,
+    MCAUSE = 0x342,
+    MTVAL = 0x343,
+    MEDELEG = 0x302,
+    MIDELEG = 0x303,
+    MCOUNTEREN = 0x306,
+    MENVCFG = 0x30a,
+    SENVCFG = 0x10a,
+    SCOUNTEREN = 0x106,
+    SATP = 0x180,
+    STVEC = 0x105,
+    SSCRATCH = 0x140,
+    SEPC = 0x141,
+    SCAUSE = 0x142,
+    STVAL = 0x143,
+    FCSR = 3,
+    PMPCFG0 = 0x3a0,
+    PMPADDR0 = 0x3b0,
+    MSTATUS_FS = 0x6000
+};
 
 struct writer {
     uint8_t *ram;
@@ -48,8 +68,8 @@ static uint32_t put_later(struct writer *w)
     return w->at - 4;
 }
 
-static void put_branch(struct writer *w, uint32_t place, unsigned f3, unsigned a, unsigned b,
-                       uint32_t target)
+static void put_branch(struct writer *w, uint32_t place, unsigned f3, unsigned a,
+                       unsigned b, uint32_t target)
 {
     const uint32_t word = enc_b(f3, a, b, (int)(target - place));
     memcpy(w->ram + place, &word, 4);
@@ -82,9 +102,9 @@ static uint32_t put_next(struct writer *w)
     put(w, ENC_SELF);
     put_branch(w, go, 7, 11, 10, w->at);
 
-    static const uint16_t zeroed[] = {MEDELEG, MIDELEG, MIE,  STVEC,  SSCRATCH, SEPC,
-                                      SCAUSE,  STVAL,   SATP, MCAUSE, MTVAL, SENVCFG,
-                                      MCOUNTEREN, SCOUNTEREN};
+    static const uint16_t zeroed[] = {MEDELEG, MIDELEG, MIE,        STVEC,     SSCRATCH,
+                                      SEPC,    SCAUSE,  STVAL,      SATP,      MCAUSE,
+                                      MTVAL,   SENVCFG, MCOUNTEREN, SCOUNTEREN};
     for (unsigned i = 0; i < SM_ARRAY_LEN(zeroed); i++)
         put(w, enc_csrrw(0, zeroed[i], 0));
     put(w, enc_addi(12, 0, 0xf0)); /* CBIE, CBCFE and CBZE for every mode */
@@ -101,8 +121,9 @@ static uint32_t put_next(struct writer *w)
         put(w, enc_addi(15, 0, (int)mode));
         const uint32_t skip = put_later(w); /* bne mode, x15 */
         put_li(w, 13, MSTATUS_FS | mpp[mode] << 11);
-        put_li(w, 14, root[mode] ? (UINT64_C(8) << 60) | ((IMAGE_RAM_BASE + root[mode]) >> 12)
-                                 : 0);
+        put_li(w, 14,
+               root[mode] ? (UINT64_C(8) << 60) | ((IMAGE_RAM_BASE + root[mode]) >> 12)
+                          : 0);
         done[mode] = put_later(w);
         put_branch(w, skip, 1, 12, 15, w->at);
     }
@@ -228,7 +249,8 @@ void image_build(uint8_t *ram, unsigned n_cells)
     memcpy(ram + IMAGE_GLOBALS, &globals, sizeof(globals));
     for (unsigned user = 0; user < 2; user++) {
         /* Third gigabyte, V R W X A D, and U. */
-        const uint64_t pte = (UINT64_C(0x80000000) >> 12) << 10 | 0xcf | (user ? 0x10 : 0);
+        const uint64_t pte =
+            (UINT64_C(0x80000000) >> 12) << 10 | 0xcf | (user ? 0x10 : 0);
         memcpy(ram + (user ? IMAGE_ROOT_U : IMAGE_ROOT_S) + 8 * 2, &pte, 8);
     }
 

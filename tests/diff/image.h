@@ -15,19 +15,25 @@
 enum {
     IMAGE_RAM_BASE = 0x80000000u,
     IMAGE_FINISHER = 0x100000,
-    IMAGE_GLOBALS = 0x8000,  /* offsets in RAM                                  */
-    IMAGE_ROOT_S = 0x10000,  /* page table: all of RAM in one supervisor leaf   */
-    IMAGE_ROOT_U = 0x11000,  /* the same for user mode                          */
+    IMAGE_GLOBALS = 0x8000, /* offsets in RAM                                  */
+    IMAGE_ROOT_S = 0x10000, /* page table: all of RAM in one supervisor leaf   */
+    IMAGE_ROOT_U = 0x11000, /* the same for user mode                          */
     IMAGE_CELLS = 0x100000,
     IMAGE_CELL_SIZE = 4096,
-    IMAGE_MAX_TRAPS = 200,   /* then a program is ended                         */
+    IMAGE_MAX_TRAPS = 200, /* then a program is ended                         */
     IMAGE_LOGGED_TRAPS = 16,
     IMAGE_CODE_SIZE = 640,
     IMAGE_SCRATCH_SIZE = 1024
 };
 
-enum image_mode { IMAGE_M, IMAGE_S_BARE, IMAGE_S_SV39, IMAGE_U_BARE, IMAGE_U_SV39,
-                  IMAGE_N_MODES };
+enum image_mode {
+    IMAGE_M,
+    IMAGE_S_BARE,
+    IMAGE_S_SV39,
+    IMAGE_U_BARE,
+    IMAGE_U_SV39,
+    IMAGE_N_MODES
+};
 
 struct image_trap {
     uint64_t cause, epc, tval, status; /* epc less the cell's address           */
@@ -35,9 +41,9 @@ struct image_trap {
 
 /** One program, before and after. */
 struct image_cell {
-    uint64_t mode;       /* enum image_mode                                      */
-    uint64_t fcsr;       /* initial                                              */
-    uint64_t end;        /* address of its last instruction, an ecall            */
+    uint64_t mode; /* enum image_mode                                      */
+    uint64_t fcsr; /* initial                                              */
+    uint64_t end;  /* address of its last instruction, an ecall            */
     uint64_t x[32], f[32];
     uint8_t code[IMAGE_CODE_SIZE];
     /* Results; .scratch is input and result. */

@@ -142,19 +142,17 @@ static void the_lowest_number_wins_and_a_part_match_fails(void **state)
 
 /* --- Model: the specification's rules, a byte at a time ---------------------- */
 
-enum plant { NO_BUG, BUG_PRIORITY, BUG_PART_MATCH, BUG_TOR_ZERO, BUG_NAPOT_SIZE };
+enum plant { NO_BUG, BUG_PRIORITY, BUG_PART_MATCH, BUG_TOR_TOP, BUG_NAPOT_SIZE };
 
 static bool byte_matches(const struct sm_pmp *pmp, unsigned n, sm_gpa gpa,
                          enum plant plant)
 {
     const uint64_t word = gpa >> 2;
-    uint64_t below = n ? pmp->addr[n - 1] : 0;
+    const uint64_t below = n ? pmp->addr[n - 1] : 0;
 
     switch (pmp->cfg[n] >> SM_PMP_A_SHIFT & 3) {
     case 1:
-        if (plant == BUG_TOR_ZERO && n == 0)
-            below = 1;
-        return word >= below && word < pmp->addr[n];
+        return word >= below && word < pmp->addr[n] + (plant == BUG_TOR_TOP);
     case 2:
         return word == pmp->addr[n];
     case 3: {

@@ -448,7 +448,7 @@ static void agrees_with_the_specification(void **state)
 static void bugs_planted_in_the_model_are_found(void **state)
 {
     for (unsigned bug = BUG_NONE + 1; bug < N_BUGS; bug++) {
-        if (!differs(0x3a1d + bug, 6000, bug, NULL))
+        if (!differs(0x3a1d + bug, 60000, bug, NULL))
             fail_msg("planted bug %u was not found", bug);
     }
 }
@@ -476,7 +476,7 @@ static void bugs_planted_in_a_format_are_found(void **state)
         fetch_by_r,  no_dirty,       no_global,         small_group};
 
     for (unsigned i = 0; i < sizeof spoil / sizeof spoil[0]; i++) {
-        if (!differs(0x4b00 + i, 6000, BUG_NONE, spoil[i]))
+        if (!differs(0x4b00 + i, 60000, BUG_NONE, spoil[i]))
             fail_msg("planted bug %u was not found", i);
     }
 }
