@@ -124,8 +124,9 @@ static void deferred_work_runs_at_the_next_safe_point(void **state)
     assert_int_equal(work_runs, 1);
     /* So it is when the access failed. */
     fake.io_result = SM_TX_DEVICE_ERROR;
-    assert_int_equal(sm_tlb_read_slow(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
-                     SM_STEP_FAULT);
+    assert_int_equal(
+        sm_tlb_read_slow(fake.vcpu, IO_AT, op_of(2, MODE_BARE), &value, &fault),
+        SM_STEP_FAULT);
     sm_vcpu_safe_point(fake.vcpu);
     assert_int_equal(work_runs, 2);
 }
