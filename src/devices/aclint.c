@@ -39,6 +39,8 @@ struct aclint {
     unsigned n_harts;
     struct dev_line *msi_line, *mti_line, *ssi_line; /* [n_harts]; ssi may be NULL */
     struct aclint_timer *timers;                     /* [n_harts]                  */
+    void (*time_changed)(void *owner);
+    void *owner;
     uint64_t mtime_offset; /* ticks to add to the clock's; atomic                  */
     uint32_t msip[MAX_HARTS];
     uint64_t mtimecmp[MAX_HARTS];
@@ -108,6 +110,8 @@ static void set_mtime(struct aclint *aclint, uint64_t mtime)
     sm_store_relaxed(&aclint->mtime_offset, mtime - clock_ticks(aclint));
     for (unsigned n = 0; n < aclint->n_harts; n++)
         update_timer(aclint, n);
+    if (aclint->time_changed)
+        aclint->time_changed(aclint->owner);
 }
 
 /* --- Registers ---------------------------------------------------------------------- */
@@ -351,6 +355,8 @@ int aclint_new(const struct aclint_options *options, struct aclint **out)
     if (!aclint)
         return -ENOMEM;
     aclint->clock = options->clock;
+    aclint->time_changed = options->time_changed;
+    aclint->owner = options->owner;
     aclint->n_harts = n_harts;
     aclint->msi_line = copy_lines(options->msi, n_harts);
     aclint->mti_line = copy_lines(options->mti, n_harts);

@@ -25,6 +25,10 @@ struct aclint_options {
     const struct dev_clock *clock;
     unsigned n_harts;
     const struct dev_line *msi, *mti, *ssi; /* [n_harts] each; ssi may be NULL   */
+    /** The guest wrote mtime: deadlines in its ticks lie elsewhere now.  Under the
+     *  device's lock; takes leaf locks only.  May be NULL. */
+    void (*time_changed)(void *owner);
+    void *owner;
 };
 SM_MUST_CHECK int aclint_new(const struct aclint_options *options, struct aclint **out);
 void aclint_free(struct aclint *aclint);

@@ -222,6 +222,8 @@ void vcpus_resume(struct vcpus *vcpus);
 /** Make the harts, offline.  Errors: -EINVAL, -ENOMEM */
 SM_MUST_CHECK int harts_new(struct machine *machine, const struct rv_isa *isa);
 void harts_free(struct machine *machine);
+/** aclint_options.time_changed: look at every stimecmp again.  @owner: the machine. */
+void harts_time_changed(void *owner);
 /** The wire @irq of @hart. */
 struct dev_line hart_line(struct machine *machine, unsigned hart, enum rv_irq irq);
 

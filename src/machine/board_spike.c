@@ -16,12 +16,15 @@ static int spike_build(struct machine *machine, char **error)
     const struct aclint_options aclint = {.topo = machine->topo,
                                           .clock = machine_clock_table(machine->clock),
                                           .n_harts = n,
+                                          .time_changed = harts_time_changed,
+                                          .owner = machine,
                                           .msi = lines,
                                           .mti = lines + n};
     const struct htif_options htif = {.topo = machine->topo,
                                       .chr = machine->chr ? chardev_table(machine->chr)
                                                           : NULL,
-                                      .power = &machine->power};
+                                      .power = &machine->power,
+                                      .space = machine->space};
     int err;
 
     for (unsigned i = 0; i < n; i++) {

@@ -37,6 +37,8 @@ static int make_interrupts(struct machine *machine)
     const struct aclint_options aclint = {.topo = machine->topo,
                                           .clock = machine_clock_table(machine->clock),
                                           .n_harts = n,
+                                          .time_changed = harts_time_changed,
+                                          .owner = machine,
                                           .msi = msi,
                                           .mti = mti,
                                           .ssi = machine->aclint_layout ? ssi : NULL};

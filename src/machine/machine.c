@@ -404,6 +404,11 @@ int machine_run(struct machine *machine)
         return 0;
     g_main_context_push_thread_default(machine->context);
     for (unsigned i = 0; i < SM_ARRAY_LEN(signals); i++) {
+        struct sigaction action;
+
+        /* What nohup had us ignore stays ignored. */
+        if (!sigaction(signals[i], NULL, &action) && action.sa_handler == SIG_IGN)
+            continue;
         machine->signal_source[i] = g_unix_signal_source_new(signals[i]);
         g_source_set_callback(machine->signal_source[i], on_signal, machine, NULL);
         g_source_attach(machine->signal_source[i], machine->context);

@@ -86,6 +86,19 @@ static void stimecmp_fire(void *opaque)
     pthread_mutex_unlock(&slot->stimecmp_lock);
 }
 
+void harts_time_changed(void *owner)
+{
+    struct machine *machine = owner;
+
+    for (unsigned i = 0; i < machine->n_harts; i++) {
+        struct hart_slot *slot = &machine->slots[i];
+        pthread_mutex_lock(&slot->stimecmp_lock);
+        if (slot->hart)
+            stimecmp_update(slot);
+        pthread_mutex_unlock(&slot->stimecmp_lock);
+    }
+}
+
 static void owner_arm_stimecmp(void *owner, struct rv_hart *hart, uint64_t deadline)
 {
     struct hart_slot *slot = owner;
