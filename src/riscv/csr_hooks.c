@@ -35,6 +35,11 @@ uint64_t rv_csr_read_zero(const struct rv_hart *hart, unsigned csr)
     return 0;
 }
 
+uint64_t rv_csr_read_tinfo(const struct rv_hart *hart, unsigned csr)
+{
+    return 1; /* info: the selected trigger does not exist */
+}
+
 bool rv_csr_write_nothing(struct rv_hart *hart, unsigned csr, uint64_t value)
 {
     return false;

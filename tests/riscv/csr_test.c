@@ -62,7 +62,7 @@ static const struct expect {
     {0x3c0, 48, 0, 0, 0},
     {0x7a0, 1, 0, 0, 0}, /* no triggers */
     {0x7a1, 3, 0, 0, 0},
-    {0x7a4, 1, 0, 0, 0},
+    {0x7a4, 1, 1, 1, 1},
     {0xb00, 1, 0, ONES, 0},
     {0xb02, 1, 0, ONES, 0},
     {0xb03, 29, 0, ONES, 0},
