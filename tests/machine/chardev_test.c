@@ -312,11 +312,14 @@ static void bounds_the_queue(void **state)
 
     (void)state;
     open_pipes(&line, (struct machine_serial){0});
-    do {
+    /* Full is when nothing was taken for 100 ms: the writer thread may be slow to start. */
+    for (unsigned quiet = 0; quiet < 100; quiet++) {
         n = line.table->send(line.chr, (const uint8_t *)data + sent, SIZE - sent);
         sent += n;
+        if (n)
+            quiet = 0;
         g_usleep(1000);
-    } while (n);
+    }
     /* What the pipe holds, and the queue. */
     assert_in_range(sent, 64 * 1024, 160 * 1024);
     settle(&line);
@@ -366,11 +369,14 @@ static void flushes_at_the_end(void **state)
 
     (void)state;
     open_pipes(&line, (struct machine_serial){0});
-    do {
+    /* Full is when nothing was taken for 100 ms: the writer thread may be slow to start. */
+    for (unsigned quiet = 0; quiet < 100; quiet++) {
         n = line.table->send(line.chr, (const uint8_t *)data + sent, SIZE - sent);
         sent += n;
+        if (n)
+            quiet = 0;
         g_usleep(1000);
-    } while (n);
+    }
     reader = (struct slow_reader){line.out, g_string_new(NULL)};
     assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
     line.out = -1;
