@@ -17,7 +17,8 @@ $(BUILD)/build.ninja:
 # Without a terminal the guest checks itself and powers off; exit 0 means all held.
 run:
 	@tools/deps run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet softmmu-system-riscv64
 	@tools/guest $(BUILD)/guest
 	@tools/run-guest $(BUILD)
 

@@ -133,7 +133,7 @@ SM_INLINE bool driver_reap(struct driver *d, uint32_t *id, uint32_t *written)
 
 SM_INLINE void expect_used(struct driver *d, uint32_t id, uint32_t written)
 {
-    uint32_t found_id, found_written;
+    uint32_t found_id = 0, found_written = 0;
 
     assert_true(driver_reap(d, &found_id, &found_written));
     assert_int_equal(found_id, id);
