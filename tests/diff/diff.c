@@ -339,6 +339,18 @@ struct arguments {
     unsigned reports;
 };
 
+/* Two programs of one instruction that differ: where QEMU adds, we subtract. */
+static void plant(struct image_cell *theirs, struct image_cell *mine, uint64_t address)
+{
+    static const uint32_t add = 0x00c58533, sub = 0x40c58533; /* a0 = a1 +- a2 */
+
+    theirs->x[12] = 1;
+    memcpy(theirs->code, &add, 4);
+    copy_prefix(theirs, address, 4, mine, address);
+    copy_prefix(mine, address, 4, theirs, address);
+    memcpy(mine->code, &sub, 4);
+}
+
 /* One boot's worth.  Returns the number of programs that differ. */
 static unsigned batch(const struct arguments *arguments, struct ours *ours,
                       const struct rv_isa *isa, const char *cpu, uint64_t seed,
@@ -356,11 +368,8 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
         *n_instructions +=
             gen_program(&random, isa, image_cell_address(n), image_cell(before, n));
     memcpy(mine, before, IMAGE_SIZE);
-    if (arguments->plant) { /* where QEMU adds, we subtract */
-        static const uint32_t add = 0x00c58533, sub = 0x40c58533; /* a0 = a1 +- a2 */
-        memcpy(image_cell(before, 7)->code, &add, 4);
-        memcpy(image_cell(mine, 7)->code, &sub, 4);
-    }
+    if (arguments->plant)
+        plant(image_cell(before, 7), image_cell(mine, 7), image_cell_address(7));
     ours_run(ours, mine);
     qemu_run(arguments->qemu, cpu, before, theirs);
     for (unsigned n = 0; n < N_CELLS; n++) {
