@@ -453,7 +453,8 @@ static void test_cbo_gates(void **state)
                 fixture_enter(fix, privs[p]);
                 run_from(fix, CODE);
                 if ((gates & needed) == needed)
-                    assert_trapped(fix, (unsigned)RV_CAUSE_ECALL_U + (unsigned)privs[p], CODE + 4, 0);
+                    assert_trapped(fix, (unsigned)RV_CAUSE_ECALL_U + (unsigned)privs[p],
+                                   CODE + 4, 0);
                 else
                     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE, word);
             }
