@@ -121,6 +121,7 @@ SM_MUST_CHECK int sm_region_new_ram(struct sm_topology *topo, const char *name,
 SM_MUST_CHECK int sm_region_new_rom(struct sm_topology *topo, const char *name,
                                     uint64_t size, struct sm_region **out);
 
+/** Where RAM comes from. */
 enum sm_ram_kind {
     SM_RAM_ANONYMOUS, /* zeroed, of this process                               */
     SM_RAM_FILE,      /* the bytes of .fd                                      */
@@ -128,6 +129,7 @@ enum sm_ram_kind {
     SM_RAM_CALLER     /* at .host                                              */
 };
 
+/** Of struct sm_ram_options. */
 enum sm_ram_flag {
     SM_RAM_ROM     = 1 << 0, /* as sm_region_new_rom()                         */
     SM_RAM_PRIVATE = 1 << 1  /* file: what the guest writes stays ours         */
