@@ -37,13 +37,14 @@ def words(text, arguments):
         elif name:
             line = f'\n- @p {name.group(1)}: {name.group(2)}'
         elif number:
-            line = f'- **{number.group(1)}** {number.group(2)}'
+            line = f'- \x01{number.group(1)}\x02 {number.group(2)}'
         elif long_key:
             line = f'\n@par Invariants\n{long_key.group(2).lstrip(" ,;")}'
         else:
             line = line.strip()
-        line = re.sub(r'@(?!par\b|param\b|return\b|p\b|brief\b|file\b)(\w+)', r'@p \1', line)
-        out.append(line.replace('<', '\\<').replace('#', '\\#'))
+        line = re.sub(r'@(?!par\b|param\b|return\b|p\b|b\b|brief\b|file\b)(\w+)', r'@p \1', line)
+        line = line.replace('<', '\\<').replace('#', '\\#')
+        out.append(line.replace('\x01', '<b>').replace('\x02', '</b>'))
     return '\n'.join(out)
 
 

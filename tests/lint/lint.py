@@ -110,6 +110,8 @@ def check_map():
         text = re.sub(r'^(?:SM_INLINE|SM_HOST_ACCESS).*?^\}', '', text, flags=re.S | re.M)
         text = re.sub(r'\{[^{}]*\}', '', re.sub(r'\([^()]*\(\*\w+\)[^;]*;', ';', text))
         declared |= set(re.findall(r'\b(sm_\w+)\s*\((?!\s*\*)', text))
+        if path.name != 'types.h' and 'extern "C"' in text:
+            problem(path, 'opens its own extern "C"; SM_BEGIN_DECLS does, and exports')
         for names in re.findall(r'^extern const [^;]*?(sm_\w+(?:,\s*sm_\w+)*);', text, re.M):
             declared |= set(re.split(r',\s*', names))
     for name in sorted(declared - listed):
@@ -141,6 +143,9 @@ def check_library(build):
     for name in sorted(exported):
         if name not in declared and not name.startswith('sm_pt_'):
             problems.append(f'libsoftmmu.so exports {name}, which no public header declares')
+    listed = set(re.findall(r'^\s+(sm_\w+);', (ROOT / 'src/softmmu.map').read_text(), re.M))
+    for name in sorted(listed - set(re.findall(r' [A-Za-z] (sm_[a-z0-9_]+)', listing))):
+        problems.append(f'libsoftmmu.so does not export {name}: not defined, or declared outside SM_BEGIN_DECLS')
     # Const tables of pointers lie in .data.rel.ro; .data and .bss are what may change.
     listing = subprocess.run(['objdump', '-t', str(build / 'libsoftmmu.a')], text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
