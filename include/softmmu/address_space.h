@@ -26,9 +26,7 @@
 
 #include "softmmu/types.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+SM_BEGIN_DECLS
 
 struct sm_topology;
 struct sm_region;
@@ -100,7 +98,5 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
                                 enum sm_access access, struct sm_mapping *out);
 void sm_mapping_release(struct sm_mapping *mapping);
 
-#ifdef __cplusplus
-}
-#endif
+SM_END_DECLS
 #endif

@@ -24,9 +24,7 @@
 
 #include "softmmu/types.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+SM_BEGIN_DECLS
 
 struct sm_address_space;
 
@@ -44,6 +42,7 @@ struct sm_pt_level {
     bool leaf;          /* an entry here may be a leaf                         */
 };
 
+/** Of struct sm_pt_format. */
 enum sm_pt_flag {
     SM_PT_SIGNED    = 1 << 0, /* bits above the top index repeat its top bit;
                                  else they are zero                            */
@@ -86,6 +85,7 @@ struct sm_pt_format {
 extern const struct sm_pt_format sm_pt_sv32, sm_pt_sv39, sm_pt_sv48, sm_pt_sv57;
 extern const struct sm_pt_format sm_pt_sv32x4, sm_pt_sv39x4, sm_pt_sv48x4, sm_pt_sv57x4;
 
+/** Of struct sm_walk_stage. */
 enum sm_walk_flag {
     SM_WALK_PROBE = 1 << 0, /* see (P4)                                        */
     SM_WALK_USER  = 1 << 1, /* requester is at user level; every access counts
@@ -172,7 +172,5 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
 /** Returns  NULL, or what is wrong with @format, in words (P5, P6). */
 const char *sm_pt_format_check(const struct sm_pt_format *format);
 
-#ifdef __cplusplus
-}
-#endif
+SM_END_DECLS
 #endif

@@ -30,9 +30,7 @@
 
 #include "softmmu/types.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+SM_BEGIN_DECLS
 
 struct sm_topology;
 struct sm_region;
@@ -70,6 +68,7 @@ void sm_topology_begin(struct sm_topology *topo);
 SM_MUST_CHECK int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket);
 void sm_topology_abort(struct sm_topology *topo); /* takes the outermost edit back */
 
+/** Tell whether @ticket is done.  Threads: any; may call the wake hook. */
 bool sm_ticket_done(struct sm_topology *topo, sm_ticket ticket);
 /** Block until done.  Threads: holding nothing, never a vCPU's (vcpu.h settles). */
 void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket);
@@ -84,6 +83,7 @@ struct sm_io_widths {
     bool unaligned;
 };
 
+/** Of struct sm_io_ops. */
 enum sm_io_flag {
     SM_IO_BIG_ENDIAN   = 1 << 0, /* the value's first byte is its highest      */
     SM_IO_LOCKLESS     = 1 << 1, /* called without the device's lock           */
@@ -121,6 +121,58 @@ SM_MUST_CHECK int sm_region_new_ram(struct sm_topology *topo, const char *name,
 SM_MUST_CHECK int sm_region_new_rom(struct sm_topology *topo, const char *name,
                                     uint64_t size, struct sm_region **out);
 
+/** Where RAM comes from. */
+enum sm_ram_kind {
+    SM_RAM_ANONYMOUS, /* zeroed, of this process                               */
+    SM_RAM_FILE,      /* the bytes of .fd                                      */
+    SM_RAM_SHARED,    /* zeroed, with a descriptor for others: sm_region_fd()  */
+    SM_RAM_CALLER     /* at .host                                              */
+};
+
+/** Of struct sm_ram_options. */
+enum sm_ram_flag {
+    SM_RAM_ROM     = 1 << 0, /* as sm_region_new_rom()                         */
+    SM_RAM_PRIVATE = 1 << 1  /* file: what the guest writes stays ours         */
+};
+
+/** Where a region's memory comes from.  Zero what is not said. */
+struct sm_ram_options {
+    uint32_t struct_size;
+    uint32_t kind;     /* SM_RAM_*, of enum sm_ram_kind                        */
+    uint64_t size;     /* bytes, from 1                                        */
+    uint64_t max_size; /* that a resize may reach; 0: size                     */
+    uint64_t offset;   /* file: where in it, a multiple of the host's page     */
+    void *host;        /* caller: page-aligned, max_size bytes                 */
+    /** Caller, may be NULL: called once when nothing can reach @host any more.
+     *  Threads  whichever finds out (sm_topology_work(), a safe point); takes no
+     *           lock of ours */
+    void (*release)(void *owner, void *host);
+    void *owner;    /* handed to .release                                      */
+    int32_t fd;     /* file: borrowed for the call; a regular file or memfd    */
+    uint32_t flags; /* SM_RAM_*, of enum sm_ram_flag                           */
+};
+
+/** Create RAM, or ROM, from @options.
+ *
+ *  A file must not be made shorter while it is mapped: the host kills who reads
+ *  behind its end.  What SM_RAM_SHARED makes nobody can resize.
+ *  Errors   -EINVAL bad struct_size, kind or flags, no size, max_size below size,
+ *           a misaligned .host or .offset, a file shorter than max_size from .offset;
+ *           -EACCES .fd cannot be written and SM_RAM_PRIVATE is not given;
+ *           -EMFILE no descriptor is left; -ENOMEM the host refused the mapping */
+SM_MUST_CHECK int sm_region_new_ram_from(struct sm_topology *topo, const char *name,
+                                         const struct sm_ram_options *options,
+                                         struct sm_region **out);
+
+/** The descriptor of SM_RAM_SHARED memory, to be passed on, or given as .fd of another
+ *  machine's RAM.  The region keeps it.  Returns -1 for all other regions. */
+int sm_region_fd(const struct sm_region *region);
+
+/** Create a region where nothing answers, but which hides what is below it.
+ *  @last: highest offset.  -ENOMEM */
+SM_MUST_CHECK int sm_region_new_reserved(struct sm_topology *topo, const char *name,
+                                         uint64_t last, struct sm_region **out);
+
 /** Create a region whose accesses are calls to @ops, under @device's lock.
  *  @last    highest offset that decodes; UINT64_MAX spans a whole bus
  *  Errors   -EINVAL malformed widths, no callback or bad struct_size; -ENOMEM */
@@ -128,7 +180,24 @@ SM_MUST_CHECK int sm_region_new_io(struct sm_device *device, const char *name,
                                    uint64_t last, const struct sm_io_ops *ops,
                                    struct sm_region **out);
 
-/** Create a window onto @window of @target, following it if it moves.
+/** Create a ROM device, like flash: @size bytes of memory of which writes are calls.
+ *
+ *  Reads are of the memory, in any width and without a call, until
+ *  sm_region_set_calls() makes them calls too.  Debugger and loader (SM_ATTR_DEBUG)
+ *  write the memory, in either mode.
+ *  @ops     .write and what reads need in the other mode; .write may change the
+ *           memory at sm_region_host()
+ *  Errors   as sm_region_new_io() and sm_region_new_ram() */
+SM_MUST_CHECK int sm_region_new_rom_device(struct sm_device *device, const char *name,
+                                           uint64_t size, const struct sm_io_ops *ops,
+                                           struct sm_region **out);
+
+/** Host address of the first byte of RAM, ROM or a ROM device; NULL of all others.
+ *  It stays while the region lives.  Guests may be storing to it. */
+void *sm_region_host(const struct sm_region *region);
+
+/** Create a window onto @window of @target, following it if it moves.  Where @target is
+ *  made shorter than @window, nothing answers.
  *  Errors   -ERANGE @window leaves @target; -ELOOP would break (R2); -ENOMEM */
 SM_MUST_CHECK int sm_region_new_alias(struct sm_region *target, const char *name,
                                       struct sm_range window, struct sm_region **out);
@@ -141,6 +210,25 @@ SM_MUST_CHECK int sm_region_map(struct sm_region *parent, uint64_t offset,
 /** Errors   -ENOENT not mapped; -ERANGE overflows 2^64 */
 SM_MUST_CHECK int sm_region_move(struct sm_region *child, uint64_t offset);
 void sm_region_unmap(struct sm_region *child);
+/** Let @child win over, or yield to, siblings; it keeps its age (R3).
+ *  Errors   -ENOENT not mapped */
+SM_MUST_CHECK int sm_region_set_priority(struct sm_region *child, int priority);
+
+/** Make @last the highest offset of @region.
+ *
+ *  An alias's window keeps its begin.  RAM that is cut off keeps its bytes until it is
+ *  shown again.
+ *  Errors   -ERANGE overflows 2^64 where it is mapped, leaves an alias's target, or
+ *           is more memory than was made for it */
+SM_MUST_CHECK int sm_region_resize(struct sm_region *region, uint64_t last);
+
+/** Hide @region with all that is mapped into it, also from its aliases; or show it
+ *  again.  Regions are made enabled. */
+void sm_region_set_enabled(struct sm_region *region, bool enabled);
+
+/** Make reads of a ROM device calls, or let them read its memory.
+ *  Errors   -EINVAL no ROM device, or its ops have no .read */
+SM_MUST_CHECK int sm_region_set_calls(struct sm_region *region, bool calls);
 
 /** Refuse writes through this region: the CPU's, a device's, everyone's. */
 void sm_region_set_readonly(struct sm_region *region, bool readonly);
@@ -148,7 +236,5 @@ void sm_region_set_readonly(struct sm_region *region, bool readonly);
 /** Give up an unmapped region.  Errors: -EBUSY mapped, or an alias's target. */
 SM_MUST_CHECK int sm_region_free(struct sm_region *region);
 
-#ifdef __cplusplus
-}
-#endif
+SM_END_DECLS
 #endif

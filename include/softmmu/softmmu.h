@@ -29,15 +29,11 @@
 #define SM_VERSION \
     ((SM_VERSION_MAJOR << 16) | (SM_VERSION_MINOR << 8) | SM_VERSION_PATCH)
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+SM_BEGIN_DECLS
 
 /** Tell the version of the library that runs; SM_VERSION is the one compiled
  *  against.  Threads: any. */
 uint32_t sm_version(void);
 
-#ifdef __cplusplus
-}
-#endif
+SM_END_DECLS
 #endif

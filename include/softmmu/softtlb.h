@@ -24,9 +24,7 @@
 #include "softmmu/guest_mmu.h"
 #include "softmmu/types.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+SM_BEGIN_DECLS
 
 struct sm_topology;
 
@@ -61,6 +59,7 @@ void sm_tlb_flush_local(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope);
 SM_MUST_CHECK sm_ticket sm_tlb_flush_all(struct sm_topology *topo,
                                          const struct sm_tlb_scope *scope);
 
+/** Of struct sm_memop. */
 enum sm_memop_flag {
     SM_MEMOP_ALIGNED    = 1 << 0, /* to .align_bits, else a fault              */
     SM_MEMOP_BIG_ENDIAN = 1 << 1, /* most significant byte first               */
@@ -161,7 +160,5 @@ struct sm_tlb_stats {
  *  while the vCPU is offline. */
 void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out);
 
-#ifdef __cplusplus
-}
-#endif
+SM_END_DECLS
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* hostmem.c - maps anonymous host memory, in huge pages where it can. */
+/* hostmem.c - maps host memory: anonymous, in huge pages where it can, and of files. */
 #include "base/hostmem.h"
 
 #include "base/bits.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HUGE_SIZE (UINT64_C(1) << 21)
@@ -37,6 +40,46 @@ void *sm_hostmem_map(uint64_t size)
         madvise(host, rounded, MADV_HUGEPAGE); /* a wish; not all hosts have them */
     }
     return host;
+}
+
+int sm_hostmem_shared(uint64_t size, int *fd)
+{
+    const uint64_t rounded = page_rounded(size);
+
+    if (rounded < size || rounded > (uint64_t)PTRDIFF_MAX)
+        return -ENOMEM;
+    const int made = memfd_create("softmmu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made < 0)
+        return -errno;
+    if (ftruncate(made, (off_t)rounded) != 0 ||
+        fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        const int error = -errno;
+        close(made);
+        return error;
+    }
+    *fd = made;
+    return 0;
+}
+
+int sm_hostmem_map_file(int fd, uint64_t offset, uint64_t size, bool shared, void **host)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0 ||
+        offset != page_rounded(offset) || offset > (uint64_t)status.st_size ||
+        size > (uint64_t)status.st_size - offset)
+        return -EINVAL;
+    void *mapped = mmap(NULL, page_rounded(size), PROT_READ | PROT_WRITE,
+                        shared ? MAP_SHARED : MAP_PRIVATE, fd, (off_t)offset);
+    if (mapped == MAP_FAILED)
+        return errno == EACCES ? -EACCES : -ENOMEM;
+    *host = mapped;
+    return 0;
+}
+
+void sm_hostmem_close(int fd)
+{
+    close(fd);
 }
 
 void sm_hostmem_unmap(void *host, uint64_t size)

@@ -15,7 +15,20 @@
  *  Returns  NULL when the host refuses */
 void *sm_hostmem_map(uint64_t size);
 
-/** Give back what sm_hostmem_map(@size) returned. */
+/** Make a file of @size zeroed bytes, from 1, that has no name and a fixed size.
+ *  Errors   -EMFILE, -ENFILE no descriptor is left; -ENOMEM */
+int sm_hostmem_shared(uint64_t size, int *fd);
+
+/** Map @size bytes, from 1, of a file from @offset; @fd is only borrowed.
+ *  @shared  stores reach the file
+ *  Errors   -EINVAL no regular file, too short, or @offset is not a page's;
+ *           -EACCES it cannot be written; -ENOMEM */
+int sm_hostmem_map_file(int fd, uint64_t offset, uint64_t size, bool shared, void **host);
+
+/** Close what sm_hostmem_shared() made. */
+void sm_hostmem_close(int fd);
+
+/** Give back @size bytes that a function above mapped. */
 void sm_hostmem_unmap(void *host, uint64_t size);
 
 #endif

@@ -196,6 +196,7 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
 {
     const struct sm_flat_section *section;
     const uint32_t flags = transfer->attrs->flags;
+    const uint8_t *host;
 
     do {
         section = sm_address_space_section(transfer->space, gpa);
@@ -203,19 +204,21 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
             return SM_TX_DECODE_ERROR;
         if (transfer->write && section->readonly && !(flags & SM_ATTR_DEBUG))
             return SM_TX_ACCESS_ERROR;
-        if (!section->host && (flags & SM_ATTR_RAM_ONLY))
+        host = transfer->write ? sm_flat_section_host(section, gpa)
+                               : sm_flat_section_readable(section, gpa);
+        if (!host && (flags & SM_ATTR_RAM_ONLY))
             return SM_TX_ACCESS_ERROR;
-    } while (!section->host && sm_reader_pin(reader));
+    } while (!host && sm_reader_pin(reader));
 
     if (section->range.last - gpa < *size)
         *size = section->range.last - gpa + 1;
-    if (!section->host)
+    if (!host)
         return mmio_step(transfer, section, gpa, buf, size);
     *size = SM_MIN(*size, CHUNK);
     if (transfer->write)
         copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
     else
-        copy_from_ram(buf, sm_flat_section_host(section, gpa), *size);
+        copy_from_ram(buf, host, *size);
     return SM_TX_OK;
 }
 
@@ -271,7 +274,7 @@ enum sm_tx sm_address_space_write(struct sm_address_space *space, sm_gpa gpa,
 static const struct sm_flat_section *find(struct sm_reader *reader,
                                           struct sm_address_space *space, sm_gpa gpa,
                                           const struct sm_attrs *attrs, unsigned size,
-                                          bool *split, enum sm_tx *tx)
+                                          bool write, bool *split, enum sm_tx *tx)
 {
     const struct sm_flat_section *section;
 
@@ -286,7 +289,7 @@ static const struct sm_flat_section *find(struct sm_reader *reader,
             *split = true;
             return NULL;
         }
-        if (SM_LIKELY(section->host))
+        if (SM_LIKELY(section->host) || (section->rom && !write))
             return section;
         if (attrs->flags & SM_ATTR_RAM_ONLY) {
             *tx = SM_TX_ACCESS_ERROR;
@@ -309,10 +312,11 @@ enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
-        find(&reader, space, gpa, attrs, size, &split, &tx);
+        find(&reader, space, gpa, attrs, size, false, &split, &tx);
     if (SM_LIKELY(section)) {
-        if (section->host)
-            *value = sm_host_load(sm_flat_section_host(section, gpa), sm_log2(size));
+        const uint8_t *host = sm_flat_section_readable(section, gpa);
+        if (host)
+            *value = sm_host_load(host, sm_log2(size));
         else
             tx = sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
                               attrs, value);
@@ -340,7 +344,7 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
-        find(&reader, space, gpa, attrs, size, &split, &tx);
+        find(&reader, space, gpa, attrs, size, true, &split, &tx);
     if (SM_LIKELY(section)) {
         if (SM_UNLIKELY(section->readonly) && !(attrs->flags & SM_ATTR_DEBUG))
             tx = SM_TX_ACCESS_ERROR;
@@ -371,14 +375,16 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
     const struct sm_flat_section *section = sm_address_space_section(space, gpa);
     if (!section) {
         tx = SM_TX_DECODE_ERROR;
-    } else if (!section->host || (access == SM_WRITE && section->readonly &&
+    } else if (!(access == SM_WRITE ? section->host
+                                    : sm_flat_section_readable(section, gpa)) ||
+               (access == SM_WRITE && section->readonly &&
                                   !(attrs->flags & SM_ATTR_DEBUG))) {
         tx = SM_TX_ACCESS_ERROR;
     } else {
         const uint64_t after = section->range.last - gpa; /* bytes behind this one */
         sm_ram_get(section->region->ram);
         *out = (struct sm_mapping){
-            .host = sm_flat_section_host(section, gpa),
+            .host = section->region->ram->host + sm_flat_section_offset(section, gpa),
             .size = after < size ? after + 1 : size,
             .reserved = {(uintptr_t)section->region->ram, 0},
         };

@@ -89,12 +89,20 @@ static const struct sm_flat_section *answer_at(const struct sm_flat_view *view, 
     return section;
 }
 
+bool sm_flat_section_continues(const struct sm_flat_section *left,
+                               const struct sm_flat_section *right)
+{
+    return left->region == right->region && left->readonly == right->readonly &&
+           !left->rom == !right->rom &&
+           sm_flat_section_offset(left, right->range.first) == right->offset;
+}
+
 static bool same_answer(const struct sm_flat_section *a, const struct sm_flat_section *b,
                         sm_gpa gpa)
 {
     if (!a || !b)
         return a == b;
-    return a->region == b->region && a->readonly == b->readonly &&
+    return a->region == b->region && a->readonly == b->readonly && !a->rom == !b->rom &&
            sm_flat_section_offset(a, gpa) == sm_flat_section_offset(b, gpa);
 }
 
@@ -134,7 +142,8 @@ bool sm_flat_view_diff(const struct sm_flat_view *before,
 
 size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t size)
 {
-    static const char *const kinds[] = {"container", "ram", "rom", "io", "alias"};
+    static const char *const kinds[] = {"container", "ram",   "rom",     "io",
+                                        "alias",     "romd",  "reserved"};
     size_t length = 0;
 
     if (size)
@@ -143,10 +152,14 @@ size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t si
         const struct sm_flat_section *section = &view->section[i];
         const size_t at = SM_MIN(length, size);
         const int n = snprintf(size ? text + at : NULL, size - at,
-                               "%016" PRIx64 "-%016" PRIx64 " %s %s+%" PRIx64 "%s\n",
+                               "%016" PRIx64 "-%016" PRIx64 " %s %s+%" PRIx64 "%s%s\n",
                                section->range.first, section->range.last,
                                kinds[section->region->kind], section->region->name,
-                               section->offset, section->readonly ? " ro" : "");
+                               section->offset, section->readonly ? " ro" : "",
+                               section->region->kind == SM_REGION_ROM_DEVICE &&
+                                       !section->rom
+                                   ? " calls"
+                                   : "");
         length += n > 0 ? (size_t)n : 0;
     }
     return length;
@@ -163,8 +176,10 @@ void sm_flat_view_check(const struct sm_flat_view *view)
         sm_assert(section->range.last == view->last[i]);
         sm_assert(section->offset <= region->last);
         sm_assert(length <= region->last - section->offset);
-        sm_assert(!section->host == !region->ram);
+        sm_assert(!section->host == (!region->ram || region->device));
         sm_assert(!section->host || section->host == region->ram->host + section->offset);
+        sm_assert(!section->rom == !(region->ram && region->device && !region->calls));
+        sm_assert(!section->rom || section->rom == region->ram->host + section->offset);
         sm_assert(region->kind != SM_REGION_ROM || section->readonly);
         sm_assert(region->ram || region->kind == SM_REGION_IO);
         if (i == 0)
@@ -172,6 +187,6 @@ void sm_flat_view_check(const struct sm_flat_view *view)
         const struct sm_flat_section *left = &view->section[i - 1];
         sm_assert(left->range.last < section->range.first);
         sm_assert(left->range.last + 1 < section->range.first ||
-                  !same_answer(left, section, section->range.first));
+                  !sm_flat_section_continues(left, section));
     }
 }

@@ -23,9 +23,11 @@ struct sm_flat_view;
 /** One stretch of a view that behaves alike; neighbours that do are merged. */
 struct sm_flat_section {
     struct sm_range range;    /* addresses in the space                        */
-    struct sm_region *region; /* RAM, ROM or MMIO: what answers, behind aliases */
+    struct sm_region *region; /* what answers, behind aliases                  */
     uint64_t offset;          /* of range.first in .region                     */
     uint8_t *host;            /* of range.first: RAM and ROM; NULL: MMIO       */
+    uint8_t *rom;             /* of range.first, where .host is NULL: reads may be
+                                 made here, writes are MMIO; NULL: all are     */
     bool readonly;            /* ROM, or reached through something read-only   */
 };
 
@@ -46,6 +48,18 @@ SM_INLINE uint8_t *sm_flat_section_host(const struct sm_flat_section *section, s
 {
     return section->host ? section->host + (gpa - section->range.first) : NULL;
 }
+
+/** Host address from which @gpa, which lies in @section, may be read; NULL for MMIO. */
+SM_INLINE const uint8_t *sm_flat_section_readable(const struct sm_flat_section *section,
+                                                  sm_gpa gpa)
+{
+    const uint8_t *host = section->host ? section->host : section->rom;
+    return host ? host + (gpa - section->range.first) : NULL;
+}
+
+/** Tell whether @right continues @left, which ends where it begins. */
+bool sm_flat_section_continues(const struct sm_flat_section *left,
+                               const struct sm_flat_section *right);
 
 /** Offset in section->region of @gpa, which lies in @section. */
 SM_INLINE uint64_t sm_flat_section_offset(const struct sm_flat_section *section,

@@ -94,11 +94,17 @@ void sm_ticket_fini(struct sm_topology *topo);
 /** Host memory; outlives its region while it is lent out (sm_mapping). */
 struct sm_ram {
     uint32_t refs; /* atomic */
-    uint64_t size;
+    int fd;        /* shared memory's; -1: none                                */
+    uint64_t size; /* that a resize may reach                                  */
     uint8_t *host;
+    bool borrowed; /* the caller's                                             */
+    void (*release)(void *owner, void *host);
+    void *owner;
 };
 
-struct sm_ram *sm_ram_new(uint64_t size);
+/** Make memory as options that were checked say.
+ *  Errors  as sm_region_new_ram_from() */
+int sm_ram_new(const struct sm_ram_options *options, struct sm_ram **out);
 void sm_ram_get(struct sm_ram *ram);
 void sm_ram_put(struct sm_ram *ram);
 
@@ -107,7 +113,9 @@ enum sm_region_kind {
     SM_REGION_RAM,
     SM_REGION_ROM,
     SM_REGION_IO,
-    SM_REGION_ALIAS
+    SM_REGION_ALIAS,
+    SM_REGION_ROM_DEVICE,
+    SM_REGION_RESERVED
 };
 
 /** All that edits change, so that abort can restore it without memory. */
@@ -115,8 +123,11 @@ struct sm_region_state {
     struct sm_region *parent; /* NULL: not mapped                              */
     uint64_t offset;          /* in parent                                     */
     uint64_t age;             /* of the mapping; larger is later               */
+    uint64_t last;            /* highest offset                                */
     int priority;
     bool readonly;
+    bool disabled;
+    bool calls;    /* ROM device: reads are calls                              */
     bool given_up; /* sm_region_free() in an edit that has not been committed  */
 };
 
@@ -128,12 +139,13 @@ struct sm_region {
     struct sm_list children; /* the one that wins first (R3)                   */
     struct sm_region_state now, before; /* before: when it is touched          */
     enum sm_region_kind kind;
-    uint64_t last;
-    struct sm_ram *ram;           /* RAM, ROM                                   */
-    struct sm_device *device;     /* MMIO                                       */
-    const struct sm_io_ops *ops;  /* MMIO                                       */
+    bool calls;                   /* atomic: as committed last                  */
+    uint64_t last;                /* atomic: as committed last                  */
+    struct sm_ram *ram;           /* RAM, ROM, ROM device                       */
+    struct sm_device *device;     /* MMIO, ROM device                           */
+    const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
     struct sm_region *target;     /* alias                                      */
-    struct sm_range window;       /* alias: of target                           */
+    uint64_t window;              /* alias: where in target it begins           */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
     uint64_t mark;                /* visited in the walk of that number         */
     struct sm_region *next;       /* of the list that a walk has yet to visit   */
@@ -147,6 +159,8 @@ void sm_region_destroy(struct sm_region *region);
 void sm_region_touch(struct sm_region *region);
 /** Restore what this edit changed of all touched regions. */
 void sm_regions_restore(struct sm_topology *topo);
+/** Show accesses the sizes and modes that this edit gave to regions. */
+void sm_regions_apply(struct sm_topology *topo);
 /** Let go of the regions that this edit gave up, at @ticket.  Ends all touches. */
 void sm_regions_settle_edit(struct sm_topology *topo, sm_ticket ticket);
 /** Tell whether this edit gave any region up. */

@@ -7,9 +7,13 @@
  */
 #include "memory/mmio.h"
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "memory/atomic_access.h"
 #include "memory/memory_impl.h"
+#include "softmmu/softtlb_hit.h"
+
+#include <string.h>
 
 /* One access on its way through its pieces. */
 struct mmio {
@@ -31,12 +35,19 @@ static bool fits(const struct sm_io_widths *widths, uint64_t offset, unsigned si
            (widths->unaligned || !(offset & (size - 1)));
 }
 
+/* The size may be changing; whoever finds the region in a view is cut to that one's. */
+static bool inside_region(const struct sm_region *region, uint64_t offset, unsigned size)
+{
+    const uint64_t last = sm_load_relaxed(&region->last); /* of sm_regions_apply() */
+    return offset <= last && size - 1 <= last - offset;
+}
+
 /* May this be asked at all?  @size is 1, 2, 4 or 8. */
 static bool accepted(const struct sm_region *region, uint64_t offset, unsigned size,
                      const struct sm_attrs *attrs)
 {
-    return !(attrs->flags & SM_ATTR_RAM_ONLY) && offset <= region->last &&
-           size - 1 <= region->last - offset && fits(&region->ops->accepts, offset, size);
+    return !(attrs->flags & SM_ATTR_RAM_ONLY) && inside_region(region, offset, size) &&
+           fits(&region->ops->accepts, offset, size);
 }
 
 /* The widest power of two that is at most @size, and at @offset natural. */
@@ -78,10 +89,40 @@ static uint64_t reversed(uint64_t value, unsigned size)
     return __builtin_bswap64(value) >> (64 - 8 * size);
 }
 
-static bool inside_region(const struct mmio *mmio, const struct piece *piece)
+/* --- The memory of a ROM device ----------------------------------------- */
+
+/* Are reads of @region, by whoever asks, of its memory? */
+static bool reads_memory(const struct sm_region *region)
 {
-    return piece->size - 1 <= mmio->region->last - piece->offset;
+    return region->ram && !sm_load_relaxed(&region->calls); /* of sm_regions_apply() */
 }
+
+static uint64_t load_memory(const struct sm_region *region, uint64_t offset, unsigned size)
+{
+    const uint8_t *host = region->ram->host + offset;
+    uint64_t value = 0;
+
+    if (!((uintptr_t)host & (size - 1)))
+        return sm_host_load(host, sm_log2(size));
+    for (unsigned i = 0; i < size; i++)
+        value |= sm_host_load(host + i, 0) << (8 * i);
+    return value;
+}
+
+static void store_memory(const struct sm_region *region, uint64_t offset, unsigned size,
+                         uint64_t value)
+{
+    uint8_t *host = region->ram->host + offset;
+
+    if (!((uintptr_t)host & (size - 1))) {
+        sm_host_store(host, sm_log2(size), value);
+        return;
+    }
+    for (unsigned i = 0; i < size; i++)
+        sm_host_store(host + i, 0, value >> (8 * i) & 0xff);
+}
+
+/* --- Pieces ------------------------------------------------------------- */
 
 /* The piece's bytes in memory order, lowest address least significant. */
 static enum sm_tx read_piece(const struct mmio *mmio, const struct piece *piece,
@@ -92,7 +133,7 @@ static enum sm_tx read_piece(const struct mmio *mmio, const struct piece *piece,
     uint64_t value = 0;
     enum sm_tx tx = SM_TX_ACCESS_ERROR;
 
-    if (!inside_region(mmio, piece))
+    if (!inside_region(mmio->region, piece->offset, piece->size))
         return SM_TX_ACCESS_ERROR;
     if (mmio->debug) {
         if (ops->peek)
@@ -110,7 +151,7 @@ static enum sm_tx write_piece(const struct mmio *mmio, const struct piece *piece
 {
     const struct sm_io_ops *ops = mmio->region->ops;
 
-    if (!ops->write || !inside_region(mmio, piece))
+    if (!ops->write || !inside_region(mmio->region, piece->offset, piece->size))
         return SM_TX_ACCESS_ERROR;
     if (piece->n != piece->size) {
         uint64_t around;
@@ -134,6 +175,10 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
 {
     uint64_t all = 0;
 
+    if (reads_memory(mmio->region)) {
+        *value = load_memory(mmio->region, offset, size);
+        return SM_TX_OK;
+    }
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
             next_piece(&mmio->region->ops->implements, offset + done, size - done);
@@ -190,6 +235,10 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
     const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
     struct visit visit;
 
+    if (reads_memory(region) && inside_region(region, offset, size)) {
+        *value = load_memory(region, offset, size);
+        return SM_TX_OK;
+    }
     if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
         return SM_TX_ACCESS_ERROR;
     const enum sm_tx tx = read_inside(&mmio, offset, size, value);
@@ -203,6 +252,11 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
     const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
     struct visit visit;
 
+    if (region->ram && mmio.debug && !(attrs->flags & SM_ATTR_RAM_ONLY) &&
+        inside_region(region, offset, size)) {
+        store_memory(region, offset, size, value);
+        return SM_TX_OK;
+    }
     if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
         return SM_TX_ACCESS_ERROR;
     const enum sm_tx tx = write_inside(&mmio, offset, size, value);
@@ -230,8 +284,9 @@ static enum sm_tx update(struct sm_region *region, uint64_t offset, unsigned siz
 
     halves.flags |= SM_ATTR_ATOMIC;
     const struct mmio mmio = {region, &halves, false};
-    if (!accepted(region, offset, size, attrs) || !region->ops->read ||
-        !region->ops->write || !enter(region, &visit))
+    if (!accepted(region, offset, size, attrs) ||
+        (!region->ops->read && !reads_memory(region)) || !region->ops->write ||
+        !enter(region, &visit))
         return SM_TX_ACCESS_ERROR;
     if (lockless) /* at least among themselves */
         pthread_mutex_lock(&region->device->atomic_lock);

@@ -12,6 +12,9 @@
  * into the device that this thread is already in (L4), one that leaves the region,
  * and SM_ATTR_RAM_ONLY give SM_TX_ACCESS_ERROR.  Read-only sections are the
  * caller's to refuse (A4).
+ *
+ * A ROM device's memory is read here in any width, unless its reads are calls, and
+ * written with SM_ATTR_DEBUG.
  */
 #ifndef SM_MEMORY_MMIO_H
 #define SM_MEMORY_MMIO_H

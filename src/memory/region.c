@@ -7,43 +7,10 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "base/hostmem.h"
 #include "memory/memory_impl.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* --- Host memory -------------------------------------------------------- */
-
-struct sm_ram *sm_ram_new(uint64_t size)
-{
-    struct sm_ram *ram = sm_alloc(sizeof(*ram));
-
-    if (!ram)
-        return NULL;
-    ram->host = sm_hostmem_map(size);
-    if (!ram->host) {
-        sm_free(ram);
-        return NULL;
-    }
-    ram->size = size;
-    ram->refs = 1;
-    return ram;
-}
-
-void sm_ram_get(struct sm_ram *ram)
-{
-    sm_fetch_add_relaxed(&ram->refs, 1); /* the caller is protected by another */
-}
-
-void sm_ram_put(struct sm_ram *ram)
-{
-    /* Pairs with itself: whoever frees has seen all others let go. */
-    if (sm_fetch_add(&ram->refs, UINT32_MAX) != 1)
-        return;
-    sm_hostmem_unmap(ram->host, ram->size);
-    sm_free(ram);
-}
 
 /* --- Making and freeing ------------------------------------------------- */
 
@@ -59,7 +26,7 @@ static struct sm_region *region_alloc(struct sm_topology *topo, const char *name
         memcpy(region->name, name, length);
     region->topo = topo;
     region->kind = kind;
-    region->last = last;
+    region->last = region->now.last = last;
     sm_list_init(&region->node);
     sm_list_init(&region->touched);
     sm_list_init(&region->sibling);
@@ -92,10 +59,10 @@ static void region_retired(struct sm_retired *retired)
     sm_region_destroy(sm_container_of(retired, struct sm_region, retired));
 }
 
-int sm_region_new(struct sm_topology *topo, const char *name, uint64_t last,
-                  struct sm_region **out)
+static int new_plain(struct sm_topology *topo, const char *name, enum sm_region_kind kind,
+                     uint64_t last, struct sm_region **out)
 {
-    struct sm_region *region = region_alloc(topo, name, SM_REGION_CONTAINER, last);
+    struct sm_region *region = region_alloc(topo, name, kind, last);
 
     if (!region)
         return -ENOMEM;
@@ -103,33 +70,86 @@ int sm_region_new(struct sm_topology *topo, const char *name, uint64_t last,
     return 0;
 }
 
-static int new_memory(struct sm_topology *topo, const char *name,
-                      enum sm_region_kind kind, uint64_t size, struct sm_region **out)
+int sm_region_new(struct sm_topology *topo, const char *name, uint64_t last,
+                  struct sm_region **out)
 {
-    if (!size)
-        return -EINVAL;
-    struct sm_region *region = region_alloc(topo, name, kind, size - 1);
+    return new_plain(topo, name, SM_REGION_CONTAINER, last, out);
+}
+
+int sm_region_new_reserved(struct sm_topology *topo, const char *name, uint64_t last,
+                           struct sm_region **out)
+{
+    return new_plain(topo, name, SM_REGION_RESERVED, last, out);
+}
+
+/* A region with memory, not yet known; @options were checked. */
+static int memory_alloc(struct sm_topology *topo, const char *name,
+                        enum sm_region_kind kind, const struct sm_ram_options *options,
+                        struct sm_region **out)
+{
+    struct sm_region *region = region_alloc(topo, name, kind, options->size - 1);
+
     if (!region)
         return -ENOMEM;
-    region->ram = sm_ram_new(size);
-    if (!region->ram) {
+    const int error = sm_ram_new(options, &region->ram);
+    if (error) {
         sm_free(region);
-        return -ENOMEM;
+        return error;
     }
-    region_enlist(region, out);
+    *out = region;
     return 0;
+}
+
+static bool options_ok(const struct sm_ram_options *options)
+{
+    if (options->struct_size != sizeof(*options) || options->kind > SM_RAM_CALLER ||
+        (options->flags & ~(uint32_t)(SM_RAM_ROM | SM_RAM_PRIVATE)) || !options->size ||
+        (options->max_size && options->max_size < options->size))
+        return false;
+    if (options->kind == SM_RAM_CALLER)
+        return options->host && !((uintptr_t)options->host & ~SM_PAGE_MASK);
+    return options->kind == SM_RAM_FILE || !(options->flags & SM_RAM_PRIVATE);
+}
+
+int sm_region_new_ram_from(struct sm_topology *topo, const char *name,
+                           const struct sm_ram_options *options, struct sm_region **out)
+{
+    struct sm_region *region;
+
+    if (!options_ok(options))
+        return -EINVAL;
+    const int error =
+        memory_alloc(topo, name,
+                     options->flags & SM_RAM_ROM ? SM_REGION_ROM : SM_REGION_RAM, options,
+                     &region);
+    if (!error)
+        region_enlist(region, out);
+    return error;
 }
 
 int sm_region_new_ram(struct sm_topology *topo, const char *name, uint64_t size,
                       struct sm_region **out)
 {
-    return new_memory(topo, name, SM_REGION_RAM, size, out);
+    const struct sm_ram_options options = {.struct_size = sizeof(options), .size = size};
+    return sm_region_new_ram_from(topo, name, &options, out);
 }
 
 int sm_region_new_rom(struct sm_topology *topo, const char *name, uint64_t size,
                       struct sm_region **out)
 {
-    return new_memory(topo, name, SM_REGION_ROM, size, out);
+    const struct sm_ram_options options = {
+        .struct_size = sizeof(options), .size = size, .flags = SM_RAM_ROM};
+    return sm_region_new_ram_from(topo, name, &options, out);
+}
+
+int sm_region_fd(const struct sm_region *region)
+{
+    return region->ram ? region->ram->fd : -1;
+}
+
+void *sm_region_host(const struct sm_region *region)
+{
+    return region->ram ? region->ram->host : NULL;
 }
 
 static bool widths_ok(const struct sm_io_widths *widths)
@@ -138,14 +158,19 @@ static bool widths_ok(const struct sm_io_widths *widths)
            widths->min <= widths->max && widths->max <= 8;
 }
 
-int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
-                     const struct sm_io_ops *ops, struct sm_region **out)
+static bool ops_ok(const struct sm_io_ops *ops)
 {
     const uint32_t known = SM_IO_BIG_ENDIAN | SM_IO_LOCKLESS | SM_IO_WIDEN_WRITES;
 
-    if (ops->struct_size != sizeof(*ops) || (ops->flags & ~known) ||
-        (!ops->read && !ops->write) || !widths_ok(&ops->accepts) ||
-        !widths_ok(&ops->implements))
+    return ops->struct_size == sizeof(*ops) && !(ops->flags & ~known) &&
+           (ops->read || ops->write) && widths_ok(&ops->accepts) &&
+           widths_ok(&ops->implements);
+}
+
+int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
+                     const struct sm_io_ops *ops, struct sm_region **out)
+{
+    if (!ops_ok(ops))
         return -EINVAL;
     struct sm_region *region = region_alloc(device->topo, name, SM_REGION_IO, last);
     if (!region)
@@ -156,17 +181,35 @@ int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
     return 0;
 }
 
+int sm_region_new_rom_device(struct sm_device *device, const char *name, uint64_t size,
+                             const struct sm_io_ops *ops, struct sm_region **out)
+{
+    const struct sm_ram_options options = {.struct_size = sizeof(options), .size = size};
+    struct sm_region *region;
+
+    if (!ops_ok(ops) || !size)
+        return -EINVAL;
+    const int error =
+        memory_alloc(device->topo, name, SM_REGION_ROM_DEVICE, &options, &region);
+    if (error)
+        return error;
+    region->device = device;
+    region->ops = ops;
+    region_enlist(region, out);
+    return 0;
+}
+
 int sm_region_new_alias(struct sm_region *target, const char *name,
                         struct sm_range window, struct sm_region **out)
 {
-    if (window.first > window.last || window.last > target->last)
+    if (window.first > window.last || window.last > target->now.last)
         return -ERANGE;
     struct sm_region *region =
         region_alloc(target->topo, name, SM_REGION_ALIAS, window.last - window.first);
     if (!region)
         return -ENOMEM;
     region->target = target;
-    region->window = window;
+    region->window = window.first;
     region_enlist(region, out);
     return 0;
 }
@@ -239,7 +282,7 @@ int sm_region_map(struct sm_region *parent, uint64_t offset, struct sm_region *c
     sm_assert(!parent->now.given_up && !child->now.given_up);
     if (child->now.parent)
         return -EBUSY;
-    if (child->last > UINT64_MAX - offset)
+    if (child->now.last > UINT64_MAX - offset)
         return -ERANGE;
     if (reaches(child, parent))
         return -ELOOP;
@@ -258,7 +301,7 @@ int sm_region_move(struct sm_region *child, uint64_t offset)
     sm_topology_must_edit(child->topo);
     if (!child->now.parent)
         return -ENOENT;
-    if (child->last > UINT64_MAX - offset)
+    if (child->now.last > UINT64_MAX - offset)
         return -ERANGE;
     sm_region_touch(child);
     child->now.offset = offset;
@@ -278,11 +321,66 @@ void sm_region_unmap(struct sm_region *child)
     child->topo->dirty = true;
 }
 
+int sm_region_set_priority(struct sm_region *child, int priority)
+{
+    sm_topology_must_edit(child->topo);
+    if (!child->now.parent)
+        return -ENOENT;
+    sm_region_touch(child);
+    sm_list_remove(&child->sibling);
+    child->now.priority = priority;
+    link_sibling(child);
+    child->topo->dirty = true;
+    return 0;
+}
+
+/* Does @region reach no further than where it is mapped, shown or stored allows? */
+static bool may_last(const struct sm_region *region, uint64_t last)
+{
+    if (last <= region->now.last)
+        return true;
+    if (region->now.parent && last > UINT64_MAX - region->now.offset)
+        return false;
+    if (region->ram)
+        return last < region->ram->size;
+    return !region->target || (region->window <= region->target->now.last &&
+                               last <= region->target->now.last - region->window);
+}
+
+int sm_region_resize(struct sm_region *region, uint64_t last)
+{
+    sm_topology_must_edit(region->topo);
+    if (!may_last(region, last))
+        return -ERANGE;
+    sm_region_touch(region);
+    region->now.last = last;
+    region->topo->dirty = true;
+    return 0;
+}
+
 void sm_region_set_readonly(struct sm_region *region, bool readonly)
 {
     sm_region_touch(region);
     region->now.readonly = readonly;
     region->topo->dirty = true;
+}
+
+void sm_region_set_enabled(struct sm_region *region, bool enabled)
+{
+    sm_region_touch(region);
+    region->now.disabled = !enabled;
+    region->topo->dirty = true;
+}
+
+int sm_region_set_calls(struct sm_region *region, bool calls)
+{
+    sm_topology_must_edit(region->topo);
+    if (region->kind != SM_REGION_ROM_DEVICE || (calls && !region->ops->read))
+        return -EINVAL;
+    sm_region_touch(region);
+    region->now.calls = calls;
+    region->topo->dirty = true;
+    return 0;
 }
 
 /* Let go of what @region keeps; its memory waits for @ticket. */
@@ -345,6 +443,15 @@ void sm_regions_restore(struct sm_topology *topo)
         if (region->now.parent)
             link_sibling(region);
         sm_list_remove(&region->touched);
+    }
+}
+
+void sm_regions_apply(struct sm_topology *topo)
+{
+    /* Accesses under way may see either; who needs to know waits for the ticket. */
+    sm_list_for_each(region, &topo->touched, struct sm_region, touched) {
+        sm_store_relaxed(&region->last, region->now.last);
+        sm_store_relaxed(&region->calls, region->now.calls);
     }
 }
 

@@ -40,11 +40,13 @@ static bool insert(struct render *render, size_t i, const struct visit *visit,
 
     struct sm_region *region = visit->region;
     const uint64_t offset = visit->window.first + (range.first - visit->at);
+    uint8_t *memory = region->ram ? region->ram->host : NULL;
     *section = (struct sm_flat_section){
         .range = range,
         .region = region,
         .offset = offset,
-        .host = region->ram ? region->ram->host + offset : NULL,
+        .host = memory && !region->device ? memory + offset : NULL,
+        .rom = memory && region->device && !region->now.calls ? memory + offset : NULL,
         .readonly = visit->readonly || region->kind == SM_REGION_ROM,
     };
     return true;
@@ -85,6 +87,8 @@ static bool paint(struct render *render, const struct visit *visit)
 static bool push(struct render *render, struct sm_region *region, struct sm_range window,
                  uint64_t at, bool readonly)
 {
+    if (region->now.disabled)
+        return true;
     if (!sm_vec_reserve(&render->n_visits, &render->visits, 1))
         return false;
     render->visits[render->n_visits.n++] = (struct visit){
@@ -104,7 +108,7 @@ static bool push_child(struct render *render, const struct visit *above,
     struct sm_range seen;
 
     if (!sm_range_intersect(above->window,
-                            (struct sm_range){offset, offset + child->last}, &seen))
+                            (struct sm_range){offset, offset + child->now.last}, &seen))
         return true;
     return push(render, child, (struct sm_range){seen.first - offset, seen.last - offset},
                 above->at + (seen.first - above->window.first), above->readonly);
@@ -114,14 +118,16 @@ static bool push_child(struct render *render, const struct visit *above,
 static bool finish(struct render *render, struct visit visit)
 {
     struct sm_region *region = visit.region;
+    struct sm_range shown;
 
     switch (region->kind) {
     case SM_REGION_CONTAINER: return true;
-    case SM_REGION_ALIAS:
-        return push(render, region->target,
-                    (struct sm_range){region->window.first + visit.window.first,
-                                      region->window.first + visit.window.last},
-                    visit.at, visit.readonly);
+    case SM_REGION_ALIAS: /* the target may have become shorter than the window */
+        if (!sm_range_intersect((struct sm_range){region->window + visit.window.first,
+                                                  region->window + visit.window.last},
+                                (struct sm_range){0, region->target->now.last}, &shown))
+            return true;
+        return push(render, region->target, shown, visit.at, visit.readonly);
     default: return paint(render, &visit);
     }
 }
@@ -158,10 +164,9 @@ static void merge(struct render *render)
         struct sm_flat_section *left = n ? &sections[n - 1] : NULL;
         const struct sm_flat_section *right = &sections[i];
         if (left && left->range.last + 1 == right->range.first &&
-            left->region == right->region && left->readonly == right->readonly &&
-            sm_flat_section_offset(left, right->range.first) == right->offset)
+            sm_flat_section_continues(left, right))
             left->range.last = right->range.last;
-        else
+        else if (right->region->kind != SM_REGION_RESERVED) /* it has hidden others */
             sections[n++] = *right;
     }
     render->n_sections.n = n;
@@ -174,7 +179,7 @@ struct sm_flat_view *sm_render(struct sm_region *root)
     bool ok = true;
 
     if (root)
-        ok = push(&render, root, (struct sm_range){0, root->last}, 0, false) &&
+        ok = push(&render, root, (struct sm_range){0, root->now.last}, 0, false) &&
              walk(&render);
     if (ok) {
         merge(&render);

@@ -184,6 +184,7 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
     if (topo->depth == 1) {
         const bool ok = !topo->dirty || render_all(topo);
         if (ok) {
+            sm_regions_apply(topo);
             issued = publish_all(topo);
             sm_regions_settle_edit(topo, issued);
             topo->dirty = false;
@@ -209,7 +210,7 @@ static void check_region(struct sm_region *region)
     sm_list_for_each(child, &region->children, struct sm_region, sibling) {
         sm_assert(child->now.parent == region); /* R1: in one list only */
         sm_assert(!child->now.given_up);
-        sm_assert(child->last <= UINT64_MAX - child->now.offset);
+        sm_assert(child->now.last <= UINT64_MAX - child->now.offset);
         if (left) { /* R3 */
             sm_assert(left->now.priority > child->now.priority ||
                       (left->now.priority == child->now.priority &&
@@ -220,8 +221,9 @@ static void check_region(struct sm_region *region)
     sm_assert(!region->now.parent == sm_list_empty(&region->sibling));
     sm_assert(!region->now.given_up || !region->now.parent);
     sm_assert((region->kind == SM_REGION_ALIAS) == !!region->target);
+    sm_assert(!region->ram || region->now.last < region->ram->size);
     if (region->target)
-        sm_assert(region->window.last <= region->target->last);
+        sm_assert(region->now.last <= UINT64_MAX - region->window);
 }
 
 /* R2: take away, again and again, the regions that nothing not yet taken leads to.

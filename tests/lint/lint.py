@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""lint - checks what no compiler does: layers, headers, sizes, imports, words.
+"""lint - checks what no compiler does: layers, headers, sizes, bindings, exports, imports, words.
 
     tests/lint/lint.py BUILD
 """
@@ -74,6 +74,52 @@ def check_headers():
                 problem(path, f'does not compile alone with {argv[0]}:\n{done.stderr}')
 
 
+def code_of(path):
+    """A header's text without comments and preprocessor lines."""
+    text = re.sub(r'/\*.*?\*/', '', path.read_text(), flags=re.S)
+    return re.sub(r'^#(?:[^\n]*\\\n)*[^\n]*', '', text, flags=re.M)
+
+
+def check_bindings():
+    """What other languages' generators rely on: plain fields of stated sizes, sizes first."""
+    for path in sources('include'):
+        for name, body in re.findall(r'\bstruct (sm_\w+)\s*\{(.*?)\n\};', code_of(path), re.S):
+            # Callbacks are pointers; what their parameters look like does not matter here.
+            flat = re.sub(r'\(\*(\w+)\)\s*\([^;]*\);', r'\1_callback;', body)
+            fields = [' '.join(field.split()) for field in flat.split(';') if field.strip()]
+            for field in fields:
+                if re.search(r':\s*\w+$', field):
+                    problem(path, f'struct {name}: "{field}" is a bit-field')
+                if re.match(r'(const )?(unsigned|int|long|short|char|size_t|enum \w+)\b(?!.*(\*|_callback$))', field):
+                    problem(path, f'struct {name}: "{field}" has no stated size')
+                if re.search(r'\bstruct_size\b', field) and field is not fields[0]:
+                    problem(path, f'struct {name}: struct_size is not first')
+            if re.search(r'_(ops|options|format|stats)$', name) and \
+                    not re.match(r'uint32_t struct_size\b', fields[0]):
+                problem(path, f'struct {name} does not begin with uint32_t struct_size')
+            if '{' in body:
+                problem(path, f'struct {name} has a nested definition')
+
+
+def check_map():
+    """src/softmmu.map lists what the public headers declare, all of it and no more."""
+    listed = set(re.findall(r'^\s+(sm_\w+);', (ROOT / 'src/softmmu.map').read_text(), re.M))
+    declared = set()
+    for path in sources('include'):
+        text = code_of(path)
+        text = re.sub(r'^(?:SM_INLINE|SM_HOST_ACCESS).*?^\}', '', text, flags=re.S | re.M)
+        text = re.sub(r'\{[^{}]*\}', '', re.sub(r'\([^()]*\(\*\w+\)[^;]*;', ';', text))
+        declared |= set(re.findall(r'\b(sm_\w+)\s*\((?!\s*\*)', text))
+        if path.name != 'types.h' and 'extern "C"' in text:
+            problem(path, 'opens its own extern "C"; SM_BEGIN_DECLS does, and exports')
+        for names in re.findall(r'^extern const [^;]*?(sm_\w+(?:,\s*sm_\w+)*);', text, re.M):
+            declared |= set(re.split(r',\s*', names))
+    for name in sorted(declared - listed):
+        problems.append(f'src/softmmu.map does not list {name}, which a public header declares')
+    for name in sorted(listed - declared):
+        problems.append(f'src/softmmu.map lists {name}, which no public header declares')
+
+
 def check_library(build):
     library = build / 'libsoftmmu.so'
     if not library.exists():
@@ -97,6 +143,9 @@ def check_library(build):
     for name in sorted(exported):
         if name not in declared and not name.startswith('sm_pt_'):
             problems.append(f'libsoftmmu.so exports {name}, which no public header declares')
+    listed = set(re.findall(r'^\s+(sm_\w+);', (ROOT / 'src/softmmu.map').read_text(), re.M))
+    for name in sorted(listed - set(re.findall(r' [A-Za-z] (sm_[a-z0-9_]+)', listing))):
+        problems.append(f'libsoftmmu.so does not export {name}: not defined, or declared outside SM_BEGIN_DECLS')
     # Const tables of pointers lie in .data.rel.ro; .data and .bss are what may change.
     listing = subprocess.run(['objdump', '-t', str(build / 'libsoftmmu.a')], text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
@@ -118,6 +167,8 @@ def main():
     check_layers()
     check_shape()
     check_headers()
+    check_bindings()
+    check_map()
     check_library(build)
     check_words()
     for line in problems:

@@ -6,7 +6,7 @@ static struct sm_flat_section ram_section(struct sm_region *ram, uint64_t first,
                                           uint64_t last, uint64_t offset, bool readonly)
 {
     return (struct sm_flat_section){
-        {first, last}, ram, offset, ram->ram->host + offset, readonly};
+        {first, last}, ram, offset, ram->ram->host + offset, NULL, readonly};
 }
 
 static void empty(void **state)

@@ -28,9 +28,10 @@ enum plant {
 enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96 };
 
 struct model_region {
-    bool used, readonly;
+    bool used, readonly, disabled, calls;
     enum sm_region_kind kind;
     uint64_t last;
+    uint64_t room; /* the highest that last may become                         */
     int parent; /* -1: none                                                    */
     uint64_t offset, age;
     int priority;
@@ -49,6 +50,7 @@ struct test {
     struct sm_region *region[N_REGIONS];
     uint8_t byte[N_REGIONS][MAX_BYTES];    /* what memory should hold            */
     uint8_t io_byte[N_REGIONS][MAX_BYTES]; /* what devices hold                 */
+    _Alignas(4096) uint8_t lent[N_REGIONS][4096]; /* memory of the caller's      */
     struct model model, before;            /* before: at the outermost begin     */
     uint64_t random;
     enum plant plant;
@@ -69,10 +71,12 @@ struct test {
 /* --- The model ---------------------------------------------------------- */
 
 struct answer {
-    int region; /* -1: nothing                                                 */
+    int region; /* NOBODY, or HIDDEN, which ends the search                    */
     uint64_t offset;
     bool readonly;
 };
+
+enum { NOBODY = -1, HIDDEN = -2 };
 
 static struct answer resolve(const struct model *model, int at, uint64_t offset,
                              bool readonly)
@@ -80,6 +84,8 @@ static struct answer resolve(const struct model *model, int at, uint64_t offset,
     const struct model_region *region = &model->region[at];
     bool tried[N_REGIONS] = {false};
 
+    if (region->disabled || offset > region->last)
+        return (struct answer){NOBODY, 0, false};
     readonly |= region->readonly;
     for (;;) {
         int best = -1;
@@ -100,11 +106,12 @@ static struct answer resolve(const struct model *model, int at, uint64_t offset,
             continue;
         const struct answer answer =
             resolve(model, best, offset - child->offset, readonly);
-        if (answer.region >= 0)
+        if (answer.region != NOBODY)
             return answer;
     }
     switch (region->kind) {
-    case SM_REGION_CONTAINER: return (struct answer){-1, 0, false};
+    case SM_REGION_CONTAINER: return (struct answer){NOBODY, 0, false};
+    case SM_REGION_RESERVED: return (struct answer){HIDDEN, 0, false};
     case SM_REGION_ALIAS:
         return resolve(model, region->target, offset + region->window.first, readonly);
     default:
@@ -137,9 +144,8 @@ static bool is_target(const struct model *model, int at)
 
 static struct answer answer_at(const struct test *test, int space, sm_gpa gpa)
 {
-    if (gpa > test->model.region[space].last)
-        return (struct answer){-1, 0, false};
-    return resolve(&test->model, space, gpa, false);
+    const struct answer answer = resolve(&test->model, space, gpa, false);
+    return answer.region == HIDDEN ? (struct answer){NOBODY, 0, false} : answer;
 }
 
 static bool follows(struct answer a, struct answer b, uint64_t distance)
@@ -148,10 +154,22 @@ static bool follows(struct answer a, struct answer b, uint64_t distance)
            (a.region < 0 || b.offset == a.offset + distance);
 }
 
-/* What the byte of a region should be. */
-static uint8_t *byte_of(struct test *test, struct answer answer)
+/* Is an access to @answer a call? */
+static bool is_call(const struct test *test, struct answer answer, bool write,
+                    const struct sm_attrs *attrs)
 {
-    return test->model.region[answer.region].kind == SM_REGION_IO
+    const struct model_region *region = &test->model.region[answer.region];
+
+    if (region->kind == SM_REGION_ROM_DEVICE)
+        return write ? !(attrs->flags & SM_ATTR_DEBUG) : region->calls;
+    return region->kind == SM_REGION_IO;
+}
+
+/* The byte of a region that an access moves. */
+static uint8_t *byte_of(struct test *test, struct answer answer, bool write,
+                        const struct sm_attrs *attrs)
+{
+    return is_call(test, answer, write, attrs)
                ? &test->io_byte[answer.region][answer.offset]
                : &test->byte[answer.region][answer.offset];
 }
@@ -247,19 +265,31 @@ static void make_region(struct test *test, int at)
 
     *made = (struct model_region){.parent = -1};
     made->last = below(test, MAX_BYTES);
-    switch (below(test, 6)) {
+    made->room = MAX_BYTES - 1;
+    switch (below(test, 8)) {
     case 0:
     case 1:
         if (!make_alias(test, at, made))
             return;
         break;
-    case 2:
+    case 2: {
         made->kind = SM_REGION_RAM;
-        EXPECT(sm_region_new_ram(topo, "ram", made->last + 1, &test->region[at]) == 0);
+        made->room = made->last + below(test, MAX_BYTES - made->last);
+        const struct sm_ram_options options = {
+            .struct_size = sizeof(options),
+            .kind = below(test, 2) ? SM_RAM_ANONYMOUS : SM_RAM_CALLER,
+            .size = made->last + 1,
+            .max_size = made->room + 1,
+            .host = test->lent[at],
+        };
+        EXPECT(sm_region_new_ram_from(topo, "ram", &options, &test->region[at]) == 0);
+        memset(test->lent[at], 0, sizeof(test->lent[at]));
         memset(test->byte[at], 0, MAX_BYTES);
         break;
+    }
     case 3:
         made->kind = SM_REGION_ROM;
+        made->room = made->last;
         EXPECT(sm_region_new_rom(topo, "rom", made->last + 1, &test->region[at]) == 0);
         memset(test->byte[at], 0, MAX_BYTES);
         break;
@@ -271,8 +301,24 @@ static void make_region(struct test *test, int at)
                0);
         break;
     }
+    case 5: {
+        struct sm_device *device;
+        made->kind = SM_REGION_ROM_DEVICE;
+        made->room = made->last;
+        EXPECT(sm_device_new(topo, "romd", test->io_byte[at], &device) == 0);
+        EXPECT(sm_region_new_rom_device(device, "romd", made->last + 1, &io_ops,
+                                        &test->region[at]) == 0);
+        memset(test->byte[at], 0, MAX_BYTES);
+        break;
+    }
+    case 6:
+        made->kind = SM_REGION_RESERVED;
+        made->room = UINT64_MAX;
+        EXPECT(sm_region_new_reserved(topo, "gap", made->last, &test->region[at]) == 0);
+        break;
     default:
         made->kind = SM_REGION_CONTAINER;
+        made->room = UINT64_MAX;
         made->last = below(test, 2) ? below(test, WINDOW) : UINT64_MAX - below(test, 2);
         EXPECT(sm_region_new(topo, "container", made->last, &test->region[at]) == 0);
     }
@@ -329,6 +375,61 @@ static void edit_move(struct test *test)
     }
 }
 
+static void edit_resize(struct test *test)
+{
+    const int at = some_region(test);
+    struct model_region *region = &test->model.region[at];
+    uint64_t last = below(test, 3) ? below(test, MAX_BYTES) : some_offset(test);
+    bool fits = last <= region->room;
+
+    if (region->kind == SM_REGION_IO) /* the device's bytes are no more */
+        last = fits ? last : region->room, fits = true;
+    if (region->kind == SM_REGION_ALIAS)
+        fits = last <= region->last ||
+               (region->window.first <= test->model.region[region->target].last &&
+                last <= test->model.region[region->target].last - region->window.first);
+    if (region->parent >= 0 && last > UINT64_MAX - region->offset)
+        fits = false;
+    EXPECT(sm_region_resize(test->region[at], last) == (fits ? 0 : -ERANGE));
+    if (fits)
+        region->last = last;
+}
+
+static void edit_priority(struct test *test)
+{
+    const int at = some_region(test), priority = (int)below(test, 3) - 1;
+    const bool mapped = test->model.region[at].parent >= 0;
+
+    EXPECT(sm_region_set_priority(test->region[at], priority) == (mapped ? 0 : -ENOENT));
+    if (mapped)
+        test->model.region[at].priority = priority;
+}
+
+/* Turn something on or off: mostly on. */
+static void edit_switch(struct test *test)
+{
+    const int at = some_region(test);
+    struct model_region *region = &test->model.region[at];
+    const bool value = below(test, 6) == 0;
+    int error;
+
+    switch (below(test, 3)) {
+    case 0:
+        sm_region_set_readonly(test->region[at], value);
+        region->readonly = value;
+        break;
+    case 1:
+        sm_region_set_enabled(test->region[at], !value);
+        region->disabled = value;
+        break;
+    default:
+        error = sm_region_set_calls(test->region[at], value);
+        EXPECT(error == (region->kind == SM_REGION_ROM_DEVICE ? 0 : -EINVAL));
+        if (!error)
+            region->calls = value;
+    }
+}
+
 static void edit_free(struct test *test)
 {
     const int at = some_region(test);
@@ -350,7 +451,7 @@ static void edit(struct test *test)
 {
     const int at = (int)below(test, N_REGIONS);
 
-    switch (below(test, 16)) {
+    switch (below(test, 18)) {
     case 0:
     case 1:
     case 2:
@@ -365,14 +466,10 @@ static void edit(struct test *test)
         break;
     }
     case 4: edit_move(test); break;
-    case 5: {
-        const int region = some_region(test);
-        const bool readonly = below(test, 6) == 0;
-        sm_region_set_readonly(test->region[region], readonly);
-        test->model.region[region].readonly = readonly;
-        break;
-    }
+    case 5: edit_switch(test); break;
     case 6: edit_free(test); break;
+    case 7: edit_resize(test); break;
+    case 8: edit_priority(test); break;
     default: edit_map(test);
     }
 }
@@ -493,13 +590,12 @@ static enum sm_tx model_bytes(struct test *test, int space, sm_gpa gpa, bool wri
         if (answer.region < 0)
             return SM_TX_DECODE_ERROR;
         if ((write && answer.readonly && !(attrs->flags & SM_ATTR_DEBUG)) ||
-            (test->model.region[answer.region].kind == SM_REGION_IO &&
-             (attrs->flags & SM_ATTR_RAM_ONLY)))
+            (is_call(test, answer, write, attrs) && (attrs->flags & SM_ATTR_RAM_ONLY)))
             return SM_TX_ACCESS_ERROR;
         if (write)
-            *byte_of(test, answer) = buf[*done];
+            *byte_of(test, answer, true, attrs) = buf[*done];
         else
-            buf[*done] = *byte_of(test, answer);
+            buf[*done] = *byte_of(test, answer, false, attrs);
     }
     return SM_TX_OK;
 }
@@ -575,8 +671,7 @@ static void check_atomic(struct test *test)
     const sm_gpa gpa = some_address(test) & ~(sm_gpa)(below(test, 4) ? size - 1 : 0);
     const struct answer answer = answer_at(test, space, gpa);
     const uint64_t operand = test_random(&test->random);
-    const bool io =
-        answer.region >= 0 && test->model.region[answer.region].kind == SM_REGION_IO;
+    const bool io = answer.region >= 0 && is_call(test, answer, true, &plain);
     enum sm_tx want = SM_TX_OK;
     uint64_t old = 0, held = 0;
 
@@ -588,7 +683,7 @@ static void check_atomic(struct test *test)
              (!io && (answer.offset & (size - 1))))
         want = SM_TX_ACCESS_ERROR;
     if (want == SM_TX_OK)
-        memcpy(&held, byte_of(test, answer), size);
+        memcpy(&held, byte_of(test, answer, false, &plain), size);
     EXPECT(sm_address_space_rmw(test->space[space], gpa, &plain, size, SM_RMW_XOR,
                                 operand, &old) == want);
     if (want != SM_TX_OK)
@@ -596,11 +691,11 @@ static void check_atomic(struct test *test)
     EXPECT(old == held);
     if (io) {
         uint64_t now = 0;
-        memcpy(&now, byte_of(test, answer), size);
+        memcpy(&now, byte_of(test, answer, true, &plain), size);
         EXPECT(now == ((held ^ operand) & (UINT64_MAX >> (64 - 8 * size))));
     } else {
         held ^= operand;
-        memcpy(byte_of(test, answer), &held, size);
+        memcpy(byte_of(test, answer, true, &plain), &held, size);
     }
 }
 
@@ -617,13 +712,14 @@ static void check_lending(struct test *test)
 
     if (answer.region < 0) {
         EXPECT(tx == SM_TX_DECODE_ERROR);
-    } else if (test->model.region[answer.region].kind == SM_REGION_IO ||
+    } else if (is_call(test, answer, access == SM_WRITE, &plain) ||
                (access == SM_WRITE && answer.readonly)) {
         EXPECT(tx == SM_TX_ACCESS_ERROR);
     } else {
         EXPECT(tx == SM_TX_OK);
         EXPECT(mapping.size == run_length(test, space, gpa, size));
-        EXPECT(memcmp(mapping.host, byte_of(test, answer), mapping.size) == 0);
+        EXPECT(memcmp(mapping.host, byte_of(test, answer, access == SM_WRITE, &plain),
+                      mapping.size) == 0);
         sm_mapping_release(&mapping);
     }
 }
@@ -632,9 +728,8 @@ static void check_memory(struct test *test)
 {
     for (int i = 0; i < N_REGIONS; i++) {
         const struct model_region *region = &test->model.region[i];
-        if (region->used &&
-            (region->kind == SM_REGION_RAM || region->kind == SM_REGION_ROM))
-            EXPECT(memcmp(test->region[i]->ram->host, test->byte[i], region->last + 1) ==
+        if (region->used && test->region[i]->ram)
+            EXPECT(memcmp(test->region[i]->ram->host, test->byte[i], region->room + 1) ==
                    0);
     }
 }
@@ -652,6 +747,7 @@ static void run(uint64_t seed, long rounds, enum plant plant)
     for (int i = 0; i < N_SPACES; i++) {
         struct model_region *root = &test.model.region[i];
         *root = (struct model_region){.used = true,
+                                      .room = UINT64_MAX,
                                       .kind = SM_REGION_CONTAINER,
                                       .last = i ? WINDOW - 7 : UINT64_MAX,
                                       .parent = -1};

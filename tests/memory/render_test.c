@@ -181,6 +181,67 @@ static void children_of_all_kinds(void **state)
     world_fini(&world);
 }
 
+/* Nothing answers where something is reserved, whatever lies below. */
+static void reserved(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x4000);
+    struct sm_region *gap, *patch = new_ram(&world, "patch", 0x100);
+    assert_int_equal(sm_region_new_reserved(world.topo, "gap", 0xfff, &gap), 0);
+    sm_topology_begin(world.topo);
+    map(world.root, 0, ram, 0);
+    map(world.root, 0x1000, gap, 1);
+    map(gap, 0x800, patch, 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0\n"
+                        "0000000000001800-00000000000018ff ram patch+0\n"
+                        "0000000000002000-0000000000003fff ram ram+2000\n");
+    struct sm_section section;
+    assert_false(sm_address_space_lookup(world.space, 0x1000, &section));
+    assert_true(section.range.first == 0x1000 && section.range.last == 0x17ff);
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_priority(gap, -1), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000003fff ram ram+0\n");
+    world_fini(&world);
+}
+
+/* What is disabled is seen nowhere; priorities decide anew, ages stay. */
+static void switched(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *box = new_container(&world, "box", 0xfff);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *low = new_ram(&world, "low", 0x1000);
+    struct sm_region *alias = new_alias(box, "alias", 0, 0xfff);
+    sm_topology_begin(world.topo);
+    map(box, 0, ram, 0);
+    map(world.root, 0, low, 0);
+    map(world.root, 0, box, 0);
+    map(world.root, 0x1000, alias, 0);
+    sm_region_set_enabled(box, false);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram low+0\n");
+    sm_topology_begin(world.topo);
+    sm_region_set_enabled(box, true);
+    assert_int_equal(sm_region_set_priority(low, 5), 0);
+    assert_int_equal(sm_region_set_priority(ram, -5), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram low+0\n"
+                        "0000000000001000-0000000000001fff ram ram+0\n");
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_priority(low, 0), 0);
+    assert_int_equal(sm_region_set_priority(world.root, 0), -ENOENT);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0\n"
+                        "0000000000001000-0000000000001fff ram ram+0\n");
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +252,8 @@ int main(void)
         cmocka_unit_test(merging),
         cmocka_unit_test(readonly_paths),
         cmocka_unit_test(children_of_all_kinds),
+        cmocka_unit_test(reserved),
+        cmocka_unit_test(switched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
