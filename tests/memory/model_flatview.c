@@ -22,6 +22,7 @@ enum plant {
     PLANT_ABORT_LEAVES, /* abort leaves a move in place                         */
     PLANT_WRONG_OFFSET, /* an alias shows its target a byte off                 */
     PLANT_LOST_BYTE,    /* a transfer does not write its last byte              */
+    PLANT_STALE,        /* a window that changed is not rendered                */
     N_PLANTS
 };
 
@@ -351,9 +352,6 @@ static void edit_map(struct test *test)
         region->age = ++test->model.age;
         if (test->plant == PLANT_OLDEST_WINS) {
             test->region[child]->now.age = 0;
-            sm_list_remove(&test->region[child]->sibling);
-            sm_list_add_before(&test->region[parent]->children,
-                               &test->region[child]->sibling);
         }
     }
 }
@@ -410,10 +408,11 @@ static void edit_switch(struct test *test)
 {
     const int at = some_region(test);
     struct model_region *region = &test->model.region[at];
-    const bool value = below(test, 6) == 0;
+    const uint64_t what = below(test, 3);
+    const bool value = below(test, what ? 6 : 3) == 0;
     int error;
 
-    switch (below(test, 3)) {
+    switch (what) {
     case 0:
         sm_region_set_readonly(test->region[at], value);
         region->readonly = value;
@@ -478,8 +477,11 @@ static void edit(struct test *test)
 static void plant(struct test *test, bool aborted)
 {
     struct sm_flat_view *view = test->space[below(test, N_SPACES)]->view;
-    struct sm_flat_section *section =
-        view->n ? &view->section[below(test, view->n)] : NULL;
+    const size_t n = sm_flat_view_count(view);
+    const struct sm_flat_section *some = NULL;
+    for (uint64_t i = n ? 1 + below(test, n) : 0; i; i--)
+        some = sm_flat_view_next(view, some);
+    struct sm_flat_section *section = (struct sm_flat_section *)(uintptr_t)some;
     struct sm_region *region = test->region[some_region(test)];
 
     switch (test->plant) {
@@ -528,6 +530,9 @@ static void transaction(struct test *test)
         }
     }
     if (below(test, 4)) {
+        struct sm_root *root = test->region[below(test, N_SPACES)]->root;
+        if (test->plant == PLANT_STALE && root->n_dirty)
+            root->n_dirty--;
         EXPECT(sm_topology_commit(test->world.topo, NULL) == 0);
         plant(test, false);
     } else {
@@ -565,6 +570,28 @@ static void check_address(struct test *test, int space, sm_gpa gpa)
                         section.range.last + 1 - gpa));
     test->n_checks++;
     test->n_answered += found;
+}
+
+/* What was rendered bit by bit is what is rendered at once. */
+static void check_whole(struct test *test)
+{
+    const struct sm_range everywhere = {0, UINT64_MAX};
+
+    for (int i = 0; i < N_SPACES; i++) {
+        const struct sm_flat_view *view = test->space[i]->view;
+        struct sm_rendered rendered = {0};
+        EXPECT(sm_render(test->region[i], everywhere, &rendered));
+        EXPECT(rendered.n.n == sm_flat_view_count(view));
+        for (size_t j = 0; j < rendered.n.n; j++) {
+            const struct sm_flat_section *section = &rendered.sections[j];
+            const struct sm_flat_section *found =
+                sm_flat_view_find(view, section->range.first);
+            EXPECT(found && found->range.first == section->range.first &&
+                   found->range.last == section->range.last &&
+                   sm_flat_section_continues(found, section));
+        }
+        sm_free(rendered.sections);
+    }
 }
 
 static void check_lookups(struct test *test)
@@ -760,7 +787,8 @@ static void run(uint64_t seed, long rounds, enum plant plant)
         if (!plant)
             sm_topology_check(test.world.topo);
         for (int i = 0; i < N_SPACES; i++)
-            test.n_sections += (long)test.space[i]->view->n;
+            test.n_sections += (long)sm_flat_view_count(test.space[i]->view);
+        check_whole(&test);
         check_lookups(&test);
         for (int i = 0; i < 6; i++) {
             check_transfer(&test);
