@@ -88,6 +88,7 @@ int sm_address_space_new(struct sm_topology *topo, const char *name,
     if (length)
         memcpy(space->name, name, length);
     space->topo = topo;
+    sm_list_init(&space->listeners);
 
     sm_topology_begin(topo);
     struct sm_root *root = sm_root_of(topo, region);
@@ -114,6 +115,7 @@ void sm_address_space_free(struct sm_address_space *space)
     struct sm_topology *topo = space->topo;
 
     sm_topology_lock(topo);
+    sm_assert(sm_list_empty(&space->listeners));
     detach(space);
     sm_retire(topo, &space->retired, sm_topology_issue(topo), space_retired);
     sm_topology_unlock(topo);

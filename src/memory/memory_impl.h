@@ -221,6 +221,7 @@ struct sm_address_space {
     struct sm_topology *topo;
     struct sm_list node;       /* in topo->spaces                              */
     struct sm_list same_root;  /* in root->spaces                              */
+    struct sm_list listeners;  /* the lower priority first                     */
     struct sm_root *root;
     struct sm_flat_view *view; /* atomic: root->view, published by commit      */
     struct sm_retired retired;
@@ -233,6 +234,12 @@ struct sm_root *sm_root_of(struct sm_topology *topo, struct sm_region *region);
 /** Let go of a root without spaces.  Topology locked. */
 void sm_root_drop(struct sm_root *root);
 void sm_root_destroy(struct sm_root *root);
+
+/** Tell the listeners of all spaces of @root, whose view replaced root->before, what
+ *  changed in root->dirty.  During a commit, topology locked. */
+void sm_listeners_tell(struct sm_root *root, sm_ticket ticket);
+/** Free what listens to @space, untold: the topology goes. */
+void sm_listeners_drop(struct sm_address_space *space);
 
 /* --- What must be rendered again: dirty.c ------------------------------- */
 
@@ -306,6 +313,7 @@ struct sm_topology {
     const struct sm_thread *holder;         /* atomic: whose, to let begin nest        */
     const struct sm_panic_hook *outer_hook; /* of the holder, before           */
     unsigned depth;
+    bool telling;    /* listeners are being called: they may not edit          */
     uint64_t age;    /* of the last mapping                                    */
     uint64_t serial; /* of the last region                                     */
     uint64_t mark;

@@ -37,8 +37,10 @@ void sm_topology_free(struct sm_topology *topo)
 {
     sm_assert(!topo->depth);
     sm_ticket_fini(topo); /* whatever waits is freed: nobody is left to use it */
-    sm_list_for_each_safe(space, next, &topo->spaces, struct sm_address_space, node)
+    sm_list_for_each_safe(space, next, &topo->spaces, struct sm_address_space, node) {
+        sm_listeners_drop(space);
         sm_free(space);
+    }
     sm_list_for_each_safe(root, next, &topo->roots, struct sm_root, node)
         sm_root_destroy(root);
     sm_list_for_each_safe(region, next, &topo->regions, struct sm_region, node)
@@ -60,10 +62,13 @@ bool sm_topology_locked_by_me(const struct sm_topology *topo)
 
 void sm_topology_must_edit(const struct sm_topology *topo)
 {
-    if (sm_topology_locked_by_me(topo))
+    if (sm_topology_locked_by_me(topo) && !topo->telling)
         return;
     sm_panic_enter(&topo->hook);
-    sm_broken("edit outside sm_topology_begin() and commit", __FILE__, __LINE__);
+    sm_broken(topo->telling && sm_topology_locked_by_me(topo)
+                  ? "edit in a listener's callback"
+                  : "edit outside sm_topology_begin() and commit",
+              __FILE__, __LINE__);
 }
 
 void sm_topology_lock(struct sm_topology *topo)
@@ -179,6 +184,9 @@ static sm_ticket publish_all(struct sm_topology *topo)
                               root);
     if (any)
         ticket = sm_topology_issue(topo);
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed)
+        if (root->before)
+            sm_listeners_tell(root, ticket);
     sm_list_for_each_safe(root, next, &topo->changed, struct sm_root, changed) {
         if (root->before)
             sm_flat_view_retire(topo, root->before, ticket);

@@ -12,6 +12,8 @@
  */
 #include "support.h"
 
+#include "softmmu/listener.h"
+
 #include <sys/resource.h>
 
 enum plant {
@@ -26,7 +28,7 @@ enum plant {
     N_PLANTS
 };
 
-enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96 };
+enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96, MAX_HEARD = 512 };
 
 struct model_region {
     bool used, readonly, disabled, calls;
@@ -45,8 +47,18 @@ struct model {
     uint64_t age;
 };
 
+/* A view as a listener knows it, from what it was told alone. */
+struct hearsay {
+    struct sm_listener *listener;
+    struct sm_section section[2 * MAX_HEARD];
+    int n;
+    uint64_t last; /* told of in this phase                                    */
+    enum { QUIET, REMOVING, ADDING } phase;
+};
+
 struct test {
     struct world world;
+    struct hearsay hearsay[N_SPACES];
     struct sm_address_space *space[N_SPACES];
     struct sm_region *region[N_REGIONS];
     uint8_t byte[N_REGIONS][MAX_BYTES];    /* what memory should hold            */
@@ -505,6 +517,83 @@ static void plant(struct test *test, bool aborted)
     }
 }
 
+/* --- What listeners hear ------------------------------------------------ */
+
+static void in_order(struct hearsay *hearsay, int phase, const struct sm_section *section)
+{
+    EXPECT((int)hearsay->phase <= phase);
+    EXPECT((int)hearsay->phase < phase || section->range.first > hearsay->last);
+    hearsay->phase = phase == REMOVING ? REMOVING : ADDING;
+    hearsay->last = section->range.last;
+}
+
+static void heard_removed(void *owner, const struct sm_section *section)
+{
+    struct hearsay *hearsay = owner;
+
+    in_order(hearsay, REMOVING, section);
+    for (int i = 0; i < hearsay->n; i++) {
+        const struct sm_section *known = &hearsay->section[i];
+        if (known->range.first == section->range.first &&
+            known->range.last == section->range.last &&
+            known->region == section->region && known->offset == section->offset &&
+            known->readonly == section->readonly) {
+            hearsay->section[i] = hearsay->section[--hearsay->n];
+            return;
+        }
+    }
+    EXPECT(0 == 1); /* what was removed had not been added */
+}
+
+static void heard_added(void *owner, const struct sm_section *section)
+{
+    struct hearsay *hearsay = owner;
+
+    in_order(hearsay, ADDING, section);
+    EXPECT(hearsay->n < 2 * MAX_HEARD);
+    hearsay->section[hearsay->n++] = *section;
+}
+
+static void heard_committed(void *owner, sm_ticket ticket)
+{
+    struct hearsay *hearsay = owner;
+    hearsay->phase = QUIET;
+}
+
+static const struct sm_listener_ops hearing = {
+    .struct_size = sizeof(hearing),
+    .removed = heard_removed,
+    .added = heard_added,
+    .committed = heard_committed,
+};
+
+/* What was added and not removed is the view (N2). */
+static void check_hearsay(struct test *test)
+{
+    for (int i = 0; i < N_SPACES; i++) {
+        struct hearsay *hearsay = &test->hearsay[i];
+        EXPECT(hearsay->phase == QUIET);
+        EXPECT(sm_flat_view_count(test->space[i]->view) == (size_t)hearsay->n);
+        for (int j = 0; j < hearsay->n; j++) {
+            const struct sm_section *known = &hearsay->section[j];
+            const struct sm_flat_section *section =
+                sm_flat_view_find(test->space[i]->view, known->range.first);
+            EXPECT(section && section->range.first == known->range.first &&
+                   section->range.last == known->range.last &&
+                   section->region == known->region &&
+                   section->offset == known->offset &&
+                   section->readonly == known->readonly);
+        }
+        if (below(test, 64) == 0) { /* go, and come late */
+            sm_listener_free(hearsay->listener);
+            EXPECT(hearsay->n == 0);
+            hearsay->phase = QUIET;
+            EXPECT(sm_listener_new(test->space[i], &hearing, hearsay, 0,
+                                   &hearsay->listener) == 0);
+        }
+    }
+}
+
 static void transaction(struct test *test)
 {
     unsigned depth = 1, n = 1 + (unsigned)below(test, 6);
@@ -781,6 +870,8 @@ static void run(uint64_t seed, long rounds, enum plant plant)
         EXPECT(sm_region_new(test.world.topo, "root", root->last, &test.region[i]) == 0);
         EXPECT(sm_address_space_new(test.world.topo, "space", test.region[i],
                                     &test.space[i]) == 0);
+        EXPECT(sm_listener_new(test.space[i], &hearing, &test.hearsay[i], 0,
+                               &test.hearsay[i].listener) == 0);
     }
     for (long round = 0; round < rounds; round++) {
         transaction(&test);
@@ -789,6 +880,7 @@ static void run(uint64_t seed, long rounds, enum plant plant)
         for (int i = 0; i < N_SPACES; i++)
             test.n_sections += (long)sm_flat_view_count(test.space[i]->view);
         check_whole(&test);
+        check_hearsay(&test);
         check_lookups(&test);
         for (int i = 0; i < 6; i++) {
             check_transfer(&test);
