@@ -32,8 +32,9 @@ struct sm_topology;
 struct sm_region;
 struct sm_address_space;
 
-/** @root may be NULL: nothing answers.  Edits @topo: inside an open edit, nothing answers
- *  until that is committed.  Errors: -ENOMEM */
+/** @root may be NULL: nothing answers.  Edits @topo: inside an open edit, the space shows
+ *  what was committed before for @root, if there was a space of it; else nothing.
+ *  Spaces of the same root share one view.  Errors: -ENOMEM */
 SM_MUST_CHECK int sm_address_space_new(struct sm_topology *topo, const char *name,
                                        struct sm_region *root,
                                        struct sm_address_space **out);

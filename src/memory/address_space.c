@@ -12,38 +12,94 @@
 
 /* --- Life --------------------------------------------------------------- */
 
+struct sm_root *sm_root_of(struct sm_topology *topo, struct sm_region *region)
+{
+    if (region && region->root)
+        return region->root;
+    struct sm_root *root = sm_alloc(sizeof(*root));
+    struct sm_flat_view *empty = sm_flat_view_new(NULL, 0);
+    if (!root || !empty) {
+        sm_free(root);
+        sm_flat_view_free(empty);
+        return NULL;
+    }
+    root->topo = topo;
+    root->region = region;
+    root->view = empty;
+    sm_list_init(&root->spaces);
+    sm_list_init(&root->changed);
+    sm_list_add_before(&topo->roots, &root->node);
+    if (region)
+        region->root = root;
+    sm_root_dirty(root, (struct sm_range){0, UINT64_MAX});
+    return root;
+}
+
+void sm_root_destroy(struct sm_root *root)
+{
+    sm_flat_view_free(root->view);
+    sm_free(root);
+}
+
+static void root_retired(struct sm_retired *retired)
+{
+    sm_root_destroy(sm_container_of(retired, struct sm_root, retired));
+}
+
+void sm_root_drop(struct sm_root *root)
+{
+    sm_list_remove(&root->node);
+    sm_list_remove(&root->changed);
+    if (root->region)
+        root->region->root = NULL;
+    sm_retire(root->topo, &root->retired, sm_topology_issue(root->topo), root_retired);
+}
+
+static void attach(struct sm_address_space *space, struct sm_root *root)
+{
+    space->root = root;
+    space->view = root->view;
+    sm_list_add_before(&space->topo->spaces, &space->node);
+    sm_list_add_before(&root->spaces, &space->same_root);
+    if (root->region)
+        root->region->n_spaces++;
+}
+
+static void detach(struct sm_address_space *space)
+{
+    struct sm_root *root = space->root;
+
+    sm_list_remove(&space->node);
+    sm_list_remove(&space->same_root);
+    if (root->region)
+        root->region->n_spaces--;
+    if (sm_list_empty(&root->spaces))
+        sm_root_drop(root);
+}
+
 int sm_address_space_new(struct sm_topology *topo, const char *name,
-                         struct sm_region *root, struct sm_address_space **out)
+                         struct sm_region *region, struct sm_address_space **out)
 {
     const size_t length = name ? strlen(name) : 0;
     struct sm_address_space *space = sm_alloc(sizeof(*space) + length + 1);
-    struct sm_flat_view *empty = sm_flat_view_new(NULL, 0);
 
-    if (!space || !empty) {
-        sm_free(space);
-        sm_free(empty);
+    if (!space)
         return -ENOMEM;
-    }
     if (length)
         memcpy(space->name, name, length);
     space->topo = topo;
-    space->root = root;
-    space->view = empty;
+    sm_list_init(&space->listeners);
 
     sm_topology_begin(topo);
-    sm_list_add_before(&topo->spaces, &space->node);
+    struct sm_root *root = sm_root_of(topo, region);
     if (root)
-        root->n_spaces++;
-    topo->dirty = true;
-    const int result = sm_topology_commit(topo, NULL);
-    if (result) {
-        sm_list_remove(&space->node);
+        attach(space, root);
+    if (!root || sm_topology_commit(topo, NULL)) {
         if (root)
-            root->n_spaces--;
-        sm_topology_abort(topo);
-        sm_flat_view_free(empty);
+            detach(space);
+        sm_topology_unlock(topo); /* this edit changed no region: nothing to take back */
         sm_free(space);
-        return result;
+        return -ENOMEM;
     }
     *out = space;
     return 0;
@@ -51,11 +107,7 @@ int sm_address_space_new(struct sm_topology *topo, const char *name,
 
 static void space_retired(struct sm_retired *retired)
 {
-    struct sm_address_space *space =
-        sm_container_of(retired, struct sm_address_space, retired);
-
-    sm_flat_view_free(space->view);
-    sm_free(space);
+    sm_free(sm_container_of(retired, struct sm_address_space, retired));
 }
 
 void sm_address_space_free(struct sm_address_space *space)
@@ -63,9 +115,8 @@ void sm_address_space_free(struct sm_address_space *space)
     struct sm_topology *topo = space->topo;
 
     sm_topology_lock(topo);
-    sm_list_remove(&space->node);
-    if (space->root)
-        space->root->n_spaces--;
+    sm_assert(sm_list_empty(&space->listeners));
+    detach(space);
     sm_retire(topo, &space->retired, sm_topology_issue(topo), space_retired);
     sm_topology_unlock(topo);
 }

@@ -37,7 +37,8 @@ struct sm_agent;
 struct sm_agent_ops {
     /** The view of @space changed within @range: forget what was derived from it
      *  at the next safe point.  Called for every space of the topology; an agent
-     *  ignores the ones it does not use. */
+     *  ignores the ones it does not use.  Sections of this view that it kept are void
+     *  then, whatever their range: what holds them may be freed. */
     void (*view_changed)(struct sm_agent *agent, const struct sm_address_space *space,
                          const struct sm_range *range);
     /** Pass a safe point soon. */

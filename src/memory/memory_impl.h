@@ -136,7 +136,10 @@ struct sm_region {
     struct sm_list node;     /* in topo->regions                                */
     struct sm_list touched;  /* in topo->touched, if this edit changed it       */
     struct sm_list sibling;  /* in now.parent->children                         */
-    struct sm_list children; /* the one that wins first (R3)                   */
+    struct sm_list children;
+    struct sm_list aliases, alias;        /* of this one; in target->aliases   */
+    struct sm_region *index, *low, *high; /* children.c: of the children; as one */
+    uint64_t reach, serial;               /* children.c; order of making       */
     struct sm_region_state now, before; /* before: when it is touched          */
     enum sm_region_kind kind;
     bool calls;                   /* atomic: as committed last                  */
@@ -146,6 +149,7 @@ struct sm_region {
     const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
     struct sm_region *target;     /* alias                                      */
     uint64_t window;              /* alias: where in target it begins           */
+    struct sm_root *root;         /* of the spaces that begin here; or NULL    */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
     uint64_t mark;                /* visited in the walk of that number         */
     struct sm_region *next;       /* of the list that a walk has yet to visit   */
@@ -166,26 +170,88 @@ void sm_regions_settle_edit(struct sm_topology *topo, sm_ticket ticket);
 /** Tell whether this edit gave any region up. */
 bool sm_regions_given_up(const struct sm_topology *topo);
 
-/** Render all that is seen through @root; NULL when memory is out.  @root: or NULL. */
-struct sm_flat_view *sm_render(struct sm_region *root);
+/* --- Children by address: children.c ------------------------------------ */
+
+/** Place @child, whose state says where it is mapped; remove it, before that changes. */
+void sm_children_add(struct sm_region *child);
+void sm_children_remove(struct sm_region *child);
+/** Append the children of @parent that overlap @window, in no order of ranks.
+ *  Cost     the logarithm of how many there are, and those found
+ *  Returns  false when memory is out */
+bool sm_children_find(const struct sm_region *parent, struct sm_range window,
+                      struct sm_vec *n, struct sm_region ***found);
+void sm_children_check(const struct sm_region *parent);
+
+/* --- Rendering: render.c ------------------------------------------------ */
+
+/** What a window shows: sorted, disjoint, merged.  Zero it first; reuse, then free
+ *  .sections. */
+struct sm_rendered {
+    struct sm_flat_section *sections;
+    struct sm_vec n;
+};
+
+/** Render what is seen in @window through @root, which may be NULL.
+ *  Returns  false when memory is out */
+bool sm_render(struct sm_region *root, struct sm_range window, struct sm_rendered *out);
+
+/* --- Spaces ------------------------------------------------------------- */
+
+enum { SM_N_DIRTY = 16 };
+
+/** What the spaces with the same root region share: their view. */
+struct sm_root {
+    struct sm_topology *topo;
+    struct sm_list node;      /* in topo->roots                                */
+    struct sm_list changed;   /* in topo->changed, while there are dirty windows */
+    struct sm_list spaces;
+    struct sm_region *region; /* NULL: nothing answers                         */
+    struct sm_flat_view *view;
+    struct sm_range dirty[SM_N_DIRTY]; /* apart from one another               */
+    unsigned n_dirty;
+    bool rendered; /* some commit has rendered it                              */
+    /* During a commit: */
+    bool editing;
+    struct sm_flat_edit edit;
+    struct sm_flat_view *before; /* the view that was replaced                 */
+    struct sm_retired retired;
+};
 
 struct sm_address_space {
     struct sm_topology *topo;
-    struct sm_list node; /* in topo->spaces                                    */
-    struct sm_region *root;
-    struct sm_flat_view *view; /* atomic: published by commit                  */
-    struct sm_flat_view *next; /* during a commit                              */
-    bool rendered;             /* some commit has rendered it                  */
+    struct sm_list node;       /* in topo->spaces                              */
+    struct sm_list same_root;  /* in root->spaces                              */
+    struct sm_list listeners;  /* the lower priority first                     */
+    struct sm_root *root;
+    struct sm_flat_view *view; /* atomic: root->view, published by commit      */
     struct sm_retired retired;
     char name[];
 };
 
-struct sm_flat_view {
-    struct sm_retired retired;
-    size_t n;
-    const uint64_t *last; /* of each section, by themselves: what a search reads */
-    struct sm_flat_section section[];
-};
+/** The root of spaces that begin at @region, which may be NULL; made if there is none.
+ *  Topology locked.  Returns NULL when memory is out. */
+struct sm_root *sm_root_of(struct sm_topology *topo, struct sm_region *region);
+/** Let go of a root without spaces.  Topology locked. */
+void sm_root_drop(struct sm_root *root);
+void sm_root_destroy(struct sm_root *root);
+
+/** Tell the listeners of all spaces of @root, whose view replaced root->before, what
+ *  changed in root->dirty.  During a commit, topology locked. */
+void sm_listeners_tell(struct sm_root *root, sm_ticket ticket);
+/** Free what listens to @space, untold: the topology goes. */
+void sm_listeners_drop(struct sm_address_space *space);
+
+/* --- What must be rendered again: dirty.c ------------------------------- */
+
+/** Note that @range of the views of @root may change. */
+void sm_root_dirty(struct sm_root *root, struct sm_range range);
+/** Put the windows in address order. */
+void sm_root_sort_dirty(struct sm_root *root);
+/** Note it of all roots from which @range of @region is seen. */
+void sm_region_dirty(struct sm_region *region, struct sm_range range);
+void sm_region_dirty_all(struct sm_region *region);
+/** Note it of where @child is mapped. */
+void sm_region_dirty_place(struct sm_region *child);
 
 /* --- Devices: device.c -------------------------------------------------- */
 
@@ -247,10 +313,12 @@ struct sm_topology {
     const struct sm_thread *holder;         /* atomic: whose, to let begin nest        */
     const struct sm_panic_hook *outer_hook; /* of the holder, before           */
     unsigned depth;
-    bool dirty;   /* the tree may differ from what the views show              */
-    uint64_t age; /* of the last mapping                                       */
+    bool telling;    /* listeners are being called: they may not edit          */
+    uint64_t age;    /* of the last mapping                                    */
+    uint64_t serial; /* of the last region                                     */
     uint64_t mark;
     struct sm_list regions, touched, devices, spaces;
+    struct sm_list roots, changed; /* changed: those that may differ from the tree */
 
     pthread_mutex_t agents_lock;
     struct sm_list agents;

@@ -99,27 +99,13 @@ static bool reads_memory(const struct sm_region *region)
 
 static uint64_t load_memory(const struct sm_region *region, uint64_t offset, unsigned size)
 {
-    const uint8_t *host = region->ram->host + offset;
-    uint64_t value = 0;
-
-    if (!((uintptr_t)host & (size - 1)))
-        return sm_host_load(host, sm_log2(size));
-    for (unsigned i = 0; i < size; i++)
-        value |= sm_host_load(host + i, 0) << (8 * i);
-    return value;
+    return sm_host_load(region->ram->host + offset, sm_log2(size));
 }
 
 static void store_memory(const struct sm_region *region, uint64_t offset, unsigned size,
                          uint64_t value)
 {
-    uint8_t *host = region->ram->host + offset;
-
-    if (!((uintptr_t)host & (size - 1))) {
-        sm_host_store(host, sm_log2(size), value);
-        return;
-    }
-    for (unsigned i = 0; i < size; i++)
-        sm_host_store(host + i, 0, value >> (8 * i) & 0xff);
+    sm_host_store(region->ram->host + offset, sm_log2(size), value);
 }
 
 /* --- Pieces ------------------------------------------------------------- */

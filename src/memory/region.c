@@ -31,7 +31,21 @@ static struct sm_region *region_alloc(struct sm_topology *topo, const char *name
     sm_list_init(&region->touched);
     sm_list_init(&region->sibling);
     sm_list_init(&region->children);
+    sm_list_init(&region->aliases);
+    sm_list_init(&region->alias);
     return region;
+}
+
+static void attach_alias(struct sm_region *region)
+{
+    region->target->n_aliases++;
+    sm_list_add_before(&region->target->aliases, &region->alias);
+}
+
+static void detach_alias(struct sm_region *region)
+{
+    region->target->n_aliases--;
+    sm_list_remove(&region->alias);
 }
 
 /* Make a finished region known. */
@@ -39,8 +53,9 @@ static void region_enlist(struct sm_region *region, struct sm_region **out)
 {
     sm_topology_lock(region->topo);
     sm_list_add_before(&region->topo->regions, &region->node);
+    region->serial = ++region->topo->serial;
     if (region->target)
-        region->target->n_aliases++;
+        attach_alias(region);
     if (region->device)
         region->device->n_users++;
     sm_topology_unlock(region->topo);
@@ -227,25 +242,8 @@ void sm_region_touch(struct sm_region *region)
     }
 }
 
-/* Place @region, whose state says where it is mapped, among its siblings (R3). */
-static void link_sibling(struct sm_region *region)
-{
-    struct sm_list *children = &region->now.parent->children;
-    struct sm_list *where = children;
-
-    sm_list_for_each(sibling, children, struct sm_region, sibling) {
-        if (sibling->now.priority < region->now.priority ||
-            (sibling->now.priority == region->now.priority &&
-             sibling->now.age < region->now.age)) {
-            where = &sibling->sibling;
-            break;
-        }
-    }
-    sm_list_add_before(where, &region->sibling);
-}
-
-/* Does any way down from @from, by mapping or alias, lead to @to? */
-static bool reaches(struct sm_region *from, const struct sm_region *to)
+/* Does any way up from @from, by mapping or alias, lead to @to? */
+static bool leads_up_to(struct sm_region *from, const struct sm_region *to)
 {
     const uint64_t mark = ++from->topo->mark;
     struct sm_region *todo = from;
@@ -254,20 +252,20 @@ static bool reaches(struct sm_region *from, const struct sm_region *to)
     from->mark = mark;
     from->next = NULL;
     while (todo) {
-        struct sm_region *region = todo;
+        struct sm_region *region = todo, *parent = region->now.parent;
         todo = region->next;
         if (region == to)
             return true;
-        if (region->target && region->target->mark != mark) {
-            region->target->mark = mark;
-            region->target->next = todo;
-            todo = region->target;
+        if (parent && parent->mark != mark) {
+            parent->mark = mark;
+            parent->next = todo;
+            todo = parent;
         }
-        sm_list_for_each(child, &region->children, struct sm_region, sibling) {
-            if (child->mark != mark) {
-                child->mark = mark;
-                child->next = todo;
-                todo = child;
+        sm_list_for_each(alias, &region->aliases, struct sm_region, alias) {
+            if (alias->mark != mark) {
+                alias->mark = mark;
+                alias->next = todo;
+                todo = alias;
             }
         }
     }
@@ -284,15 +282,15 @@ int sm_region_map(struct sm_region *parent, uint64_t offset, struct sm_region *c
         return -EBUSY;
     if (child->now.last > UINT64_MAX - offset)
         return -ERANGE;
-    if (reaches(child, parent))
+    if (leads_up_to(parent, child))
         return -ELOOP;
     sm_region_touch(child);
     child->now.parent = parent;
     child->now.offset = offset;
     child->now.priority = priority;
     child->now.age = ++parent->topo->age;
-    link_sibling(child);
-    parent->topo->dirty = true;
+    sm_children_add(child);
+    sm_region_dirty_place(child);
     return 0;
 }
 
@@ -304,8 +302,11 @@ int sm_region_move(struct sm_region *child, uint64_t offset)
     if (child->now.last > UINT64_MAX - offset)
         return -ERANGE;
     sm_region_touch(child);
+    sm_region_dirty_place(child);
+    sm_children_remove(child);
     child->now.offset = offset;
-    child->topo->dirty = true;
+    sm_children_add(child);
+    sm_region_dirty_place(child);
     return 0;
 }
 
@@ -314,11 +315,11 @@ void sm_region_unmap(struct sm_region *child)
     sm_region_touch(child);
     if (!child->now.parent)
         return;
-    sm_list_remove(&child->sibling);
+    sm_region_dirty_place(child);
+    sm_children_remove(child);
     child->now.parent = NULL;
     child->now.offset = 0;
     child->now.priority = 0;
-    child->topo->dirty = true;
 }
 
 int sm_region_set_priority(struct sm_region *child, int priority)
@@ -327,10 +328,8 @@ int sm_region_set_priority(struct sm_region *child, int priority)
     if (!child->now.parent)
         return -ENOENT;
     sm_region_touch(child);
-    sm_list_remove(&child->sibling);
     child->now.priority = priority;
-    link_sibling(child);
-    child->topo->dirty = true;
+    sm_region_dirty_place(child);
     return 0;
 }
 
@@ -352,9 +351,17 @@ int sm_region_resize(struct sm_region *region, uint64_t last)
     sm_topology_must_edit(region->topo);
     if (!may_last(region, last))
         return -ERANGE;
+    if (last == region->now.last)
+        return 0;
     sm_region_touch(region);
+    const struct sm_range differs = {SM_MIN(last, region->now.last) + 1,
+                                     SM_MAX(last, region->now.last)};
+    if (region->now.parent)
+        sm_children_remove(region);
     region->now.last = last;
-    region->topo->dirty = true;
+    if (region->now.parent)
+        sm_children_add(region);
+    sm_region_dirty(region, differs);
     return 0;
 }
 
@@ -362,14 +369,14 @@ void sm_region_set_readonly(struct sm_region *region, bool readonly)
 {
     sm_region_touch(region);
     region->now.readonly = readonly;
-    region->topo->dirty = true;
+    sm_region_dirty_all(region);
 }
 
 void sm_region_set_enabled(struct sm_region *region, bool enabled)
 {
     sm_region_touch(region);
     region->now.disabled = !enabled;
-    region->topo->dirty = true;
+    sm_region_dirty_all(region);
 }
 
 int sm_region_set_calls(struct sm_region *region, bool calls)
@@ -379,7 +386,7 @@ int sm_region_set_calls(struct sm_region *region, bool calls)
         return -EINVAL;
     sm_region_touch(region);
     region->now.calls = calls;
-    region->topo->dirty = true;
+    sm_region_dirty_all(region);
     return 0;
 }
 
@@ -404,7 +411,7 @@ int sm_region_free(struct sm_region *region)
     } else if (topo->depth == 1 && sm_list_empty(&region->children)) {
         /* No edit is open, and no view shows it: nothing to take back. */
         if (region->target)
-            region->target->n_aliases--;
+            detach_alias(region);
         region_release(region, sm_topology_issue(topo));
     } else {
         sm_list_for_each_safe(child, next, &region->children, struct sm_region, sibling)
@@ -412,7 +419,7 @@ int sm_region_free(struct sm_region *region)
         sm_region_touch(region);
         region->now.given_up = true;
         if (region->target)
-            region->target->n_aliases--;
+            detach_alias(region);
         if (topo->depth == 1) {
             /* As above; what was mapped into it was visible nowhere either. */
             sm_regions_settle_edit(topo, sm_topology_issue(topo));
@@ -434,14 +441,14 @@ void sm_regions_restore(struct sm_topology *topo)
 {
     sm_list_for_each(region, &topo->touched, struct sm_region, touched) {
         if (region->now.parent)
-            sm_list_remove(&region->sibling);
+            sm_children_remove(region);
         if (region->now.given_up && region->target)
-            region->target->n_aliases++;
+            attach_alias(region);
     }
     sm_list_for_each_safe(region, next, &topo->touched, struct sm_region, touched) {
         region->now = region->before;
         if (region->now.parent)
-            link_sibling(region);
+            sm_children_add(region);
         sm_list_remove(&region->touched);
     }
 }

@@ -1,101 +1,105 @@
 /* SPDX-License-Identifier: MIT */
-/* render.c - renders a tree into sections as a pure function of the tree (R3).
+/* render.c - renders a window of a tree into sections, a pure function of the tree (R3).
  *
- * Front to back: whoever wins paints first, and later ones fill what is left.  Every
- * step keeps a window in coordinates of the region that it visits, cut to what is
- * visible, and the address where the window begins; so nothing can overflow, whatever
- * an alias shows.
+ * First the tree is walked, the one that wins before those that yield to it, and each
+ * stretch where a region could answer is noted.  Then a sweep over the addresses lets
+ * the stretch that was noted first answer wherever several do.  Every step of the walk
+ * keeps a window in coordinates of the region that it visits, cut to what is visible,
+ * and the address where the window begins; so nothing can overflow, whatever an alias
+ * shows.
  */
-#include "base/vec.h"
 #include "memory/memory_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* One region being visited: its children from @child on, then what is beneath them. */
+/* One region being visited: its children, then what is beneath them. */
 struct visit {
     struct sm_region *region;
-    const struct sm_list *child;
     struct sm_range window; /* of region                                       */
     uint64_t at;            /* address of window.first                         */
+    size_t child, end;      /* those yet to visit, in .children                */
+    size_t begin;           /* what .children held before                      */
     bool readonly;
 };
 
-struct render {
-    struct sm_flat_section *sections;
-    struct sm_vec n_sections;
-    struct visit *visits; /* the way down to the current region                */
-    struct sm_vec n_visits;
+/* Where a region answers, unless one of a lower rank does. */
+struct stretch {
+    struct sm_flat_section section;
+    size_t rank;
 };
 
-/* Put a section in front of the one with index @i. */
-static bool insert(struct render *render, size_t i, const struct visit *visit,
-                   struct sm_range range)
-{
-    if (!sm_vec_reserve(&render->n_sections, &render->sections, 1))
-        return false;
-    struct sm_flat_section *section = &render->sections[i];
-    memmove(section + 1, section,
-            (render->n_sections.n - i) * sizeof(struct sm_flat_section));
-    render->n_sections.n++;
+struct render {
+    struct visit *visits; /* the way down to the current region                */
+    struct sm_region **children;
+    struct stretch *stretches;
+    size_t *heap; /* of stretches that go on, the lowest rank on top           */
+    struct sm_vec n_visits, n_children, n_stretches, n_heap;
+    struct sm_rendered *out;
+};
 
+/* --- The walk ----------------------------------------------------------- */
+
+/* Let the region answer in its window. */
+static bool note(struct render *render, const struct visit *visit)
+{
     struct sm_region *region = visit->region;
-    const uint64_t offset = visit->window.first + (range.first - visit->at);
+    const uint64_t offset = visit->window.first;
     uint8_t *memory = region->ram ? region->ram->host : NULL;
-    *section = (struct sm_flat_section){
-        .range = range,
-        .region = region,
-        .offset = offset,
-        .host = memory && !region->device ? memory + offset : NULL,
-        .rom = memory && region->device && !region->now.calls ? memory + offset : NULL,
-        .readonly = visit->readonly || region->kind == SM_REGION_ROM,
+
+    if (!sm_vec_reserve(&render->n_stretches, &render->stretches, 1))
+        return false;
+    const size_t rank = render->n_stretches.n++;
+    render->stretches[rank] = (struct stretch){
+        .section =
+            {
+                .range = {visit->at,
+                          visit->at + (visit->window.last - visit->window.first)},
+                .region = region,
+                .offset = offset,
+                .host = memory && !region->device ? memory + offset : NULL,
+                .rom = memory && region->device && !region->now.calls ? memory + offset
+                                                                      : NULL,
+                .readonly = visit->readonly || region->kind == SM_REGION_ROM,
+            },
+        .rank = rank,
     };
     return true;
 }
 
-/* Let the region answer wherever its window has no section yet. */
-static bool paint(struct render *render, const struct visit *visit)
+/* Who wins comes first (R3). */
+static int by_rank(const void *a, const void *b)
 {
-    const uint64_t last = visit->at + (visit->window.last - visit->window.first);
-    uint64_t first = visit->at;
-    size_t i = 0, n = render->n_sections.n;
+    const struct sm_region *left = *(struct sm_region *const *)a;
+    const struct sm_region *right = *(struct sm_region *const *)b;
 
-    while (n) { /* the first section that ends at @first or later */
-        const size_t half = n / 2;
-        const bool before = render->sections[i + half].range.last < first;
-        i = before ? i + half + 1 : i;
-        n = before ? n - half - 1 : half;
-    }
-    for (;; i++) {
-        const bool end =
-            i == render->n_sections.n || render->sections[i].range.first > last;
-        if (end)
-            return insert(render, i, visit, (struct sm_range){first, last});
-        if (render->sections[i].range.first > first) {
-            const struct sm_range gap = {first, render->sections[i].range.first - 1};
-            if (!insert(render, i, visit, gap))
-                return false;
-            i++;
-        }
-        if (render->sections[i].range.last >= last)
-            return true;
-        first = render->sections[i].range.last + 1;
-    }
+    if (left->now.priority != right->now.priority)
+        return left->now.priority > right->now.priority ? -1 : 1;
+    return left->now.age > right->now.age ? -1 : left->now.age < right->now.age;
 }
 
-/* Visit @region next, where it is seen through @window of the one above.
- * @window.first of the one above is @start of @region. */
+/* Visit @region next, where it is seen through @window, which begins at @at. */
 static bool push(struct render *render, struct sm_region *region, struct sm_range window,
                  uint64_t at, bool readonly)
 {
+    const size_t begin = render->n_children.n;
+
     if (region->now.disabled)
         return true;
     if (!sm_vec_reserve(&render->n_visits, &render->visits, 1))
         return false;
+    if (!sm_children_find(region, window, &render->n_children, &render->children))
+        return false;
+    if (render->n_children.n - begin > 1)
+        qsort(render->children + begin, render->n_children.n - begin,
+              sizeof(render->children[0]), by_rank);
     render->visits[render->n_visits.n++] = (struct visit){
         .region = region,
-        .child = region->children.next,
         .window = window,
         .at = at,
+        .child = begin,
+        .end = render->n_children.n,
+        .begin = begin,
         .readonly = readonly || region->now.readonly,
     };
     return true;
@@ -128,7 +132,7 @@ static bool finish(struct render *render, struct visit visit)
                                 (struct sm_range){0, region->target->now.last}, &shown))
             return true;
         return push(render, region->target, shown, visit.at, visit.readonly);
-    default: return paint(render, &visit);
+    default: return note(render, &visit);
     }
 }
 
@@ -138,14 +142,14 @@ static bool walk(struct render *render)
         struct visit *visit = &render->visits[render->n_visits.n - 1];
         bool ok;
 
-        if (visit->child != &visit->region->children) {
+        if (visit->child < visit->end) {
             const struct visit above = *visit; /* push may move the array */
-            visit->child = visit->child->next;
-            ok = push_child(render, &above,
-                            sm_list_entry(above.child, struct sm_region, sibling));
+            visit->child++;
+            ok = push_child(render, &above, render->children[above.child]);
         } else {
             const struct visit done = *visit;
             render->n_visits.n--;
+            render->n_children.n = done.begin;
             ok = finish(render, done);
         }
         if (!ok)
@@ -154,38 +158,128 @@ static bool walk(struct render *render)
     return true;
 }
 
-/* Make one section of neighbours that behave alike. */
-static void merge(struct render *render)
-{
-    struct sm_flat_section *sections = render->sections;
-    size_t n = 0;
+/* --- The sweep ---------------------------------------------------------- */
 
-    for (size_t i = 0; i < render->n_sections.n; i++) {
-        struct sm_flat_section *left = n ? &sections[n - 1] : NULL;
-        const struct sm_flat_section *right = &sections[i];
-        if (left && left->range.last + 1 == right->range.first &&
-            sm_flat_section_continues(left, right))
-            left->range.last = right->range.last;
-        else if (right->region->kind != SM_REGION_RESERVED) /* it has hidden others */
-            sections[n++] = *right;
-    }
-    render->n_sections.n = n;
+static int by_address(const void *a, const void *b)
+{
+    const struct stretch *left = a, *right = b;
+    const uint64_t x = left->section.range.first, y = right->section.range.first;
+
+    return x < y ? -1 : x > y;
 }
 
-struct sm_flat_view *sm_render(struct sm_region *root)
+static bool heap_less(const struct render *render, size_t i, size_t j)
 {
-    struct render render = {0};
-    struct sm_flat_view *view = NULL;
+    return render->stretches[render->heap[i]].rank <
+           render->stretches[render->heap[j]].rank;
+}
+
+static void heap_swap(struct render *render, size_t i, size_t j)
+{
+    const size_t kept = render->heap[i];
+    render->heap[i] = render->heap[j];
+    render->heap[j] = kept;
+}
+
+static void heap_add(struct render *render, size_t stretch)
+{
+    size_t i = render->n_heap.n++;
+
+    render->heap[i] = stretch;
+    for (; i && heap_less(render, i, (i - 1) / 2); i = (i - 1) / 2)
+        heap_swap(render, i, (i - 1) / 2);
+}
+
+static void heap_pop(struct render *render)
+{
+    const size_t n = --render->n_heap.n;
+
+    render->heap[0] = render->heap[n];
+    for (size_t i = 0, least; 2 * i + 1 < n; i = least) {
+        least = 2 * i + 1;
+        if (least + 1 < n && heap_less(render, least + 1, least))
+            least++;
+        if (heap_less(render, i, least))
+            break;
+        heap_swap(render, i, least);
+    }
+}
+
+/* Have @from answer in @range, which begins behind all that answers so far. */
+static bool answer(struct render *render, const struct sm_flat_section *from,
+                   struct sm_range range)
+{
+    struct sm_rendered *out = render->out;
+    const uint64_t skipped = range.first - from->range.first;
+    struct sm_flat_section section = *from;
+
+    if (from->region->kind == SM_REGION_RESERVED) /* it has hidden others */
+        return true;
+    section.range = range;
+    section.offset += skipped;
+    section.host = from->host ? from->host + skipped : NULL;
+    section.rom = from->rom ? from->rom + skipped : NULL;
+
+    struct sm_flat_section *left = out->n.n ? &out->sections[out->n.n - 1] : NULL;
+    if (left && left->range.last + 1 == range.first &&
+        sm_flat_section_continues(left, &section)) {
+        left->range.last = range.last;
+        return true;
+    }
+    if (!sm_vec_reserve(&out->n, &out->sections, 1))
+        return false;
+    out->sections[out->n.n++] = section;
+    return true;
+}
+
+static bool sweep(struct render *render)
+{
+    const size_t n = render->n_stretches.n;
+    struct stretch *stretches = render->stretches;
+    uint64_t at = 0;
+    size_t i = 0;
+
+    if (!n)
+        return true;
+    if (!sm_vec_reserve(&render->n_heap, &render->heap, n))
+        return false;
+    qsort(stretches, n, sizeof(stretches[0]), by_address);
+    for (;;) {
+        for (; i < n && stretches[i].section.range.first <= at; i++)
+            heap_add(render, i);
+        while (render->n_heap.n &&
+               stretches[render->heap[0]].section.range.last < at)
+            heap_pop(render);
+        if (!render->n_heap.n) {
+            if (i == n)
+                return true;
+            at = stretches[i].section.range.first;
+            continue;
+        }
+        const struct sm_flat_section *from = &stretches[render->heap[0]].section;
+        struct sm_range range = {at, from->range.last};
+        if (i < n) /* the next one may win */
+            range.last = SM_MIN(range.last, stretches[i].section.range.first - 1);
+        if (!answer(render, from, range))
+            return false;
+        if (range.last == UINT64_MAX)
+            return true;
+        at = range.last + 1;
+    }
+}
+
+bool sm_render(struct sm_region *root, struct sm_range window, struct sm_rendered *out)
+{
+    struct render render = {.out = out};
     bool ok = true;
 
-    if (root)
-        ok = push(&render, root, (struct sm_range){0, root->now.last}, 0, false) &&
-             walk(&render);
-    if (ok) {
-        merge(&render);
-        view = sm_flat_view_new(render.sections, render.n_sections.n);
-    }
+    out->n.n = 0;
+    if (root && sm_range_intersect(window, (struct sm_range){0, root->now.last}, &window))
+        ok = push(&render, root, window, window.first, false) && walk(&render) &&
+             sweep(&render);
     sm_free(render.visits);
-    sm_free(render.sections);
-    return view;
+    sm_free(render.children);
+    sm_free(render.stretches);
+    sm_free(render.heap);
+    return ok;
 }

@@ -24,6 +24,8 @@ int sm_topology_new(const struct sm_owner_ops *ops, void *owner, struct sm_topol
     sm_list_init(&topo->touched);
     sm_list_init(&topo->devices);
     sm_list_init(&topo->spaces);
+    sm_list_init(&topo->roots);
+    sm_list_init(&topo->changed);
     pthread_mutex_init(&topo->work_lock, NULL);
     sm_list_init(&topo->ready);
     sm_ticket_init(topo);
@@ -36,9 +38,11 @@ void sm_topology_free(struct sm_topology *topo)
     sm_assert(!topo->depth);
     sm_ticket_fini(topo); /* whatever waits is freed: nobody is left to use it */
     sm_list_for_each_safe(space, next, &topo->spaces, struct sm_address_space, node) {
-        sm_flat_view_free(space->view);
+        sm_listeners_drop(space);
         sm_free(space);
     }
+    sm_list_for_each_safe(root, next, &topo->roots, struct sm_root, node)
+        sm_root_destroy(root);
     sm_list_for_each_safe(region, next, &topo->regions, struct sm_region, node)
         sm_region_destroy(region);
     sm_list_for_each_safe(device, next, &topo->devices, struct sm_device, node)
@@ -58,10 +62,13 @@ bool sm_topology_locked_by_me(const struct sm_topology *topo)
 
 void sm_topology_must_edit(const struct sm_topology *topo)
 {
-    if (sm_topology_locked_by_me(topo))
+    if (sm_topology_locked_by_me(topo) && !topo->telling)
         return;
     sm_panic_enter(&topo->hook);
-    sm_broken("edit outside sm_topology_begin() and commit", __FILE__, __LINE__);
+    sm_broken(topo->telling && sm_topology_locked_by_me(topo)
+                  ? "edit in a listener's callback"
+                  : "edit outside sm_topology_begin() and commit",
+              __FILE__, __LINE__);
 }
 
 void sm_topology_lock(struct sm_topology *topo)
@@ -96,53 +103,68 @@ void sm_topology_abort(struct sm_topology *topo)
 {
     sm_topology_must_edit(topo);
     sm_regions_restore(topo);
-    topo->dirty = false;
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node)
-        topo->dirty |= !space->rendered; /* made in this edit: still to be shown */
+    sm_list_for_each_safe(root, next, &topo->changed, struct sm_root, changed) {
+        if (!root->rendered) /* made in this edit: all of it is still to be shown */
+            continue;
+        root->n_dirty = 0;
+        sm_list_remove(&root->changed);
+    }
     sm_topology_unlock(topo);
 }
 
-/* Render every space.  Failing, it leaves none rendered. */
+/* Render the windows of @root that changed. */
+static bool render_root(struct sm_root *root, struct sm_rendered *rendered)
+{
+    if (!sm_flat_edit_begin(&root->edit, root->view))
+        return false;
+    root->editing = true;
+    sm_root_sort_dirty(root);
+    for (unsigned i = 0; i < root->n_dirty; i++) {
+        const struct sm_range window = root->dirty[i];
+        if (!sm_render(root->region, window, rendered) ||
+            !sm_flat_edit_replace(&root->edit, window, rendered->sections, rendered->n.n))
+            return false;
+    }
+    return true;
+}
+
+/* Render what changed.  Failing, it leaves no view behind. */
 static bool render_all(struct sm_topology *topo)
 {
+    struct sm_rendered rendered = {0};
     bool ok = true;
 
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        space->next = ok ? sm_render(space->root) : NULL;
-        ok = ok && space->next;
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed)
+        ok = ok && render_root(root, &rendered);
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed) {
+        if (root->editing && (!ok || !sm_flat_edit_changed(&root->edit))) {
+            sm_flat_edit_cancel(&root->edit);
+            root->editing = false;
+        }
     }
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        const bool same =
-            space->next && !sm_flat_view_diff(space->view, space->next, NULL, NULL);
-        if (ok)
-            space->rendered = true;
-        if (ok && !same)
-            continue;
-        if (space->next)
-            sm_flat_view_free(space->next);
-        space->next = NULL;
-    }
+    sm_free(rendered.sections);
     return ok;
 }
 
-struct change {
-    struct sm_topology *topo;
-    const struct sm_address_space *space;
-};
-
 static void range_changed(void *arg, const struct sm_range *range)
 {
-    const struct change *change = arg;
+    const struct sm_root *root = arg;
 
-    pthread_mutex_lock(&change->topo->agents_lock);
-    sm_list_for_each(agent, &change->topo->agents, struct sm_agent, node)
-        agent->ops->view_changed(agent, change->space, range);
-    pthread_mutex_unlock(&change->topo->agents_lock);
+    pthread_mutex_lock(&root->topo->agents_lock);
+    sm_list_for_each(agent, &root->topo->agents, struct sm_agent, node)
+        sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root)
+            agent->ops->view_changed(agent, space, range);
+    pthread_mutex_unlock(&root->topo->agents_lock);
 }
 
-static void view_retired(struct sm_retired *retired)
+/* Make the rendered view current in all spaces that share it. */
+static void publish(struct sm_root *root)
 {
-    sm_flat_view_free(sm_container_of(retired, struct sm_flat_view, retired));
+    root->before = root->view;
+    root->view = sm_flat_edit_finish(&root->edit, root->before);
+    root->editing = false;
+    sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root)
+        sm_publish(&space->view, root->view); /* to the acquire in current_view() */
 }
 
 /* Make the rendered views current and say so.  Returns the edit's ticket. */
@@ -151,27 +173,27 @@ static sm_ticket publish_all(struct sm_topology *topo)
     bool any = sm_regions_given_up(topo);
     sm_ticket ticket = 0;
 
-    /* All views first (R5); space->next then remembers the one it replaced. */
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        struct sm_flat_view *next = space->next;
-        if (!next)
-            continue;
-        any = true;
-        space->next = space->view;
-        sm_publish(&space->view, next); /* pairs with the acquire in current_view() */
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed) {
+        any = any || root->editing;
+        if (root->editing)
+            publish(root); /* all views first (R5) */
     }
-    if (!any)
-        return 0;
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        struct change change = {topo, space};
-        if (space->next)
-            sm_flat_view_diff(space->next, space->view, range_changed, &change);
-    }
-    ticket = sm_topology_issue(topo);
-    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
-        if (space->next)
-            sm_retire(topo, &space->next->retired, ticket, view_retired);
-        space->next = NULL;
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed)
+        for (unsigned i = 0; root->before && i < root->n_dirty; i++)
+            sm_flat_view_diff(root->before, root->view, root->dirty[i], range_changed,
+                              root);
+    if (any)
+        ticket = sm_topology_issue(topo);
+    sm_list_for_each(root, &topo->changed, struct sm_root, changed)
+        if (root->before)
+            sm_listeners_tell(root, ticket);
+    sm_list_for_each_safe(root, next, &topo->changed, struct sm_root, changed) {
+        if (root->before)
+            sm_flat_view_retire(topo, root->before, ticket);
+        root->before = NULL;
+        root->rendered = true;
+        root->n_dirty = 0;
+        sm_list_remove(&root->changed);
     }
     return ticket;
 }
@@ -182,12 +204,11 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
 
     sm_topology_must_edit(topo);
     if (topo->depth == 1) {
-        const bool ok = !topo->dirty || render_all(topo);
+        const bool ok = render_all(topo);
         if (ok) {
             sm_regions_apply(topo);
             issued = publish_all(topo);
             sm_regions_settle_edit(topo, issued);
-            topo->dirty = false;
         }
 #ifdef SM_DEBUG_CHECKS
         sm_topology_check(topo);
@@ -205,19 +226,7 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
 
 static void check_region(struct sm_region *region)
 {
-    const struct sm_region *left = NULL;
-
-    sm_list_for_each(child, &region->children, struct sm_region, sibling) {
-        sm_assert(child->now.parent == region); /* R1: in one list only */
-        sm_assert(!child->now.given_up);
-        sm_assert(child->now.last <= UINT64_MAX - child->now.offset);
-        if (left) { /* R3 */
-            sm_assert(left->now.priority > child->now.priority ||
-                      (left->now.priority == child->now.priority &&
-                       left->now.age > child->now.age));
-        }
-        left = child;
-    }
+    sm_children_check(region);
     sm_assert(!region->now.parent == sm_list_empty(&region->sibling));
     sm_assert(!region->now.given_up || !region->now.parent);
     sm_assert((region->kind == SM_REGION_ALIAS) == !!region->target);
@@ -272,15 +281,23 @@ void sm_topology_check(struct sm_topology *topo)
     sm_list_for_each(region, &topo->regions, struct sm_region, node) {
         uint32_t n_aliases = 0, n_spaces = 0;
         check_region(region);
-        sm_list_for_each(alias, &topo->regions, struct sm_region, node)
-            n_aliases += alias->target == region && !alias->now.given_up;
+        sm_list_for_each(alias, &region->aliases, struct sm_region, alias) {
+            sm_assert(alias->target == region && !alias->now.given_up);
+            n_aliases++;
+        }
         sm_list_for_each(space, &topo->spaces, struct sm_address_space, node)
-            n_spaces += space->root == region;
+            n_spaces += space->root->region == region;
         sm_assert(region->n_aliases == n_aliases);
         sm_assert(region->n_spaces == n_spaces);
     }
     check_acyclic(topo);
+    sm_list_for_each(root, &topo->roots, struct sm_root, node) {
+        sm_assert(!sm_list_empty(&root->spaces) && !root->editing && !root->before);
+        sm_assert(!root->region || root->region->root == root);
+        sm_assert(!root->n_dirty == sm_list_empty(&root->changed));
+        sm_flat_view_check(root->view);
+    }
     sm_list_for_each(space, &topo->spaces, struct sm_address_space, node)
-        sm_flat_view_check(space->view);
+        sm_assert(space->view == space->root->view);
     sm_topology_unlock(topo);
 }

@@ -2,6 +2,8 @@
 /* flatview_test.c - lookup, holes, iteration, comparison and text of views. */
 #include "support.h"
 
+static const struct sm_range everywhere = {0, UINT64_MAX};
+
 static struct sm_flat_section ram_section(struct sm_region *ram, uint64_t first,
                                           uint64_t last, uint64_t offset, bool readonly)
 {
@@ -21,7 +23,7 @@ static void empty(void **state)
     assert_true(hole.first == 0 && hole.last == UINT64_MAX);
     assert_int_equal(sm_flat_view_print(view, text, 1), 0);
     assert_int_equal(text[0], 0);
-    assert_false(sm_flat_view_diff(view, view, NULL, NULL));
+    assert_false(sm_flat_view_diff(view, view, everywhere, NULL, NULL));
     sm_flat_view_check(view);
     sm_flat_view_free(view);
 }
@@ -109,7 +111,7 @@ static void expect_diff(const struct sm_flat_section *a, size_t n_a,
 
     for (int turn = 0; turn < 2; turn++) { /* a comparison has no direction */
         struct changes changes = {.n = 0};
-        assert_int_equal(sm_flat_view_diff(before, after, note, &changes), n != 0);
+        assert_int_equal(sm_flat_view_diff(before, after, everywhere, note, &changes), n != 0);
         assert_int_equal(changes.n, n);
         for (int i = 0; i < n; i++)
             assert_memory_equal(&changes.range[i], &want[i], sizeof(want[i]));
@@ -152,12 +154,113 @@ static void compares(void **state)
     world_fini(&world);
 }
 
+/* --- Edits against an array -------------------------------------------- */
+
+enum { N_SLOTS = 6000, SLOT = 16 };
+
+/* What an array of slots says of each: 0 a hole, else which region answers. */
+struct slots {
+    struct sm_region *region[3];
+    uint8_t at[N_SLOTS];
+    uint64_t base;
+};
+
+/* Slots @from..@to as merged sections; slot i of a region is at offset i * SLOT. */
+static size_t slot_sections(const struct slots *slots, size_t from, size_t to,
+                            struct sm_flat_section *out)
+{
+    size_t n = 0;
+
+    for (size_t i = from; i <= to; i++) {
+        if (!slots->at[i])
+            continue;
+        struct sm_region *ram = slots->region[slots->at[i] - 1];
+        const uint64_t first = slots->base + i * SLOT;
+        if (i > from && slots->at[i] == slots->at[i - 1])
+            out[n - 1].range.last += SLOT;
+        else
+            out[n++] = ram_section(ram, first, first + SLOT - 1, i * SLOT, false);
+    }
+    return n;
+}
+
+static void expect_slots(const struct sm_flat_view *view, const struct slots *slots)
+{
+    static struct sm_flat_section want[N_SLOTS];
+    const size_t n = slot_sections(slots, 0, N_SLOTS - 1, want);
+    const struct sm_flat_section *section = NULL;
+
+    sm_flat_view_check(view);
+    assert_int_equal(sm_flat_view_count(view), n);
+    for (size_t i = 0; i < n; i++) {
+        section = sm_flat_view_next(view, section);
+        assert_non_null(section);
+        assert_true(section->range.first == want[i].range.first);
+        assert_true(section->range.last == want[i].range.last);
+        assert_true(section->region == want[i].region);
+        assert_true(section->offset == want[i].offset);
+        assert_true(section->host == want[i].host);
+    }
+}
+
+/* Long runs and short ones, holes and single slots: small trees and tall ones. */
+static void edits(void **state)
+{
+    static struct sm_flat_section sections[N_SLOTS];
+    static struct slots slots;
+    uint64_t random = test_seed(7);
+    struct world world;
+
+    world_init(&world);
+    for (int i = 0; i < 3; i++)
+        slots.region[i] = new_ram(&world, "ram", N_SLOTS * SLOT);
+    slots.base = 0 - (uint64_t)(N_SLOTS * SLOT); /* up to the end of 2^64 */
+    struct sm_flat_view *view = sm_flat_view_new(NULL, 0);
+    for (int round = 0; round < 1500; round++) {
+        struct slots before = slots;
+        struct sm_flat_edit edit;
+        assert_true(sm_flat_edit_begin(&edit, view));
+        for (uint64_t n = 1 + test_below(&random, 3); n; n--) {
+            const uint64_t most = test_below(&random, 8) ? 40 : N_SLOTS;
+            const size_t from = test_below(&random, N_SLOTS);
+            const size_t end = from + test_below(&random, most);
+            const size_t to = SM_MIN(end, N_SLOTS - 1u);
+            const uint64_t how = test_below(&random, 4);
+            for (size_t i = from; i <= to; i++)
+                slots.at[i] = how == 0   ? 0
+                              : how == 1 ? 1
+                                         : (uint8_t)test_below(&random, 4);
+            assert_true(sm_flat_edit_replace(
+                &edit,
+                (struct sm_range){slots.base + from * SLOT,
+                                  slots.base + to * SLOT + SLOT - 1},
+                sections, slot_sections(&slots, from, to, sections)));
+        }
+        if (test_below(&random, 4) == 0) {
+            sm_flat_edit_cancel(&edit);
+            slots = before;
+        } else {
+            struct sm_flat_view *next = sm_flat_edit_finish(&edit, view);
+            if (round % 16 == 0)
+                expect_slots(view, &before); /* the old one is as it was */
+            sm_flat_view_free(view);
+            view = next;
+        }
+        if (round % 8 == 0)
+            expect_slots(view, &slots);
+    }
+    expect_slots(view, &slots);
+    sm_flat_view_free(view);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty),
         cmocka_unit_test(finds),
         cmocka_unit_test(compares),
+        cmocka_unit_test(edits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

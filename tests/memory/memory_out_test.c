@@ -60,10 +60,10 @@ static void makers(void **state)
     assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), -ENOMEM);
     left = 1;
     assert_int_equal(sm_region_new_ram(world.topo, "r", 5, &region), -ENOMEM);
-    for (long n = 0; n < 4; n++) { /* the space, its empty view, rendering */
+    for (long n = 0; n < 6; n++) { /* the space, root and view, rendering */
         left = n;
-        assert_int_equal(sm_address_space_new(world.topo, "s", world.root, &space),
-                         -ENOMEM);
+        assert_int_equal(sm_address_space_new(world.topo, "s", ram, &space), -ENOMEM);
+        assert_null(ram->root);
     }
     left = -1;
     assert_null(topo);
@@ -92,7 +92,12 @@ static void commits(void **state)
     world_init(&world);
     struct sm_region *ram = new_ram(&world, "ram", 0x1000);
     struct sm_region *alias = new_alias(ram, "alias", 0x800, 0xfff);
-    assert_int_equal(sm_address_space_new(world.topo, "second", world.root, &second), 0);
+    struct sm_region *box = new_container(&world, "box", UINT64_MAX);
+    struct sm_region *all = new_alias(world.root, "all", 0, UINT64_MAX);
+    sm_topology_begin(world.topo);
+    map(box, 0, all, 0);
+    commit(&world);
+    assert_int_equal(sm_address_space_new(world.topo, "second", box, &second), 0);
     show(&world, 0x1000, ram);
     for (n = 0;; n++) {
         const struct sm_flat_view *view = world.space->view, *other = second->view;
@@ -124,7 +129,7 @@ static void commits(void **state)
         expect_space(second, before);
         sm_topology_check(world.topo);
     }
-    assert_true(n >= 6); /* two spaces: visits, sections, view */
+    assert_true(n >= 16); /* two roots: walk, sweep, sections, nodes, view */
     world_fini(&world);
 }
 

@@ -12,6 +12,8 @@
  */
 #include "support.h"
 
+#include "softmmu/listener.h"
+
 #include <sys/resource.h>
 
 enum plant {
@@ -22,10 +24,11 @@ enum plant {
     PLANT_ABORT_LEAVES, /* abort leaves a move in place                         */
     PLANT_WRONG_OFFSET, /* an alias shows its target a byte off                 */
     PLANT_LOST_BYTE,    /* a transfer does not write its last byte              */
+    PLANT_STALE,        /* a window that changed is not rendered                */
     N_PLANTS
 };
 
-enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96 };
+enum { N_REGIONS = 24, N_SPACES = 2, WINDOW = 192, MAX_BYTES = 96, MAX_HEARD = 512 };
 
 struct model_region {
     bool used, readonly, disabled, calls;
@@ -44,8 +47,18 @@ struct model {
     uint64_t age;
 };
 
+/* A view as a listener knows it, from what it was told alone. */
+struct hearsay {
+    struct sm_listener *listener;
+    struct sm_section section[2 * MAX_HEARD];
+    int n;
+    uint64_t last; /* told of in this phase                                    */
+    enum { QUIET, REMOVING, ADDING } phase;
+};
+
 struct test {
     struct world world;
+    struct hearsay hearsay[N_SPACES];
     struct sm_address_space *space[N_SPACES];
     struct sm_region *region[N_REGIONS];
     uint8_t byte[N_REGIONS][MAX_BYTES];    /* what memory should hold            */
@@ -351,9 +364,6 @@ static void edit_map(struct test *test)
         region->age = ++test->model.age;
         if (test->plant == PLANT_OLDEST_WINS) {
             test->region[child]->now.age = 0;
-            sm_list_remove(&test->region[child]->sibling);
-            sm_list_add_before(&test->region[parent]->children,
-                               &test->region[child]->sibling);
         }
     }
 }
@@ -410,10 +420,11 @@ static void edit_switch(struct test *test)
 {
     const int at = some_region(test);
     struct model_region *region = &test->model.region[at];
-    const bool value = below(test, 6) == 0;
+    const uint64_t what = below(test, 3);
+    const bool value = below(test, what ? 6 : 3) == 0;
     int error;
 
-    switch (below(test, 3)) {
+    switch (what) {
     case 0:
         sm_region_set_readonly(test->region[at], value);
         region->readonly = value;
@@ -478,8 +489,11 @@ static void edit(struct test *test)
 static void plant(struct test *test, bool aborted)
 {
     struct sm_flat_view *view = test->space[below(test, N_SPACES)]->view;
-    struct sm_flat_section *section =
-        view->n ? &view->section[below(test, view->n)] : NULL;
+    const size_t n = sm_flat_view_count(view);
+    const struct sm_flat_section *some = NULL;
+    for (uint64_t i = n ? 1 + below(test, n) : 0; i; i--)
+        some = sm_flat_view_next(view, some);
+    struct sm_flat_section *section = (struct sm_flat_section *)(uintptr_t)some;
     struct sm_region *region = test->region[some_region(test)];
 
     switch (test->plant) {
@@ -500,6 +514,83 @@ static void plant(struct test *test, bool aborted)
             region->now.offset--;
         break;
     default: break;
+    }
+}
+
+/* --- What listeners hear ------------------------------------------------ */
+
+static void in_order(struct hearsay *hearsay, int phase, const struct sm_section *section)
+{
+    EXPECT((int)hearsay->phase <= phase);
+    EXPECT((int)hearsay->phase < phase || section->range.first > hearsay->last);
+    hearsay->phase = phase == REMOVING ? REMOVING : ADDING;
+    hearsay->last = section->range.last;
+}
+
+static void heard_removed(void *owner, const struct sm_section *section)
+{
+    struct hearsay *hearsay = owner;
+
+    in_order(hearsay, REMOVING, section);
+    for (int i = 0; i < hearsay->n; i++) {
+        const struct sm_section *known = &hearsay->section[i];
+        if (known->range.first == section->range.first &&
+            known->range.last == section->range.last &&
+            known->region == section->region && known->offset == section->offset &&
+            known->readonly == section->readonly) {
+            hearsay->section[i] = hearsay->section[--hearsay->n];
+            return;
+        }
+    }
+    EXPECT(0 == 1); /* what was removed had not been added */
+}
+
+static void heard_added(void *owner, const struct sm_section *section)
+{
+    struct hearsay *hearsay = owner;
+
+    in_order(hearsay, ADDING, section);
+    EXPECT(hearsay->n < 2 * MAX_HEARD);
+    hearsay->section[hearsay->n++] = *section;
+}
+
+static void heard_committed(void *owner, sm_ticket ticket)
+{
+    struct hearsay *hearsay = owner;
+    hearsay->phase = QUIET;
+}
+
+static const struct sm_listener_ops hearing = {
+    .struct_size = sizeof(hearing),
+    .removed = heard_removed,
+    .added = heard_added,
+    .committed = heard_committed,
+};
+
+/* What was added and not removed is the view (N2). */
+static void check_hearsay(struct test *test)
+{
+    for (int i = 0; i < N_SPACES; i++) {
+        struct hearsay *hearsay = &test->hearsay[i];
+        EXPECT(hearsay->phase == QUIET);
+        EXPECT(sm_flat_view_count(test->space[i]->view) == (size_t)hearsay->n);
+        for (int j = 0; j < hearsay->n; j++) {
+            const struct sm_section *known = &hearsay->section[j];
+            const struct sm_flat_section *section =
+                sm_flat_view_find(test->space[i]->view, known->range.first);
+            EXPECT(section && section->range.first == known->range.first &&
+                   section->range.last == known->range.last &&
+                   section->region == known->region &&
+                   section->offset == known->offset &&
+                   section->readonly == known->readonly);
+        }
+        if (below(test, 64) == 0) { /* go, and come late */
+            sm_listener_free(hearsay->listener);
+            EXPECT(hearsay->n == 0);
+            hearsay->phase = QUIET;
+            EXPECT(sm_listener_new(test->space[i], &hearing, hearsay, 0,
+                                   &hearsay->listener) == 0);
+        }
     }
 }
 
@@ -528,6 +619,9 @@ static void transaction(struct test *test)
         }
     }
     if (below(test, 4)) {
+        struct sm_root *root = test->region[below(test, N_SPACES)]->root;
+        if (test->plant == PLANT_STALE && root->n_dirty)
+            root->n_dirty--;
         EXPECT(sm_topology_commit(test->world.topo, NULL) == 0);
         plant(test, false);
     } else {
@@ -565,6 +659,28 @@ static void check_address(struct test *test, int space, sm_gpa gpa)
                         section.range.last + 1 - gpa));
     test->n_checks++;
     test->n_answered += found;
+}
+
+/* What was rendered bit by bit is what is rendered at once. */
+static void check_whole(struct test *test)
+{
+    const struct sm_range everywhere = {0, UINT64_MAX};
+
+    for (int i = 0; i < N_SPACES; i++) {
+        const struct sm_flat_view *view = test->space[i]->view;
+        struct sm_rendered rendered = {0};
+        EXPECT(sm_render(test->region[i], everywhere, &rendered));
+        EXPECT(rendered.n.n == sm_flat_view_count(view));
+        for (size_t j = 0; j < rendered.n.n; j++) {
+            const struct sm_flat_section *section = &rendered.sections[j];
+            const struct sm_flat_section *found =
+                sm_flat_view_find(view, section->range.first);
+            EXPECT(found && found->range.first == section->range.first &&
+                   found->range.last == section->range.last &&
+                   sm_flat_section_continues(found, section));
+        }
+        sm_free(rendered.sections);
+    }
 }
 
 static void check_lookups(struct test *test)
@@ -754,13 +870,17 @@ static void run(uint64_t seed, long rounds, enum plant plant)
         EXPECT(sm_region_new(test.world.topo, "root", root->last, &test.region[i]) == 0);
         EXPECT(sm_address_space_new(test.world.topo, "space", test.region[i],
                                     &test.space[i]) == 0);
+        EXPECT(sm_listener_new(test.space[i], &hearing, &test.hearsay[i], 0,
+                               &test.hearsay[i].listener) == 0);
     }
     for (long round = 0; round < rounds; round++) {
         transaction(&test);
         if (!plant)
             sm_topology_check(test.world.topo);
         for (int i = 0; i < N_SPACES; i++)
-            test.n_sections += (long)test.space[i]->view->n;
+            test.n_sections += (long)sm_flat_view_count(test.space[i]->view);
+        check_whole(&test);
+        check_hearsay(&test);
         check_lookups(&test);
         for (int i = 0; i < 6; i++) {
             check_transfer(&test);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* memory_commit.c - what an edit costs among many regions, and an access to them.
+ *
+ * Two threads are online agents all the time, as vCPUs would be.  Times are medians of
+ * many turns, from begin to commit's return, and until the ticket is done.
+ */
+#include "base/atomic.h"
+#include "memory/memory_impl.h"
+#include "softmmu/softmmu.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { MANY = 10000, FEW = 100, N_AGENTS = 2, TURNS = 300, ACCESSES = 4000000 };
+enum { STEP = 0x1000, DEPTH = 10 };
+
+struct watcher {
+    struct sm_agent agent;
+    pthread_t thread;
+    uint32_t asked, stop; /* atomic */
+};
+
+struct board {
+    struct sm_topology *topo;
+    struct sm_region *root, *moved;
+    struct sm_address_space *space;
+    struct watcher watcher[N_AGENTS];
+};
+
+#define CHECK(call)                                                                      \
+    do {                                                                                 \
+        if ((call) != 0) {                                                               \
+            fprintf(stderr, "failed: %s\n", #call);                                      \
+            exit(1);                                                                     \
+        }                                                                                \
+    } while (0)
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+/* Of this thread: accesses wait for nobody, and the machine has other things to do. */
+static double worked(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof(values[0]), by_value);
+    return values[n / 2];
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* --- The machine -------------------------------------------------------- */
+
+static void view_changed(struct sm_agent *agent, const struct sm_address_space *space,
+                         const struct sm_range *range)
+{
+    sm_exchange(&sm_container_of(agent, struct watcher, agent)->asked, 1);
+}
+
+static void kick(struct sm_agent *agent)
+{
+    sm_exchange(&sm_container_of(agent, struct watcher, agent)->asked, 1);
+}
+
+static const struct sm_agent_ops agent_ops = {view_changed, kick};
+
+static void *watch(void *arg)
+{
+    struct watcher *watcher = arg;
+
+    sm_agent_online(&watcher->agent);
+    while (!sm_load_relaxed(&watcher->stop))
+        if (sm_load_relaxed(&watcher->asked)) {
+            sm_exchange(&watcher->asked, 0);
+            sm_agent_pass(&watcher->agent);
+        } else {
+            sched_yield();
+        }
+    sm_agent_offline(&watcher->agent);
+    return NULL;
+}
+
+static void board_init(struct board *board)
+{
+    CHECK(sm_topology_new(NULL, NULL, &board->topo));
+    CHECK(sm_region_new(board->topo, "root", UINT64_MAX, &board->root));
+    CHECK(sm_address_space_new(board->topo, "space", board->root, &board->space));
+    for (int i = 0; i < N_AGENTS; i++) {
+        struct watcher *watcher = &board->watcher[i];
+        sm_agent_add(board->topo, &watcher->agent, &agent_ops);
+        pthread_create(&watcher->thread, NULL, watch, watcher);
+    }
+}
+
+static void board_fini(struct board *board)
+{
+    for (int i = 0; i < N_AGENTS; i++) {
+        sm_store_relaxed(&board->watcher[i].stop, 1);
+        pthread_join(board->watcher[i].thread, NULL);
+        sm_agent_remove(&board->watcher[i].agent);
+    }
+    sm_topology_free(board->topo);
+}
+
+static enum sm_tx io_read(void *dev, uint64_t offset, unsigned size,
+                          const struct sm_attrs *attrs, uint64_t *value)
+{
+    *value = offset;
+    return SM_TX_OK;
+}
+
+static const struct sm_io_ops io_ops = {
+    .struct_size = sizeof(io_ops),
+    .read = io_read,
+    .accepts = {1, 8, false},
+    .implements = {1, 8, false},
+};
+
+static struct sm_region *new_device(struct board *board)
+{
+    struct sm_device *device;
+    struct sm_region *region;
+
+    CHECK(sm_device_new(board->topo, "device", NULL, &device));
+    CHECK(sm_region_new_io(device, "device", 0xff, &io_ops, &region));
+    return region;
+}
+
+static void map_one(struct board *board, struct sm_region *parent, uint64_t offset,
+                    struct sm_region *child)
+{
+    sm_topology_begin(board->topo);
+    CHECK(sm_region_map(parent, offset, child, 0));
+    CHECK(sm_topology_commit(board->topo, NULL));
+}
+
+/* @n devices side by side, a commit each.  Returns seconds. */
+static double build_flat(struct board *board, int n)
+{
+    struct sm_region **region = calloc((size_t)n, sizeof(*region));
+
+    for (int i = 0; i < n; i++)
+        region[i] = new_device(board);
+    const double begin = now();
+    for (int i = 0; i < n; i++)
+        map_one(board, board->root, (uint64_t)i * STEP, region[i]);
+    const double end = now();
+    board->moved = region[n / 2];
+    free(region);
+    return (end - begin) / 1e9;
+}
+
+/* Boxes in boxes, each with a device and, but the innermost, with the next box. */
+static void build_nested(struct board *board, int n)
+{
+    for (int i = 0; i < n / DEPTH; i++) {
+        struct sm_region *outer = board->root;
+        uint64_t offset = (uint64_t)i * STEP * 2 * DEPTH;
+        for (int depth = 0; depth < DEPTH; depth++) {
+            struct sm_region *box, *device = new_device(board);
+            const uint64_t last = (uint64_t)STEP * 2 * (DEPTH - depth) - 1;
+            CHECK(sm_region_new(board->topo, "box", last, &box));
+            map_one(board, box, 0, device);
+            map_one(board, outer, offset, box);
+            outer = box;
+            offset = STEP * 2;
+            board->moved = i <= n / DEPTH / 2 ? device : board->moved;
+        }
+    }
+}
+
+/* --- Measuring ---------------------------------------------------------- */
+
+struct figures {
+    double commit, done; /* ns */
+};
+
+static struct figures measure(struct board *board, bool priority)
+{
+    const uint64_t home = board->moved->now.offset;
+    double *commit = calloc(TURNS, sizeof(*commit)), *done = calloc(TURNS, sizeof(*done));
+    sm_ticket ticket;
+
+    for (int i = 0; i < TURNS; i++) {
+        const double begin = now();
+        sm_topology_begin(board->topo);
+        if (priority)
+            CHECK(sm_region_set_priority(board->moved, i & 1));
+        else
+            CHECK(sm_region_move(board->moved, home + (i & 1 ? 0 : 0x200)));
+        CHECK(sm_topology_commit(board->topo, &ticket));
+        commit[i] = now() - begin;
+        sm_ticket_wait(board->topo, ticket);
+        done[i] = now() - begin;
+    }
+    const struct figures figures = {median(commit, TURNS), median(done, TURNS)};
+    free(commit);
+    free(done);
+    return figures;
+}
+
+static void report(const char *what, struct figures many, struct figures few)
+{
+    printf("%-28s %7.2f us, ticket done after %7.2f us; of %d: %.2f us, ratio %.2f\n",
+           what, many.commit / 1e3, many.done / 1e3, FEW, few.commit / 1e3,
+           many.commit / few.commit);
+}
+
+/* A region that overlaps the moved one, so that an order of priority is seen. */
+static void overlay(struct board *board)
+{
+    map_one(board, board->moved->now.parent, board->moved->now.offset + 0x80,
+            new_device(board));
+}
+
+static void edits(const char *name, bool nested)
+{
+    struct figures moves[2], orders[2];
+    char text[64];
+
+    for (int i = 0; i < 2; i++) {
+        struct board board = {0};
+        board_init(&board);
+        if (nested)
+            build_nested(&board, i ? FEW : MANY);
+        else
+            (void)build_flat(&board, i ? FEW : MANY);
+        overlay(&board);
+        moves[i] = measure(&board, false);
+        orders[i] = measure(&board, true);
+        board_fini(&board);
+    }
+    snprintf(text, sizeof(text), "move, %s", name);
+    report(text, moves[0], moves[1]);
+    snprintf(text, sizeof(text), "priority, %s", name);
+    report(text, orders[0], orders[1]);
+}
+
+/* --- Accesses ----------------------------------------------------------- */
+
+static void lookups(struct board *board)
+{
+    static uint64_t address[4096];
+    uint64_t random = 88172645463325252u, sum = 0;
+
+    for (int i = 0; i < 4096; i++)
+        address[i] = next_random(&random) % MANY * STEP + 8;
+    double begin = worked();
+    for (int i = 0; i < ACCESSES; i++)
+        sum += sm_address_space_section(board->space, address[i & 4095])->offset;
+    printf("%-28s %7.2f ns, each after another", "lookup in 10000 sections",
+           (worked() - begin) / ACCESSES);
+    begin = worked();
+    for (int i = 0; i < ACCESSES; i++) {
+        const struct sm_flat_section *section =
+            sm_address_space_section(board->space, address[(i + (int)(sum & 1)) & 4095]);
+        sum += section->offset * 2;
+    }
+    printf("; %.2f ns, next waits for it; %d\n", (worked() - begin) / ACCESSES,
+           (int)(sum & 1));
+}
+
+static void accesses(const char *who, struct board *board, sm_gpa ram, sm_gpa io)
+{
+    const struct sm_attrs attrs = {.process = SM_NO_PROCESS};
+    uint64_t value = 0;
+
+    double begin = worked();
+    for (int i = 0; i < ACCESSES; i++)
+        (void)sm_address_space_load(board->space, ram + (uint64_t)(i & 63) * 8, &attrs, 8,
+                                    &value);
+    printf("RAM load, 8 bytes, %-9s %7.2f ns\n", who, (worked() - begin) / ACCESSES);
+    begin = worked();
+    for (int i = 0; i < ACCESSES; i++)
+        (void)sm_address_space_load(board->space, io, &attrs, 4, &value);
+    printf("MMIO read, %-17s %7.2f ns\n", who, (worked() - begin) / ACCESSES);
+}
+
+static void small_board(void)
+{
+    struct board board = {0};
+    struct sm_agent agent = {.passed = SM_AGENT_OFFLINE};
+    struct sm_region *ram;
+
+    CHECK(sm_topology_new(NULL, NULL, &board.topo));
+    CHECK(sm_region_new(board.topo, "root", UINT64_MAX, &board.root));
+    CHECK(sm_address_space_new(board.topo, "space", board.root, &board.space));
+    (void)build_flat(&board, 30);
+    CHECK(sm_region_new_ram(board.topo, "ram", 1 << 20, &ram));
+    map_one(&board, board.root, 0x80000000, ram);
+    accesses("other", &board, 0x80000000, 5 * STEP);
+    sm_agent_add(board.topo, &agent, &agent_ops);
+    sm_agent_online(&agent);
+    accesses("vCPU", &board, 0x80000000, 5 * STEP);
+    sm_agent_offline(&agent);
+    sm_agent_remove(&agent);
+    sm_topology_free(board.topo);
+}
+
+int main(void)
+{
+    struct board board = {0};
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    board_init(&board);
+    printf("%-28s %7.2f s, a commit each\n", "build 10000 regions",
+           build_flat(&board, MANY));
+    lookups(&board);
+    board_fini(&board);
+    edits("flat", false);
+    edits("nested", true);
+    small_board();
+    return 0;
+}
