@@ -10,9 +10,15 @@ enum { MS = 60 };
 
 /* The words that are fought for: two in one granule, others apart. */
 enum {
-    WORD = G_OWN, NEIGHBOUR = WORD + 8, SUM_OF_OLD = WORD + 64, TICKET = WORD + 128,
-    SERVING = WORD + 192, INSIDE_A = WORD + 256, INSIDE_B = WORD + 320,
-    ERRORS = WORD + 384, PLAIN = WORD + 448 /* a doubleword per hart               */
+    WORD = G_OWN,
+    NEIGHBOUR = WORD + 8,
+    SUM_OF_OLD = WORD + 64,
+    TICKET = WORD + 128,
+    SERVING = WORD + 192,
+    INSIDE_A = WORD + 256,
+    INSIDE_B = WORD + 320,
+    ERRORS = WORD + 384,
+    PLAIN = WORD + 448 /* a doubleword per hart               */
 };
 
 struct contest {

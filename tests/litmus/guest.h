@@ -36,16 +36,54 @@ enum {
 
 /* Registers.  s3 holds the address of the globals in every program. */
 enum {
-    X0, RA, SP, GP, TP, T0, T1, T2, S0, S1, A0, A1, A2, A3, A4, A5, A6, A7,
-    S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, T3, T4, T5, T6
+    X0,
+    RA,
+    SP,
+    GP,
+    TP,
+    T0,
+    T1,
+    T2,
+    S0,
+    S1,
+    A0,
+    A1,
+    A2,
+    A3,
+    A4,
+    A5,
+    A6,
+    A7,
+    S2,
+    S3,
+    S4,
+    S5,
+    S6,
+    S7,
+    S8,
+    S9,
+    S10,
+    S11,
+    T3,
+    T4,
+    T5,
+    T6
 };
 enum { F3_BEQ = 0, F3_BNE = 1, F3_BLT = 4, F3_BGE = 5, F3_BLTU = 6, F3_BGEU = 7 };
 enum { AQ = 2, RL = 1, AQRL = 3 };
 enum { FENCE_W = 1, FENCE_R = 2, FENCE_RW = 3 };
 enum {
-    CSR_SATP = 0x180, CSR_MSTATUS = 0x300, CSR_MIE = 0x304, CSR_MTVEC = 0x305,
-    CSR_MSCRATCH = 0x340, CSR_MEPC = 0x341, CSR_MCAUSE = 0x342, CSR_PMPCFG0 = 0x3a0,
-    CSR_PMPADDR0 = 0x3b0, CSR_TIME = 0xc01, CSR_MHARTID = 0xf14
+    CSR_SATP = 0x180,
+    CSR_MSTATUS = 0x300,
+    CSR_MIE = 0x304,
+    CSR_MTVEC = 0x305,
+    CSR_MSCRATCH = 0x340,
+    CSR_MEPC = 0x341,
+    CSR_MCAUSE = 0x342,
+    CSR_PMPCFG0 = 0x3a0,
+    CSR_PMPADDR0 = 0x3b0,
+    CSR_TIME = 0xc01,
+    CSR_MHARTID = 0xf14
 };
 enum { ENC_WFI = 0x10500073, ENC_FENCE_ALL = 0x0ff0000f };
 #define ENC_FENCE_TSO 0x8330000fu
@@ -90,6 +128,7 @@ static inline uint32_t put_later(struct guest *g, unsigned f3, unsigned a, unsig
 static inline void put_land(struct guest *g, uint32_t place)
 {
     uint32_t word;
+    assert_true(g->at - place < 4096);
     memcpy(&word, g->ram + place, 4);
     word |= enc_b(0, 0, 0, (int)(g->at - place));
     memcpy(g->ram + place, &word, 4);
@@ -110,8 +149,19 @@ static inline uint32_t enc_fence(unsigned pred, unsigned succ)
     return 0x0f | succ << 20 | pred << 24;
 }
 
-enum amo { AMO_ADD = 0, AMO_SWAP = 1, AMO_LR = 2, AMO_SC = 3, AMO_XOR = 4, AMO_OR = 8,
-           AMO_AND = 12, AMO_MIN = 16, AMO_MAX = 20, AMO_MINU = 24, AMO_MAXU = 28 };
+enum amo {
+    AMO_ADD = 0,
+    AMO_SWAP = 1,
+    AMO_LR = 2,
+    AMO_SC = 3,
+    AMO_XOR = 4,
+    AMO_OR = 8,
+    AMO_AND = 12,
+    AMO_MIN = 16,
+    AMO_MAX = 20,
+    AMO_MINU = 24,
+    AMO_MAXU = 28
+};
 
 /** @size_bits 2 or 3; @order AQ and RL. */
 static inline uint32_t enc_amo(enum amo op, unsigned size_bits, unsigned order,

@@ -150,7 +150,8 @@ static void put_op(struct guest *g, const struct op *op)
 }
 
 /** One hart's program; s0 walks the cells, s2 counts batches down. */
-static void put_hart(struct guest *g, const struct shape *shape, unsigned hart, unsigned n)
+static void put_hart(struct guest *g, const struct shape *shape, unsigned hart,
+                     unsigned n)
 {
     const uint32_t others = put_only(g, hart);
     uint32_t batch, over, cell, delay;
@@ -211,8 +212,8 @@ static struct question parse(const char *text)
         const unsigned i = question.n++;
         assert_true(i < MAX_TERMS);
         if (text[1] == ':') {
-            question.offset[i] =
-                CELL_RESULTS + 16 * (uint64_t)(text[0] - '0') + 8 * (uint64_t)(text[2] - '0');
+            question.offset[i] = CELL_RESULTS + 16 * (uint64_t)(text[0] - '0') +
+                                 8 * (uint64_t)(text[2] - '0');
             question.size[i] = 8;
             text += 3;
         } else {
