@@ -67,6 +67,7 @@ static void detach(struct sm_vcpu *vcpu, struct sm_tlb_context *context)
     sm_tlb_context_reset(context);
     context->space->context[context->mode] = NULL;
     context->space = NULL;
+    vcpu->attached &= ~(1u << (context - vcpu->context));
     vcpu->stats.evictions++;
 }
 
@@ -112,7 +113,12 @@ static struct sm_tlb_space *make_space(struct sm_vcpu *vcpu, const struct sm_tlb
         unlink_space(vcpu, victim);
     }
     uint8_t *const bucket = &vcpu->bucket[key_bucket(key)];
-    *victim = (struct sm_tlb_space){.key = *key, .live = true, .next = *bucket};
+    struct sm_walk_cache *const walks = &vcpu->walks[victim - vcpu->space];
+    /* Flushes of the former key will not reach what it left there. */
+    sm_walk_cache_reset(walks);
+    vcpu->walked &= ~(1u << (victim - vcpu->space));
+    *victim = (struct sm_tlb_space){
+        .key = *key, .live = true, .next = *bucket, .walks = walks};
     *bucket = (uint8_t)(victim - vcpu->space + 1);
     return victim;
 }
@@ -179,27 +185,43 @@ struct sm_tlb_context *sm_tlb_context_make(struct sm_vcpu *vcpu, unsigned mode)
     }
     found->space = space;
     found->mode = (uint8_t)mode;
+    vcpu->attached |= 1u << (found - vcpu->context);
     space->context[mode] = found;
     vcpu->fast.table[mode] = &found->store->table;
     return found;
 }
 
-void sm_tlb_init(struct sm_vcpu *vcpu)
+struct sm_walk_cache *sm_vcpu_walk_cache(struct sm_vcpu *vcpu, uint8_t mode)
+{
+    struct sm_tlb_space *const space = vcpu->selected[mode];
+
+    space->walk_modes |= (uint16_t)(1u << mode);
+    vcpu->walked |= 1u << (space - vcpu->space);
+    return space->walks;
+}
+
+bool sm_tlb_init(struct sm_vcpu *vcpu)
 {
     const struct sm_tlb_key zero = {{0, 0, 0}};
-    struct sm_tlb_space *const space = make_space(vcpu, &zero);
+    struct sm_tlb_space *space;
 
+    vcpu->walks = sm_alloc(SM_N_SPACES * sizeof(*vcpu->walks));
+    if (!vcpu->walks)
+        return false;
+    space = make_space(vcpu, &zero);
     space->modes = (uint16_t)~0u;
     for (unsigned mode = 0; mode < SM_N_MODES; mode++) {
         vcpu->selected[mode] = space;
         vcpu->fast.table[mode] = table_of(NULL);
     }
+    return true;
 }
 
 void sm_tlb_fini(struct sm_vcpu *vcpu)
 {
     for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
         sm_free(vcpu->context[i].store);
+    sm_free(vcpu->walks);
 }
 
 /* --- Invariants ------------------------------------------------------------------ */
@@ -270,7 +292,12 @@ void sm_tlb_check(const struct sm_vcpu *vcpu)
             sm_assert(!(space->modes >> mode & 1) || vcpu->selected[mode] == space);
             sm_assert(!space->context[mode] || space->context[mode]->space == space);
         }
+        sm_assert(!vcpu->space[i].live || vcpu->space[i].walks == &vcpu->walks[i]);
+        sm_assert(!!(vcpu->walked >> i & 1) == !!vcpu->space[i].walk_modes);
+        sm_assert(vcpu->space[i].walk_modes || sm_walk_cache_is_empty(&vcpu->walks[i]));
     }
-    for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
+    for (unsigned i = 0; i < SM_N_CONTEXTS; i++) {
+        sm_assert(!!(vcpu->attached >> i & 1) == !!vcpu->context[i].space);
         check_context(vcpu, &vcpu->context[i]);
+    }
 }

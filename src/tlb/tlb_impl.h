@@ -29,6 +29,7 @@
 #include "base/bits.h"
 #include "memory/agent.h"
 #include "memory/flatview.h"
+#include "mmu/walk_cache.h"
 #include "softmmu/address_space.h"
 #include "softmmu/softtlb_hit.h"
 #include "softmmu/vcpu.h"
@@ -84,6 +85,8 @@ struct sm_tlb_space {
     bool live;        /* in a bucket                                           */
     uint8_t next;     /* in the bucket: number + 1, or 0                       */
     struct sm_tlb_context *context[SM_N_MODES]; /* NULL until something is filled */
+    struct sm_walk_cache *walks; /* of the tables of this space; never NULL    */
+    uint16_t walk_modes;         /* whose walks may have left something there  */
 };
 
 enum sm_mail_state { SM_MAIL_FREE, SM_MAIL_WRITING, SM_MAIL_READY };
@@ -123,7 +126,12 @@ struct sm_vcpu {
     uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
     struct sm_tlb_space space[SM_N_SPACES];
     struct sm_tlb_context context[SM_N_CONTEXTS];
+    struct sm_walk_cache *walks; /* SM_N_SPACES of them                        */
+    uint32_t walked;   /* bit n: space n has .walk_modes                       */
+    uint32_t attached; /* bit n: context n has a space                         */
 };
+SM_STATIC_ASSERT((int)SM_N_CONTEXTS <= 32 && (int)SM_N_SPACES <= 32,
+                 "a bit of a word stands for each");
 
 /* The names below begin as public ones do, and are not. */
 #pragma GCC visibility push(hidden)
@@ -137,8 +145,9 @@ void sm_vcpu_check(const struct sm_vcpu *vcpu);
 
 /* --- context.c ---------------------------------------------------------------- */
 
-/** Have every mode read the address space of key zero. */
-void sm_tlb_init(struct sm_vcpu *vcpu);
+/** Have every mode read the address space of key zero.  Returns false when memory is
+ *  out. */
+SM_MUST_CHECK bool sm_tlb_init(struct sm_vcpu *vcpu);
 void sm_tlb_fini(struct sm_vcpu *vcpu);
 
 /** The context that @mode reads; NULL if nothing was filled yet. */

@@ -85,7 +85,11 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *options,
     vcpu->ops = options->ops;
     vcpu->guest = options->guest;
     vcpu->topo = topo;
-    sm_tlb_init(vcpu);
+    if (!sm_tlb_init(vcpu)) {
+        sm_free(vcpu->spaces);
+        sm_free(vcpu);
+        return -ENOMEM;
+    }
     sm_agent_add(topo, &vcpu->agent, &sm_vcpu_agent_ops);
     *out = vcpu;
     return 0;

@@ -52,16 +52,17 @@ struct fake {
     void (*in_device)(struct fake *fake);
 };
 
-/** What a miss is to find: also used as the fresh walk of tests. */
-SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
-                              struct sm_xlate *out, struct sm_fault *fault)
+/** What a miss is to find; with @cache NULL the fresh walk of tests. */
+SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
+                         struct sm_walk_cache *cache, struct sm_xlate *out,
+                         struct sm_fault *fault)
 {
     const uint32_t flags = fake->flags | (req->mode == MODE_U ? SM_WALK_USER : 0) |
                            (req->mode == MODE_SUM ? SM_WALK_SUM : 0) |
                            (req->flags & SM_REQ_PROBE ? SM_WALK_PROBE : 0);
     struct sm_walk walk = {
         .struct_size = sizeof walk, .access = req->access, .space = fake->guest.space,
-        .attrs = guest_attrs()};
+        .attrs = guest_attrs(), .cache = cache};
     struct sm_walk_result result;
 
     if (req->mode != MODE_BARE) {
@@ -89,13 +90,19 @@ SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
     return true;
 }
 
+SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
+                              struct sm_xlate *out, struct sm_fault *fault)
+{
+    return fake_walk(fake, req, NULL, out, fault);
+}
+
 SM_INLINE bool fake_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                          struct sm_xlate *out, struct sm_fault *fault)
 {
     struct fake *fake = sm_vcpu_guest(vcpu);
     fake->n_fills++;
     fake->last_req = *req;
-    return fake_translate(fake, req, out, fault);
+    return fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault);
 }
 
 SM_INLINE void fake_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
