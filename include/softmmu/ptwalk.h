@@ -164,7 +164,7 @@ struct sm_walk_result {
     uint8_t span_bits, leaf_bits[2], perms;
     uint8_t memtype[2];
     bool global;
-    uint8_t reserved;
+    uint8_t n_read;  /* entries read, of both stages; 255: or more             */
     struct sm_walk_step last; /* on failure: where, and why                    */
 };
 

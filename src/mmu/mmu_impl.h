@@ -53,6 +53,7 @@ struct sm_walking {
     struct sm_reader reader;               /* keeps the view, and so .section  */
     const struct sm_flat_section *section; /* where the last entry lay, or NULL */
     struct sm_walk_cache *cache;           /* or NULL                          */
+    unsigned n_read;                       /* entries                          */
 };
 
 /** Find where an entry at @address of @stage (0 or 1) lies in .space, and whether it

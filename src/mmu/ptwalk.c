@@ -350,6 +350,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
         step.level = (uint8_t)at.level;
         step.where = entry_at;
         step.entry = step.address = 0;
+        walking->n_read++;
         if (SM_LIKELY(known != NULL)) {
             step.where = known->where + index * entry_size;
             raw = sm_host_load(known->host + index * entry_size, entry_size == 4 ? 2 : 3);
@@ -411,8 +412,10 @@ static inline enum sm_walk_status walk_stage(struct sm_walking *walking, unsigne
     if (stage == 1)
         walking->out->ipa = address;
     if (walk_known(tables_of(walking->cache, stage), &walking->walk->stage[stage],
-                   address, access, leaf))
+                   address, access, leaf)) {
+        walking->n_read++;
         return SM_WALK_OK;
+    }
     return walk_entries(walking, stage, address, access, implicit, leaf);
 }
 
@@ -443,7 +446,8 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
 /** Say what @leaf of both stages came to, if .protect lets it.  Returns whether it did;
  *  out->gpa is filled either way. */
 static inline bool conclude(const struct sm_walk *walk, uint64_t gpa, unsigned size,
-                            const struct leaf leaf[2], struct sm_walk_result *out)
+                            const struct leaf leaf[2], unsigned n_read,
+                            struct sm_walk_result *out)
 {
     uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
 
@@ -461,7 +465,7 @@ static inline bool conclude(const struct sm_walk *walk, uint64_t gpa, unsigned s
     out->span_bits = span_bits;
     out->perms = perms;
     out->global = leaf[0].global;
-    out->reserved = 0;
+    out->n_read = (uint8_t)SM_MIN(n_read, 255u);
     return perms >> walk->access & 1;
 }
 
@@ -486,7 +490,7 @@ static enum sm_walk_status run(struct sm_walking *walking, uint64_t address,
     }
     if (!walk->stage[1].format)
         out->ipa = gpa;
-    if (SM_UNLIKELY(!conclude(walk, gpa, size, leaf, out))) {
+    if (SM_UNLIKELY(!conclude(walk, gpa, size, leaf, walking->n_read, out))) {
         const struct sm_walk_step step = {.where = gpa, .address = gpa};
         return tell(walking, &step, SM_WALK_PROTECTED);
     }
@@ -544,7 +548,7 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
                                  (enum sm_access)walk->access, &leaf[0]))) {
             out->last.status = SM_WALK_OK;
             out->ipa = leaf[0].address;
-            if (SM_LIKELY(conclude(walk, leaf[0].address, size, leaf, out)))
+            if (SM_LIKELY(conclude(walk, leaf[0].address, size, leaf, 1, out)))
                 return SM_WALK_OK;
         }
     }

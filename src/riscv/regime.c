@@ -177,6 +177,7 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
         .perms = result.perms,
         .memtype = result.memtype[0],
         .global = result.global,
+        .n_read = result.n_read,
         .attrs = hart->attrs,
     };
     if (modes[req->mode].flags & SM_WALK_USER)

@@ -68,6 +68,7 @@ struct sm_tlb_context {
     struct sm_tlb_store *store; /* NULL: never used                            */
     struct sm_tlb_space *space; /* NULL: free                                  */
     uint8_t mode;
+    struct sm_tlb_context_stats stats; /* .struct_size to .key are unused      */
     bool any_global;   /* some entry since the last reset is global            */
     bool log_full;     /* .log does not name all slots that are filled         */
     uint8_t n_large;
@@ -112,10 +113,12 @@ struct sm_vcpu {
     struct sm_topology *topo;
     struct sm_address_space **spaces;
     uint32_t n_spaces, requester;
+    uint32_t flags;            /* SM_VCPU_*                                    */
     void *guest;
     struct sm_tlb_space *selected[SM_N_MODES]; /* never NULL                   */
     const struct sm_flat_section *last_ram; /* or NULL; in .spaces[.last_ram_space] */
     uint8_t last_ram_space;
+    struct sm_tlb_entry *only; /* SM_VCPU_ONE_ENTRY: filled last, or NULL      */
     struct sm_reservation reservation;
     struct sm_tlb_stats stats;
     uint64_t clock;            /* counts selections                            */
@@ -203,6 +206,10 @@ SM_INLINE enum sm_step sm_tlb_bus_error(struct sm_vcpu *vcpu,
 
 /** Covers all there is. */
 extern const struct sm_tlb_scope sm_tlb_scope_everything;
+
+/** Drop translations of this vCPU for the reason of @cause. */
+void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                  enum sm_tlb_cause cause);
 
 /** Do what others asked: at a safe point, after passing it. */
 void sm_tlb_serve_mail(struct sm_vcpu *vcpu);

@@ -163,7 +163,7 @@ static void flags_of_the_stage_are_told_apart(void **state)
         assert_int_equal(run(access, GVA), status);
         assert_true(*pte == marked);
         if (status == SM_WALK_OK)
-            assert_memory_equal(&out, &fresh, offsetof(struct sm_walk_result, reserved));
+            assert_memory_equal(&out, &fresh, offsetof(struct sm_walk_result, n_read));
         else
             assert_memory_equal(&out.last, &fresh.last, sizeof out.last);
     }

@@ -37,6 +37,7 @@ struct fake {
     struct sm_region *rom, *io, *io_small, *fragment;
     struct sm_device *device;
     uint64_t root, asid, second;
+    uint32_t vcpu_flags;     /* SM_VCPU_*                                          */
     uint32_t flags;          /* SM_WALK_* added to those of the mode               */
     unsigned span_limit;     /* 0, or the largest span_bits answered               */
     bool no_read;            /* answers grant no SM_PERM_R                         */
@@ -82,7 +83,7 @@ SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
         .gpa = result.gpa, .ipa = result.ipa, .span_bits = result.span_bits,
         .leaf_bits = {result.leaf_bits[0], result.leaf_bits[1]}, .perms = result.perms,
         .space = fake->space, .memtype = result.memtype[0], .global = result.global,
-        .attrs = fake->attrs};
+        .n_read = result.n_read, .attrs = fake->attrs};
     if (fake->span_limit && out->span_bits > fake->span_limit)
         out->span_bits = (uint8_t)fake->span_limit;
     if (fake->no_read)
@@ -188,7 +189,8 @@ SM_INLINE void fake_vcpu(struct fake *fake, struct sm_vcpu **out)
     struct sm_address_space *spaces[] = {fake->guest.space, fake->guest.space};
     const struct sm_vcpu_options options = {
         .struct_size = sizeof options, .tlb_layout = SM_TLB_LAYOUT, .spaces = spaces,
-        .n_spaces = 2, .requester = 77, .ops = &fake_ops, .guest = fake};
+        .n_spaces = 2, .requester = 77, .ops = &fake_ops, .guest = fake,
+        .flags = fake->vcpu_flags};
     assert_int_equal(sm_vcpu_new(fake->guest.topo, &options, out), 0);
 }
 
@@ -201,12 +203,13 @@ SM_INLINE void fake_select(struct fake *fake, uint64_t root, uint64_t asid)
     sm_tlb_select(fake->vcpu, TRANSLATED, &key);
 }
 
-SM_INLINE void fake_init(struct fake *fake)
+SM_INLINE void fake_init_flags(struct fake *fake, uint32_t vcpu_flags)
 {
     struct guest *guest = &fake->guest;
     const struct sm_tlb_key bare = {{UINT64_MAX, 0, 0}};
 
     memset(fake, 0, sizeof *fake);
+    fake->vcpu_flags = vcpu_flags;
     guest_init(guest, RAM_SIZE);
     fake->attrs.process = SM_NO_PROCESS;
     sm_topology_begin(guest->topo);
@@ -228,6 +231,11 @@ SM_INLINE void fake_init(struct fake *fake)
     sm_vcpu_online(fake->vcpu);
     sm_tlb_select(fake->vcpu, 1 << MODE_BARE, &bare);
     fake_select(fake, GUEST_RAM, 0);
+}
+
+SM_INLINE void fake_init(struct fake *fake)
+{
+    fake_init_flags(fake, 0);
 }
 
 SM_INLINE void fake_fini(struct fake *fake)

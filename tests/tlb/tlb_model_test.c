@@ -462,13 +462,14 @@ static bool step_once(enum plant plant)
     }
 }
 
-/** Run up to @steps; returns whether something went wrong. */
-static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
+/** Run up to @steps on a vCPU of @flags; returns whether something went wrong. */
+static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
+                            uint32_t flags)
 {
     bool wrong = false;
 
     rng = rng_seeded(seed);
-    fake_init(&fake);
+    fake_init_flags(&fake, flags);
     fake.flags = seed & 1 ? SM_WALK_AD : 0;
     n_nodes = n_tables = 0;
     overlaid = false;
@@ -521,6 +522,25 @@ static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
     return wrong;
 }
 
+static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
+{
+    return goes_wrong_with(seed, steps, plant, 0);
+}
+
+static void oracles_agree_too(void **state)
+{
+    static const uint32_t flags[] = {SM_VCPU_WALK_ALWAYS, SM_VCPU_ONE_ENTRY,
+                                     SM_VCPU_COUNT_HITS,
+                                     SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS};
+
+    for (unsigned i = 0; i < SM_ARRAY_LEN(flags); i++) {
+        n_hits = 0;
+        for (uint64_t seed = 0x7300; seed < 0x7302; seed++)
+            assert_false(goes_wrong_with(seed, 20000, NO_BUG, flags[i]));
+        assert_true(flags[i] == SM_VCPU_ONE_ENTRY || n_hits == 0);
+    }
+}
+
 static void agrees_with_a_fresh_walk(void **state)
 {
     n_accesses = n_faults = n_hits = n_devices = 0;
@@ -547,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_fresh_walk),
+        cmocka_unit_test(oracles_agree_too),
         cmocka_unit_test(planted_bugs_are_found),
     };
     return cmocka_run_group_tests_name("tlb_model", tests, NULL, NULL);
