@@ -18,6 +18,9 @@
  *  (P4) Under SM_WALK_PROBE nothing is written.
  *  (P5) Index fields are contiguous, descending, and end at the smallest page.
  *  (P6) No two fields of an entry overlap.
+ *  (P7) With a cache the walk begins at the last table that it would have come to
+ *       when that was remembered, and goes on as without; never for a visitor or
+ *       a probe.
  */
 #ifndef SOFTMMU_PTWALK_H
 #define SOFTMMU_PTWALK_H
@@ -27,6 +30,7 @@
 SM_BEGIN_DECLS
 
 struct sm_address_space;
+struct sm_walk_cache;
 
 enum { SM_PT_MAX_LEVELS = 6, SM_PT_MAX_BAD = 4 };
 
@@ -143,6 +147,10 @@ struct sm_walk {
     /** Hear of every step, the failing one included.  NULL: nobody listens. */
     void (*visit)(void *ctx, const struct sm_walk_step *step);
     void *ctx;                       /* of both callbacks; neither may wait    */
+    /** Remembers tables between walks: sm_vcpu_walk_cache().  NULL: none.
+     *  Whoever gives one promises that .protect answers for tables do not change
+     *  before it is flushed, and depend on nothing but the address. */
+    struct sm_walk_cache *cache;
 };
 
 /** The fields of struct sm_xlate that tables decide.
@@ -156,7 +164,7 @@ struct sm_walk_result {
     uint8_t span_bits, leaf_bits[2], perms;
     uint8_t memtype[2];
     bool global;
-    uint8_t reserved;
+    uint8_t n_read;  /* entries read, of both stages; 255: or more             */
     struct sm_walk_step last; /* on failure: where, and why                    */
 };
 

@@ -143,6 +143,17 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
 /** End this vCPU's reservation, if it has one: on the way out of a trap. */
 void sm_tlb_clear_reservation(struct sm_vcpu *vcpu);
 
+/** Why entries were forgotten. */
+enum sm_tlb_cause {
+    SM_TLB_FENCED,   /* sm_tlb_flush_local(): the vCPU's own fences            */
+    SM_TLB_ASKED,    /* sm_tlb_flush_all(), of any vCPU                        */
+    SM_TLB_REMAPPED, /* a view changed, or more was asked than can be noted    */
+    SM_TLB_RECYCLED, /* the context had to leave for another                   */
+    SM_N_TLB_CAUSES
+};
+
+enum { SM_TLB_DEPTHS = 8 };
+
 /** What a vCPU's TLB did since it was made.  Counted exactly, by its own thread. */
 struct sm_tlb_stats {
     uint32_t struct_size, reserved;
@@ -154,11 +165,38 @@ struct sm_tlb_stats {
     uint64_t flushes_page;  /* scopes applied, a narrower range                */
     uint64_t flushed;       /* entries that flushes removed                    */
     uint64_t selects, evictions; /* context changes; contexts recycled         */
+    /* Callers from before end here. */
+    uint64_t hits[SM_N_ACCESS];  /* with SM_VCPU_COUNT_HITS, else 0: then they are
+                                    the embedder's count of accesses less .fills */
+    uint64_t depth[SM_TLB_DEPTHS]; /* misses whose walk read n entries (last: or
+                                      more), by sm_xlate.n_read                */
+    uint64_t causes[SM_N_TLB_CAUSES]; /* scopes applied, contexts recycled     */
+};
+
+/** The same of one context: a mode in one address space, since it has its table. */
+struct sm_tlb_context_stats {
+    uint32_t struct_size;
+    uint8_t mode;
+    bool selected;               /* the mode reads it now                      */
+    uint8_t reserved[2];         /* 0                                          */
+    struct sm_tlb_key key;
+    uint64_t hits[SM_N_ACCESS];  /* as sm_tlb_stats.hits                       */
+    uint64_t fills[SM_N_ACCESS]; /* misses that were remembered                */
+    uint64_t depth[SM_TLB_DEPTHS];    /* of these                              */
+    uint64_t causes[SM_N_TLB_CAUSES]; /* scopes that named mode and key        */
+    uint64_t flushed;            /* entries that they removed                  */
 };
 
 /** Copy the counters out.  Set out->struct_size.  Threads: the vCPU's, or any
  *  while the vCPU is offline. */
 void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out);
+
+/** Copy the counters of the @n th context that has a table out, from 0.
+ *
+ *  Returns  false when there are no more.  Threads: as sm_tlb_get_stats()
+ */
+bool sm_tlb_get_context_stats(const struct sm_vcpu *vcpu, unsigned n,
+                              struct sm_tlb_context_stats *out);
 
 SM_END_DECLS
 #endif

@@ -5,6 +5,7 @@
  *
  *   fmt_riscv.c    formats as data
  *   ptwalk.c       reads entries, judges them by a format, joins two stages
+ *   walk_cache.c   remembers last tables of walks (walk_cache.h)
  *   ptwalk_ad.c    sets accessed and dirty bits in the entry that was judged
  *   pmp.c          protection of physical addresses
  */
@@ -51,6 +52,8 @@ struct sm_walking {
     struct sm_attrs attrs;                 /* of accesses to tables (P2)       */
     struct sm_reader reader;               /* keeps the view, and so .section  */
     const struct sm_flat_section *section; /* where the last entry lay, or NULL */
+    struct sm_walk_cache *cache;           /* or NULL                          */
+    unsigned n_read;                       /* entries                          */
 };
 
 /** Find where an entry at @address of @stage (0 or 1) lies in .space, and whether it

@@ -46,6 +46,7 @@ static bool entry_range(const struct sm_pmp *pmp, unsigned n, struct sm_range *o
 static void derive(struct sm_pmp *pmp)
 {
     pmp->n_active = 0;
+    pmp->near[0] = pmp->near[1] = (struct sm_pmp_block){.first = 1, .last = 0};
     for (unsigned n = 0; n < pmp->n_entries; n++) {
         if (entry_range(pmp, n, &pmp->range[pmp->n_active]))
             pmp->active[pmp->n_active++] = (uint8_t)n;
@@ -55,6 +56,7 @@ static void derive(struct sm_pmp *pmp)
 void sm_pmp_reset(struct sm_pmp *pmp, unsigned n_entries)
 {
     *pmp = (struct sm_pmp){.n_entries = (uint8_t)SM_MIN(n_entries, (unsigned)SM_N_PMP)};
+    derive(pmp);
 }
 
 bool sm_pmp_write_cfg(struct sm_pmp *pmp, unsigned n, uint8_t cfg)
@@ -126,6 +128,31 @@ void sm_pmp_check(const struct sm_pmp *pmp, bool machine, sm_gpa gpa, unsigned s
     *span_bits = (uint8_t)bits;
     if (!machine && pmp->n_entries > 0)
         *perms = 0;
+}
+
+void sm_pmp_note_near(struct sm_pmp *pmp, bool machine, sm_gpa gpa)
+{
+    struct sm_pmp_block block = {0, UINT64_MAX, SM_PERM_R | SM_PERM_W | SM_PERM_X};
+
+    if (!machine && pmp->n_entries > 0)
+        block.perms = 0;
+    for (unsigned i = 0; i < pmp->n_active; i++) {
+        const struct sm_range *const range = &pmp->range[i];
+        if (gpa < range->first) {
+            block.last = SM_MIN(block.last, range->first - 1);
+        } else if (gpa > range->last) {
+            block.first = SM_MAX(block.first, range->last + 1);
+        } else { /* it decides, up to where those before it would */
+            const uint8_t cfg = pmp->cfg[pmp->active[i]];
+            block.first = SM_MAX(block.first, range->first);
+            block.last = SM_MIN(block.last, range->last);
+            block.perms = machine && !(cfg & SM_PMP_L)
+                ? SM_PERM_R | SM_PERM_W | SM_PERM_X
+                : cfg & (SM_PMP_R | SM_PMP_W | SM_PMP_X);
+            break;
+        }
+    }
+    pmp->near[machine] = block;
 }
 
 SM_STATIC_ASSERT((int)SM_PMP_R == SM_PERM_R && (int)SM_PMP_W == SM_PERM_W &&

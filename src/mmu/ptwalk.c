@@ -10,7 +10,10 @@
  * its numbers.
  */
 #include "mmu/mmu_impl.h"
+#include "mmu/walk_cache.h"
 #include "softmmu/softtlb_hit.h" /* sm_host_load() */
+
+#include <stddef.h>
 
 /** What one stage made of an address. */
 struct leaf {
@@ -213,14 +216,103 @@ static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned 
     return SM_TX_OK;
 }
 
-/** Translate @address by one stage (0 or 1).
+/** The tables that @cache has of @stage; NULL when a walk with it does without. */
+static inline struct sm_walk_tables *tables_of(struct sm_walk_cache *cache,
+                                               unsigned stage)
+{
+    return cache && cache->of[stage].shift ? &cache->of[stage] : NULL;
+}
+
+/** Remember the last table for @address: at @table as stage @stage names it, at @where,
+ *  from which an entry was just read. */
+static void remember(struct sm_walking *walking, unsigned stage, uint64_t address,
+                     uint64_t table, sm_gpa where)
+{
+    const struct sm_walk *const walk = walking->walk;
+    const struct sm_flat_section *const section = walking->section;
+    const uint8_t *host;
+
+    if ((where | table) & ~SM_PAGE_MASK)
+        return; /* of a format whose tables may lie anywhere */
+    if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
+        return;
+    host = sm_flat_section_host(section, where);
+    if ((uintptr_t)host & 7)
+        return;
+    if (walk->protect) {
+        uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
+        walk->protect(walk->ctx, where, sm_pt_entry_size(walk->stage[stage].format),
+                      &perms, &span_bits);
+        if (!(perms & SM_PERM_R) || span_bits < SM_PAGE_BITS)
+            return;
+    }
+    sm_walk_cache_put(&walking->cache->of[stage], address, table, where, host);
+}
+
+/** Remember how the leaf @entry of the last level was judged: well, and @leaf is what
+ *  came of it, before a write was withheld for want of a dirty bit. */
+static void remember_verdict(struct sm_walk_tables *tables,
+                             const struct sm_walk_stage *by, uint64_t entry,
+                             const struct leaf *leaf)
+{
+    const struct sm_pt_format *const format = by->format;
+    const uint64_t bits = entry & ~format->address_mask;
+    struct sm_walk_verdict *const verdict = sm_walk_verdict(tables, bits, by->flags);
+    const bool dirty = (entry & format->dirty) == format->dirty;
+
+    if ((entry & format->group.mask & ~format->address_mask) ||
+        (entry & format->accessed) != format->accessed)
+        return;
+    *verdict = (struct sm_walk_verdict){
+        .bits = bits, .flags = by->flags, .accesses = leaf->perms,
+        .memtype = leaf->memtype, .global = leaf->global};
+    for (unsigned access = 0; access < SM_N_ACCESS; access++)
+        verdict->perms[access] = leaf->perms;
+    if (!dirty) {
+        verdict->accesses &= (uint8_t)~SM_PERM_W;
+        verdict->perms[SM_READ] &= (uint8_t)~SM_PERM_W;
+        verdict->perms[SM_FETCH] &= (uint8_t)~SM_PERM_W;
+    }
+}
+
+/** Take the way that is known to its end: last table and verdict.  Returns false when
+ *  either is not, or something is to be marked or refused. */
+static inline bool walk_known(struct sm_walk_tables *tables,
+                              const struct sm_walk_stage *by, uint64_t address,
+                              enum sm_access access, struct leaf *leaf)
+{
+    const struct sm_pt_format *const format = by->format;
+    const struct sm_walk_table *table;
+    const struct sm_walk_verdict *verdict;
+    unsigned shift;
+    uint64_t entry, index;
+
+    if (!tables || !(table = sm_walk_cache_find(tables, address)))
+        return false;
+    shift = format->level[format->n_levels - 1].shift;
+    index = (address & sm_mask(tables->shift)) >> shift;
+    entry = format->flags & SM_PT_ENTRY32 ? sm_host_load(table->host + index * 4, 2)
+                                          : sm_host_load(table->host + index * 8, 3);
+    verdict = sm_walk_verdict(tables, entry & ~format->address_mask, by->flags);
+    if (SM_UNLIKELY(verdict->bits != (entry & ~format->address_mask) ||
+                    verdict->flags != by->flags || !(verdict->accesses >> access & 1)))
+        return false;
+    leaf->address = entry_address(format, entry) | (address & sm_mask(shift));
+    leaf->bits = (uint8_t)shift;
+    leaf->perms = verdict->perms[access];
+    leaf->memtype = verdict->memtype;
+    leaf->global = verdict->global;
+    return true;
+}
+
+/** Translate @address by one stage (0 or 1), entry by entry.
  *
  *  @implicit  stage 2 on behalf of an entry of stage 1
  *  out->last.status is OK on entry; out->last gets the failing step, if one fails.
  */
-static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage,
-                                      uint64_t address, enum sm_access access,
-                                      bool implicit, struct leaf *leaf)
+static SM_NOINLINE enum sm_walk_status
+walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
+             enum sm_access access, bool implicit, struct leaf *leaf)
 {
     const struct sm_walk_stage *const by = &walking->walk->stage[stage];
     const struct sm_pt_format *const format = by->format;
@@ -231,15 +323,20 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
      * what is gathered on the way: sm_pt_format_check() knows that it is sound. */
     const bool plain = !walking->walk->visit &&
                        !(format->flags & (SM_PT_CUMULATE | SM_PT_BIG_ENDIAN));
+    struct sm_walk_tables *const tables = tables_of(walking->cache, stage);
+    const struct sm_walk_table *known = NULL;
+    bool all_plain = true; /* the entries so far */
     struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
     struct cursor at = {address, 0,    access, SM_PERM_R | SM_PERM_W | SM_PERM_X,
                         true,    false};
     uint64_t table_at = by->root;
 
-    if (stage == 1)
-        walking->out->ipa = address;
     if (SM_UNLIKELY(!canonical(format, address)))
         return tell(walking, &step, SM_WALK_NOT_CANONICAL);
+    if (tables && (known = sm_walk_cache_find(tables, address)) != NULL) {
+        at.level = format->n_levels - 1;
+        table_at = known->address;
+    }
 
     while (at.level < format->n_levels) {
         const struct sm_pt_level *const level = &format->level[at.level];
@@ -253,13 +350,23 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
         step.level = (uint8_t)at.level;
         step.where = entry_at;
         step.entry = step.address = 0;
-        if (!placed) {
-            status = sm_walk_place(walking, stage, entry_at, SM_READ, &step.where);
-            if (SM_UNLIKELY(status != SM_WALK_OK))
-                return tell(walking, &step, status);
+        walking->n_read++;
+        if (SM_LIKELY(known != NULL)) {
+            step.where = known->where + index * entry_size;
+            raw = sm_host_load(known->host + index * entry_size, entry_size == 4 ? 2 : 3);
+        } else {
+            if (!placed) {
+                status = sm_walk_place(walking, stage, entry_at, SM_READ, &step.where);
+                if (SM_UNLIKELY(status != SM_WALK_OK))
+                    return tell(walking, &step, status);
+            }
+            if (SM_UNLIKELY(read_entry(walking, step.where, entry_size, &raw) !=
+                            SM_TX_OK))
+                return tell(walking, &step, SM_WALK_BUS_ERROR);
+            if (tables && all_plain && at.level + 1 == format->n_levels)
+                remember(walking, stage, address, table_at,
+                         step.where - index * entry_size);
         }
-        if (SM_UNLIKELY(read_entry(walking, step.where, entry_size, &raw) != SM_TX_OK))
-            return tell(walking, &step, SM_WALK_BUS_ERROR);
         if (SM_LIKELY(plain && (raw & ~format->address_mask) == format->table.value &&
                       at.level + 1 < format->n_levels)) {
             table_at = entry_address(format, raw);
@@ -274,6 +381,7 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
             return tell(walking, &step, status);
         if (table) {
             (void)tell(walking, &step, SM_WALK_OK);
+            all_plain = false;
             at.global = at.global || sm_pt_marked(&format->global, step.entry);
             if (format->flags & SM_PT_CUMULATE) {
                 at.granted &= entry_grants(by, step.entry);
@@ -284,6 +392,8 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
             continue;
         }
 
+        if (tables && all_plain && at.level + 1 == format->n_levels)
+            remember_verdict(tables, by, step.entry, leaf);
         status = mark_leaf(walking, stage, entry_at, &step, access, &raced, &dirty);
         if (raced)
             continue; /* this level once more (P3) */
@@ -292,6 +402,21 @@ static enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage
         return tell(walking, &step, status);
     }
     return SM_WALK_BAD_ENTRY; /* not reached: the last level names no table */
+}
+
+/** Translate @address by one stage, as walk_entries() does, or as it did. */
+static inline enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage,
+                                             uint64_t address, enum sm_access access,
+                                             bool implicit, struct leaf *leaf)
+{
+    if (stage == 1)
+        walking->out->ipa = address;
+    if (walk_known(tables_of(walking->cache, stage), &walking->walk->stage[stage],
+                   address, access, leaf)) {
+        walking->n_read++;
+        return SM_WALK_OK;
+    }
+    return walk_entries(walking, stage, address, access, implicit, leaf);
 }
 
 enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
@@ -318,53 +443,88 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
     return SM_WALK_OK;
 }
 
+/** Say what @leaf of both stages came to, if .protect lets it.  Returns whether it did;
+ *  out->gpa is filled either way. */
+static inline bool conclude(const struct sm_walk *walk, uint64_t gpa, unsigned size,
+                            const struct leaf leaf[2], unsigned n_read,
+                            struct sm_walk_result *out)
+{
+    uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
+
+    for (unsigned stage = 0; stage < 2; stage++) {
+        out->leaf_bits[stage] = leaf[stage].bits;
+        out->memtype[stage] = leaf[stage].memtype;
+        if (!walk->stage[stage].format)
+            continue;
+        perms &= leaf[stage].perms;
+        span_bits = SM_MIN(span_bits, leaf[stage].bits);
+    }
+    if (walk->protect)
+        walk->protect(walk->ctx, gpa, size, &perms, &span_bits);
+    out->gpa = gpa;
+    out->span_bits = span_bits;
+    out->perms = perms;
+    out->global = leaf[0].global;
+    out->n_read = (uint8_t)SM_MIN(n_read, 255u);
+    return perms >> walk->access & 1;
+}
+
 /** Translate by both stages and .protect. */
 static enum sm_walk_status run(struct sm_walking *walking, uint64_t address,
                                unsigned size)
 {
     const struct sm_walk *const walk = walking->walk;
     struct sm_walk_result *const out = walking->out;
-    const enum sm_access access = (enum sm_access)walk->access;
     struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
-    uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
     uint64_t gpa = address;
 
     for (unsigned stage = 0; stage < 2; stage++) {
         if (!walk->stage[stage].format)
             continue;
         const enum sm_walk_status status =
-            walk_stage(walking, stage, gpa, access, false, &leaf[stage]);
+            walk_stage(walking, stage, gpa, (enum sm_access)walk->access, false,
+                       &leaf[stage]);
         if (SM_UNLIKELY(status != SM_WALK_OK))
             return status;
         gpa = leaf[stage].address;
-        perms &= leaf[stage].perms;
-        span_bits = SM_MIN(span_bits, leaf[stage].bits);
     }
     if (!walk->stage[1].format)
         out->ipa = gpa;
-    if (walk->protect) {
-        walk->protect(walk->ctx, gpa, size, &perms, &span_bits);
-        if (SM_UNLIKELY(!(perms & (1u << access)))) {
-            const struct sm_walk_step step = {.where = gpa, .address = gpa};
-            return tell(walking, &step, SM_WALK_PROTECTED);
-        }
+    if (SM_UNLIKELY(!conclude(walk, gpa, size, leaf, walking->n_read, out))) {
+        const struct sm_walk_step step = {.where = gpa, .address = gpa};
+        return tell(walking, &step, SM_WALK_PROTECTED);
     }
-    out->gpa = gpa;
-    out->span_bits = span_bits;
-    out->perms = perms;
-    out->global = leaf[0].global;
-    for (unsigned stage = 0; stage < 2; stage++) {
-        out->leaf_bits[stage] = leaf[stage].bits;
-        out->memtype[stage] = leaf[stage].memtype;
-    }
-    out->reserved = 0;
     return SM_WALK_OK;
 }
 
-enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
-                                unsigned size, struct sm_walk_result *out)
+/** The cache of @walk, tied to its tables; NULL when it has none, or is to look for
+ *  itself: a visitor hears of every step, and a probe is asked what memory says. */
+static struct sm_walk_cache *usable_cache(const struct sm_walk *walk)
 {
-    struct sm_walking walking = {.walk = walk, .out = out, .attrs = *walk->attrs};
+    struct sm_walk_cache *cache;
+
+    if (walk->struct_size < offsetof(struct sm_walk, cache) + sizeof(walk->cache))
+        return NULL;
+    cache = walk->cache;
+    if (!cache || walk->visit ||
+        ((walk->stage[0].flags | walk->stage[1].flags) & SM_WALK_PROBE))
+        return NULL;
+    if (SM_UNLIKELY(cache->stage[0].root != walk->stage[0].root ||
+                    cache->stage[0].format != walk->stage[0].format ||
+                    cache->stage[1].root != walk->stage[1].root ||
+                    cache->stage[1].format != walk->stage[1].format ||
+                    cache->space != walk->space))
+        sm_walk_cache_bind(cache, walk);
+    return cache;
+}
+
+/** Translate, reading as a reader of the space's view. */
+static SM_NOINLINE enum sm_walk_status
+run_reading(const struct sm_walk *walk, struct sm_walk_cache *cache, uint64_t address,
+            unsigned size, struct sm_walk_result *out)
+{
+    struct sm_walking walking = {
+        .walk = walk, .out = out, .attrs = *walk->attrs, .cache = cache};
     enum sm_walk_status status;
 
     walking.attrs.flags |= SM_ATTR_WALK | SM_ATTR_RAM_ONLY; /* P2 */
@@ -374,4 +534,23 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
     status = run(&walking, address, size);
     sm_reader_end(&walking.reader);
     return status;
+}
+
+enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
+                                unsigned size, struct sm_walk_result *out)
+{
+    struct sm_walk_cache *const cache = usable_cache(walk);
+
+    /* One stage, all of it known: nothing of what follows is needed. */
+    if (cache && walk->stage[0].format && !walk->stage[1].format) {
+        struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
+        if (SM_LIKELY(walk_known(tables_of(cache, 0), &walk->stage[0], address,
+                                 (enum sm_access)walk->access, &leaf[0]))) {
+            out->last.status = SM_WALK_OK;
+            out->ipa = leaf[0].address;
+            if (SM_LIKELY(conclude(walk, leaf[0].address, size, leaf, 1, out)))
+                return SM_WALK_OK;
+        }
+    }
+    return run_reading(walk, cache, address, size, out);
 }

@@ -105,7 +105,7 @@ static const struct sm_pt_format *format_of(uint64_t satp)
 
 /** Whose accesses PMP judges, the reads of tables included: those are S's. */
 struct protect_ctx {
-    const struct sm_pmp *pmp;
+    struct sm_pmp *pmp;
     bool machine;
 };
 
@@ -114,7 +114,7 @@ static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
 {
     const struct protect_ctx *by = ctx;
 
-    sm_pmp_check(by->pmp, by->machine, gpa, size, perms, span_bits);
+    sm_pmp_check_near(by->pmp, by->machine, gpa, size, perms, span_bits);
 }
 
 /** Describe the fault of @req.  A cache-block operation faults as a store does, and
@@ -135,7 +135,7 @@ static void describe(const struct sm_xlate_req *req, bool page, struct sm_fault 
 static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                             struct sm_xlate *out, struct sm_fault *fault)
 {
-    const struct rv_hart *hart = sm_vcpu_guest(vcpu);
+    struct rv_hart *hart = sm_vcpu_guest(vcpu);
     /* Not hart->satp: a mode that is not in use keeps the key of its last use. */
     const uint64_t satp = hart->mode_satp[req->mode];
     struct protect_ctx by = {&hart->pmp, req->mode == RV_MODE_M};
@@ -149,6 +149,7 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
         .attrs = &hart->attrs,
         .protect = protect,
         .ctx = &by,
+        .cache = sm_vcpu_walk_cache(vcpu, req->mode),
     };
 
     if (hart->menvcfg & RV_ENVCFG_ADUE)
@@ -176,6 +177,7 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
         .perms = result.perms,
         .memtype = result.memtype[0],
         .global = result.global,
+        .n_read = result.n_read,
         .attrs = hart->attrs,
     };
     if (modes[req->mode].flags & SM_WALK_USER)

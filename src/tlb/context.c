@@ -15,11 +15,13 @@ static const struct sm_tlb_table empty_table = {
     .slot = {[0 ... SM_N_ACCESS - 1] = {[0 ... SM_TLB_SLOTS - 1] = {SM_TLB_ABSENT, 0}}},
 };
 
-static struct sm_tlb_table *table_of(struct sm_tlb_context *context)
+/** The table that the hit path is to read: none to count what it would answer. */
+static struct sm_tlb_table *table_of(const struct sm_vcpu *vcpu,
+                                     struct sm_tlb_context *context)
 {
     /* Nothing writes through the pointer that the hit path gets. */
-    return context ? &context->store->table
-                   : (struct sm_tlb_table *)(uintptr_t)&empty_table;
+    return context && !(vcpu->flags & SM_VCPU_COUNT_HITS)
+        ? &context->store->table : (struct sm_tlb_table *)(uintptr_t)&empty_table;
 }
 
 static bool key_equal(const struct sm_tlb_key *a, const struct sm_tlb_key *b)
@@ -67,7 +69,9 @@ static void detach(struct sm_vcpu *vcpu, struct sm_tlb_context *context)
     sm_tlb_context_reset(context);
     context->space->context[context->mode] = NULL;
     context->space = NULL;
+    vcpu->attached &= ~(1u << (context - vcpu->context));
     vcpu->stats.evictions++;
+    vcpu->stats.causes[SM_TLB_RECYCLED]++;
 }
 
 static struct sm_tlb_space *find_space(struct sm_vcpu *vcpu, const struct sm_tlb_key *key)
@@ -112,7 +116,12 @@ static struct sm_tlb_space *make_space(struct sm_vcpu *vcpu, const struct sm_tlb
         unlink_space(vcpu, victim);
     }
     uint8_t *const bucket = &vcpu->bucket[key_bucket(key)];
-    *victim = (struct sm_tlb_space){.key = *key, .live = true, .next = *bucket};
+    struct sm_walk_cache *const walks = &vcpu->walks[victim - vcpu->space];
+    /* Flushes of the former key will not reach what it left there. */
+    sm_walk_cache_reset(walks);
+    vcpu->walked &= ~(1u << (victim - vcpu->space));
+    *victim = (struct sm_tlb_space){
+        .key = *key, .live = true, .next = *bucket, .walks = walks};
     *bucket = (uint8_t)(victim - vcpu->space + 1);
     return victim;
 }
@@ -132,7 +141,7 @@ void sm_tlb_select(struct sm_vcpu *vcpu, uint16_t modes, const struct sm_tlb_key
         vcpu->selected[mode]->modes &= (uint16_t)~(1u << mode);
         space->modes |= (uint16_t)(1u << mode);
         vcpu->selected[mode] = space;
-        vcpu->fast.table[mode] = table_of(space->context[mode]);
+        vcpu->fast.table[mode] = table_of(vcpu, space->context[mode]);
         changed = true;
     }
     vcpu->stats.selects += changed;
@@ -179,27 +188,66 @@ struct sm_tlb_context *sm_tlb_context_make(struct sm_vcpu *vcpu, unsigned mode)
     }
     found->space = space;
     found->mode = (uint8_t)mode;
+    found->stats = (struct sm_tlb_context_stats){.struct_size = 0};
+    vcpu->attached |= 1u << (found - vcpu->context);
     space->context[mode] = found;
-    vcpu->fast.table[mode] = &found->store->table;
+    vcpu->fast.table[mode] = table_of(vcpu, found);
     return found;
 }
 
-void sm_tlb_init(struct sm_vcpu *vcpu)
+struct sm_walk_cache *sm_vcpu_walk_cache(struct sm_vcpu *vcpu, uint8_t mode)
+{
+    struct sm_tlb_space *const space = vcpu->selected[mode];
+
+    if (SM_UNLIKELY(vcpu->flags & (SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY)))
+        return NULL;
+    space->walk_modes |= (uint16_t)(1u << mode);
+    vcpu->walked |= 1u << (space - vcpu->space);
+    return space->walks;
+}
+
+bool sm_tlb_init(struct sm_vcpu *vcpu)
 {
     const struct sm_tlb_key zero = {{0, 0, 0}};
-    struct sm_tlb_space *const space = make_space(vcpu, &zero);
+    struct sm_tlb_space *space;
 
+    vcpu->walks = sm_alloc(SM_N_SPACES * sizeof(*vcpu->walks));
+    if (!vcpu->walks)
+        return false;
+    space = make_space(vcpu, &zero);
     space->modes = (uint16_t)~0u;
     for (unsigned mode = 0; mode < SM_N_MODES; mode++) {
         vcpu->selected[mode] = space;
-        vcpu->fast.table[mode] = table_of(NULL);
+        vcpu->fast.table[mode] = table_of(vcpu, NULL);
     }
+    return true;
 }
 
 void sm_tlb_fini(struct sm_vcpu *vcpu)
 {
     for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
         sm_free(vcpu->context[i].store);
+    sm_free(vcpu->walks);
+}
+
+bool sm_tlb_get_context_stats(const struct sm_vcpu *vcpu, unsigned n,
+                              struct sm_tlb_context_stats *out)
+{
+    const uint32_t size = SM_MIN(out->struct_size, (uint32_t)sizeof(*out));
+    uint32_t left = vcpu->attached;
+
+    for (; left && n; n--)
+        left &= left - 1;
+    if (!left)
+        return false;
+    const struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
+    struct sm_tlb_context_stats stats = context->stats;
+    stats.struct_size = size;
+    stats.mode = context->mode;
+    stats.selected = is_selected(context);
+    stats.key = context->space->key;
+    memcpy(out, &stats, size);
+    return true;
 }
 
 /* --- Invariants ------------------------------------------------------------------ */
@@ -262,7 +310,7 @@ void sm_tlb_check(const struct sm_vcpu *vcpu)
     for (unsigned mode = 0; mode < SM_N_MODES; mode++) {
         const struct sm_tlb_space *space = vcpu->selected[mode];
         sm_assert(space->live && (space->modes >> mode & 1));
-        sm_assert(vcpu->fast.table[mode] == table_of(space->context[mode]));
+        sm_assert(vcpu->fast.table[mode] == table_of(vcpu, space->context[mode]));
     }
     for (unsigned i = 0; i < SM_N_SPACES; i++) {
         for (unsigned mode = 0; mode < SM_N_MODES; mode++) {
@@ -270,7 +318,12 @@ void sm_tlb_check(const struct sm_vcpu *vcpu)
             sm_assert(!(space->modes >> mode & 1) || vcpu->selected[mode] == space);
             sm_assert(!space->context[mode] || space->context[mode]->space == space);
         }
+        sm_assert(!vcpu->space[i].live || vcpu->space[i].walks == &vcpu->walks[i]);
+        sm_assert(!!(vcpu->walked >> i & 1) == !!vcpu->space[i].walk_modes);
+        sm_assert(vcpu->space[i].walk_modes || sm_walk_cache_is_empty(&vcpu->walks[i]));
     }
-    for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
+    for (unsigned i = 0; i < SM_N_CONTEXTS; i++) {
+        sm_assert(!!(vcpu->attached >> i & 1) == !!vcpu->context[i].space);
         check_context(vcpu, &vcpu->context[i]);
+    }
 }

@@ -62,6 +62,26 @@ static uint8_t *page_host(const struct sm_flat_section *section, sm_gpa gpa)
     return (uintptr_t)host % 64 == 0 ? host : NULL;
 }
 
+/** Which of sm_tlb_stats.depth counts @xlate. */
+static unsigned depth_of(const struct sm_xlate *xlate)
+{
+    return SM_MIN(xlate->n_read, SM_TLB_DEPTHS - 1u);
+}
+
+/** Install the answer for its access in place of the last one. */
+static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                         const struct sm_xlate_req *req, const struct sm_xlate *xlate,
+                         const uint8_t *host)
+{
+    if (vcpu->only)
+        vcpu->only->tag = SM_TLB_ABSENT; /* also where it has left its context */
+    vcpu->only = NULL;
+    if (!(xlate->perms & (1u << req->access)))
+        return;
+    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, xlate);
+    vcpu->only = &context->store->table.slot[req->access][sm_tlb_slot(req->gva)];
+}
+
 /** Install the answer for its access, and for the other of read and write where that
  *  costs no walk: a page that is written is read as well. */
 static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
@@ -78,6 +98,12 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 
     if (SM_UNLIKELY(!context))
         return;
+    context->stats.fills[access]++;
+    context->stats.depth[depth_of(xlate)]++;
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_ONE_ENTRY)) {
+        install_only(vcpu, context, req, xlate, access == SM_WRITE ? writable : host);
+        return;
+    }
     if (xlate->perms & (1u << access))
         fill_slot(context, access, page, access == SM_WRITE ? writable : host, xlate);
     if (access == SM_WRITE && (xlate->perms & SM_PERM_R)) {
@@ -126,13 +152,14 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault)
 {
     const struct sm_flat_section *section;
-    struct sm_xlate xlate = {.reserved = 0};
+    struct sm_xlate xlate = {.gpa = 0};
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
     if (!vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
         return false;
     check_answer(vcpu, req, &xlate);
+    vcpu->stats.depth[depth_of(&xlate)]++;
 
     out->gpa = xlate.gpa;
     out->space = vcpu->spaces[xlate.space];
@@ -144,7 +171,8 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                         !(req->access == SM_WRITE && section->readonly) &&
                         (xlate.perms & (1u << req->access))
         ? sm_flat_section_host(section, xlate.gpa) : NULL;
-    if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE))
+    if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
+        SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);
     return true;
 }
@@ -152,7 +180,7 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault)
 {
-    const struct sm_tlb_context *const context = sm_tlb_context(vcpu, req->mode);
+    struct sm_tlb_context *const context = sm_tlb_context(vcpu, req->mode);
     const unsigned slot = sm_tlb_slot(req->gva);
 
     sm_assert_hot(req->mode < vcpu->ops->n_modes);
@@ -172,6 +200,10 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
             out->attrs = (struct sm_attrs){
                 .requester = vcpu->requester, .process = cold->process,
                 .flags = cold->flags, .space = cold->attrs_space};
+            if (SM_UNLIKELY(vcpu->flags & SM_VCPU_COUNT_HITS)) {
+                vcpu->stats.hits[req->access]++;
+                context->stats.hits[req->access]++;
+            }
             return true;
         }
     }

@@ -98,22 +98,53 @@ static bool key_agrees(const struct sm_tlb_key *key, const struct sm_tlb_scope *
     return true;
 }
 
-void sm_tlb_flush_local(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
+/** Forget the tables that walks remember under @scope.  They are no global mappings,
+ *  and shared by the modes of a space: so that is spared for none's sake. */
+static void flush_walks(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                        bool whole)
+{
+    for (uint32_t left = vcpu->walked; left; left &= left - 1) {
+        struct sm_tlb_space *const space = &vcpu->space[__builtin_ctz(left)];
+        if (!(scope->modes & space->walk_modes) || !key_agrees(&space->key, scope))
+            continue;
+        if (!whole) {
+            sm_walk_cache_flush(space->walks, scope->stage, &scope->range);
+            continue;
+        }
+        sm_walk_cache_reset(space->walks);
+        space->walk_modes = 0;
+        vcpu->walked &= ~(left & -left);
+    }
+}
+
+void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                  enum sm_tlb_cause cause)
 {
     const bool whole = scope->range.first == 0 && scope->range.last == UINT64_MAX;
 
-    for (unsigned i = 0; i < SM_N_CONTEXTS; i++) {
-        struct sm_tlb_context *context = &vcpu->context[i];
-        if (context->space && (scope->modes >> context->mode & 1) &&
-            key_agrees(&context->space->key, scope))
-            vcpu->stats.flushed += flush_context(context, scope, whole);
+    for (uint32_t left = vcpu->attached; left; left &= left - 1) {
+        struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
+        if ((scope->modes >> context->mode & 1) &&
+            key_agrees(&context->space->key, scope)) {
+            const uint64_t n = flush_context(context, scope, whole);
+            context->stats.causes[cause]++;
+            context->stats.flushed += n;
+            vcpu->stats.flushed += n;
+        }
     }
+    flush_walks(vcpu, scope, whole);
+    vcpu->stats.causes[cause]++;
     if (whole)
         vcpu->stats.flushes++;
     else
         vcpu->stats.flushes_page++;
     if (vcpu->ops->flushed)
         vcpu->ops->flushed(vcpu, scope);
+}
+
+void sm_tlb_flush_local(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
+{
+    sm_tlb_flush(vcpu, scope, SM_TLB_FENCED);
 }
 
 /* --- Mail ------------------------------------------------------------------------- */
@@ -163,11 +194,11 @@ void sm_tlb_serve_mail(struct sm_vcpu *vcpu)
         const struct sm_tlb_scope scope = mail->scope;
         sm_publish(&mail->state, (uint32_t)SM_MAIL_FREE);
         if (!everything)
-            sm_tlb_flush_local(vcpu, &scope);
+            sm_tlb_flush(vcpu, &scope, SM_TLB_ASKED);
     }
     if (everything) {
         vcpu->reservation.valid = false; /* its memory may be gone, as may the view */
         vcpu->last_ram = NULL;
-        sm_tlb_flush_local(vcpu, &sm_tlb_scope_everything);
+        sm_tlb_flush(vcpu, &sm_tlb_scope_everything, SM_TLB_REMAPPED);
     }
 }

@@ -29,6 +29,7 @@
 #include "base/bits.h"
 #include "memory/agent.h"
 #include "memory/flatview.h"
+#include "mmu/walk_cache.h"
 #include "softmmu/address_space.h"
 #include "softmmu/softtlb_hit.h"
 #include "softmmu/vcpu.h"
@@ -67,6 +68,7 @@ struct sm_tlb_context {
     struct sm_tlb_store *store; /* NULL: never used                            */
     struct sm_tlb_space *space; /* NULL: free                                  */
     uint8_t mode;
+    struct sm_tlb_context_stats stats; /* .struct_size to .key are unused      */
     bool any_global;   /* some entry since the last reset is global            */
     bool log_full;     /* .log does not name all slots that are filled         */
     uint8_t n_large;
@@ -84,6 +86,8 @@ struct sm_tlb_space {
     bool live;        /* in a bucket                                           */
     uint8_t next;     /* in the bucket: number + 1, or 0                       */
     struct sm_tlb_context *context[SM_N_MODES]; /* NULL until something is filled */
+    struct sm_walk_cache *walks; /* of the tables of this space; never NULL    */
+    uint16_t walk_modes;         /* whose walks may have left something there  */
 };
 
 enum sm_mail_state { SM_MAIL_FREE, SM_MAIL_WRITING, SM_MAIL_READY };
@@ -109,10 +113,12 @@ struct sm_vcpu {
     struct sm_topology *topo;
     struct sm_address_space **spaces;
     uint32_t n_spaces, requester;
+    uint32_t flags;            /* SM_VCPU_*                                    */
     void *guest;
     struct sm_tlb_space *selected[SM_N_MODES]; /* never NULL                   */
     const struct sm_flat_section *last_ram; /* or NULL; in .spaces[.last_ram_space] */
     uint8_t last_ram_space;
+    struct sm_tlb_entry *only; /* SM_VCPU_ONE_ENTRY: filled last, or NULL      */
     struct sm_reservation reservation;
     struct sm_tlb_stats stats;
     uint64_t clock;            /* counts selections                            */
@@ -123,7 +129,12 @@ struct sm_vcpu {
     uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
     struct sm_tlb_space space[SM_N_SPACES];
     struct sm_tlb_context context[SM_N_CONTEXTS];
+    struct sm_walk_cache *walks; /* SM_N_SPACES of them                        */
+    uint32_t walked;   /* bit n: space n has .walk_modes                       */
+    uint32_t attached; /* bit n: context n has a space                         */
 };
+SM_STATIC_ASSERT((int)SM_N_CONTEXTS <= 32 && (int)SM_N_SPACES <= 32,
+                 "a bit of a word stands for each");
 
 /* The names below begin as public ones do, and are not. */
 #pragma GCC visibility push(hidden)
@@ -137,8 +148,9 @@ void sm_vcpu_check(const struct sm_vcpu *vcpu);
 
 /* --- context.c ---------------------------------------------------------------- */
 
-/** Have every mode read the address space of key zero. */
-void sm_tlb_init(struct sm_vcpu *vcpu);
+/** Have every mode read the address space of key zero.  Returns false when memory is
+ *  out. */
+SM_MUST_CHECK bool sm_tlb_init(struct sm_vcpu *vcpu);
 void sm_tlb_fini(struct sm_vcpu *vcpu);
 
 /** The context that @mode reads; NULL if nothing was filled yet. */
@@ -194,6 +206,10 @@ SM_INLINE enum sm_step sm_tlb_bus_error(struct sm_vcpu *vcpu,
 
 /** Covers all there is. */
 extern const struct sm_tlb_scope sm_tlb_scope_everything;
+
+/** Drop translations of this vCPU for the reason of @cause. */
+void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                  enum sm_tlb_cause cause);
 
 /** Do what others asked: at a safe point, after passing it. */
 void sm_tlb_serve_mail(struct sm_vcpu *vcpu);

@@ -4,6 +4,7 @@
 #include "tlb/tlb_impl.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* --- What other threads ask: into own words, without a lock ------------------------ */
@@ -42,11 +43,27 @@ const struct sm_agent_ops sm_vcpu_agent_ops = {
 
 /* --- Life ------------------------------------------------------------------------- */
 
+enum { VCPU_FLAGS = SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS };
+
+/** Copy what the caller knows of the options; the rest is zero.  Returns false for a
+ *  size that no version had. */
+static bool take_options(const struct sm_vcpu_options *from, struct sm_vcpu_options *to)
+{
+    if (from->struct_size != offsetof(struct sm_vcpu_options, flags) &&
+        from->struct_size != sizeof *to)
+        return false;
+    memset(to, 0, sizeof *to);
+    memcpy(to, from, from->struct_size);
+    return true;
+}
+
 static int check_options(const struct sm_vcpu_options *options)
 {
     const struct sm_guest_mmu_ops *ops = options->ops;
 
-    if (options->struct_size < sizeof *options || !ops || ops->struct_size < sizeof *ops)
+    if (!ops || ops->struct_size < sizeof *ops)
+        return -EINVAL;
+    if ((options->flags & ~(uint32_t)VCPU_FLAGS) || options->reserved)
         return -EINVAL;
     if (options->tlb_layout && options->tlb_layout != SM_TLB_LAYOUT)
         return -EPROTO;
@@ -62,12 +79,17 @@ static int check_options(const struct sm_vcpu_options *options)
     return 0;
 }
 
-int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *options,
+int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *given,
                 struct sm_vcpu **out)
 {
-    const int error = check_options(options);
+    struct sm_vcpu_options all;
+    const struct sm_vcpu_options *const options = &all;
     struct sm_vcpu *vcpu;
+    int error;
 
+    if (!take_options(given, &all))
+        return -EINVAL;
+    error = check_options(options);
     if (error)
         return error;
     vcpu = sm_alloc(sizeof *vcpu);
@@ -82,10 +104,15 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *options,
            options->n_spaces * sizeof(struct sm_address_space *));
     vcpu->n_spaces = options->n_spaces;
     vcpu->requester = options->requester;
+    vcpu->flags = options->flags;
     vcpu->ops = options->ops;
     vcpu->guest = options->guest;
     vcpu->topo = topo;
-    sm_tlb_init(vcpu);
+    if (!sm_tlb_init(vcpu)) {
+        sm_free(vcpu->spaces);
+        sm_free(vcpu);
+        return -ENOMEM;
+    }
     sm_agent_add(topo, &vcpu->agent, &sm_vcpu_agent_ops);
     *out = vcpu;
     return 0;

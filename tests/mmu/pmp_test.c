@@ -142,7 +142,8 @@ static void the_lowest_number_wins_and_a_part_match_fails(void **state)
 
 /* --- Model: the specification's rules, a byte at a time ---------------------- */
 
-enum plant { NO_BUG, BUG_PRIORITY, BUG_PART_MATCH, BUG_TOR_TOP, BUG_NAPOT_SIZE };
+enum plant { NO_BUG, BUG_PRIORITY, BUG_PART_MATCH, BUG_TOR_TOP, BUG_NAPOT_SIZE,
+             BUG_NEAR_KEPT };
 
 static bool byte_matches(const struct sm_pmp *pmp, unsigned n, sm_gpa gpa,
                          enum plant plant)
@@ -218,7 +219,16 @@ static unsigned compare(struct rng *rng, unsigned rounds, enum plant plant)
             const bool machine = rng_once_in(rng, 3);
             const sm_gpa gpa = BASE + rng_below(rng, 0x5000) - 0x800;
             uint8_t perms = RWX, span = (uint8_t)rng_below(rng, 16);
+            if (rng_once_in(rng, 20)) {
+                const struct sm_pmp was = pmp;
+                random_pmp(rng, &pmp);
+                if (plant == BUG_NEAR_KEPT)
+                    memcpy(pmp.near, was.near, sizeof pmp.near);
+            }
+            uint8_t near_perms = perms, near_span = span;
             sm_pmp_check(&pmp, machine, gpa, size, &perms, &span);
+            sm_pmp_check_near(&pmp, machine, gpa, size, &near_perms, &near_span);
+            wrong += near_perms != perms || near_span != span;
             wrong += perms != model(&pmp, machine, gpa, size, plant);
 
             /* Every access inside of the span fares as its first byte does. */
@@ -244,7 +254,7 @@ static void agrees_with_the_model(void **state)
 static void planted_bugs_are_found(void **state)
 {
     struct rng rng = rng_seeded(0x71u);
-    for (enum plant plant = BUG_PRIORITY; plant <= BUG_NAPOT_SIZE; plant++)
+    for (enum plant plant = BUG_PRIORITY; plant <= BUG_NEAR_KEPT; plant++)
         assert_true(compare(&rng, 1000, plant) > 0);
 }
 

@@ -227,11 +227,52 @@ static void test_fence_i(void **state)
     assert_true(hart->code_epoch > epoch);
 }
 
+/** What walks remember of tables obeys the same fences as what they found. */
+static void test_fence_tables(void **state)
+{
+    static const struct {
+        bool va, asid; /* named by the fence                                   */
+        uint64_t other_asid; /* than 1 in the fence                            */
+        bool ends;
+    } cases[] = {{false, false, 1, true}, {true, false, 1, true},
+                 {false, true, 1, true},  {true, true, 1, true},
+                 {false, true, 2, false}, {true, true, 2, false}};
+
+    begin_fences();
+    map(LOW, DATA, V | R | AD, 0);
+    map(LOW + 0x1000, DATA, V | R | AD, 0);
+    map(LOW + 0x2000, DATA, V | R | AD, 0);
+    const uint64_t upper = entry_at(LOW, 1), was = ram_load(&fix, upper);
+    /* Another last table, where all is mapped elsewhere. */
+    const uint64_t table = next_table;
+    next_table += SM_PAGE_SIZE;
+    for (unsigned i = 0; i < 512; i++)
+        ram_store(&fix, table + i * 8, OTHER >> 2 | V | R | AD);
+    for (unsigned i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        ram_store(&fix, upper, was);
+        assert_true(fence(-1, -1));
+        assert_int_equal(load(LOW), 111);
+        ram_store(&fix, upper, table >> 2 | V);
+        assert_int_equal(load(LOW + 0x1000), 111); /* by the table it knows */
+        assert_true(fence(cases[i].va ? (int64_t)LOW : -1,
+                          cases[i].asid ? (int64_t)cases[i].other_asid : -1));
+        assert_int_equal(load(LOW + 0x2000), cases[i].ends ? 222 : 111);
+    }
+    /* PMP, too, decided about the table: its change asks anew. */
+    ram_store(&fix, upper, was);
+    assert_true(fence(-1, -1));
+    assert_int_equal(load(LOW), 111);
+    fixture_enter(&fix, RV_PRIV_M);
+    protect(sm_extract(was, 10, 44) << 12, SM_PAGE_SIZE, 0);
+    fixture_enter(&fix, RV_PRIV_S);
+    assert_int_equal(load(LOW + 0x1000), RV_CAUSE_LOAD_ACCESS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(fence_address),   TEST(fence_asid), TEST(satp_keeps_entries),
+        TEST(fence_address),   TEST(fence_asid), TEST(fence_tables), TEST(satp_keeps_entries),
         TEST(fence_privilege), TEST(sinval),     TEST(no_fence_needed),
         TEST(flushing_writes), TEST(fence_i),
     };

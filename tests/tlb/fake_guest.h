@@ -37,6 +37,7 @@ struct fake {
     struct sm_region *rom, *io, *io_small, *fragment;
     struct sm_device *device;
     uint64_t root, asid, second;
+    uint32_t vcpu_flags;     /* SM_VCPU_*                                          */
     uint32_t flags;          /* SM_WALK_* added to those of the mode               */
     unsigned span_limit;     /* 0, or the largest span_bits answered               */
     bool no_read;            /* answers grant no SM_PERM_R                         */
@@ -52,16 +53,17 @@ struct fake {
     void (*in_device)(struct fake *fake);
 };
 
-/** What a miss is to find: also used as the fresh walk of tests. */
-SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
-                              struct sm_xlate *out, struct sm_fault *fault)
+/** What a miss is to find; with @cache NULL the fresh walk of tests. */
+SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
+                         struct sm_walk_cache *cache, struct sm_xlate *out,
+                         struct sm_fault *fault)
 {
     const uint32_t flags = fake->flags | (req->mode == MODE_U ? SM_WALK_USER : 0) |
                            (req->mode == MODE_SUM ? SM_WALK_SUM : 0) |
                            (req->flags & SM_REQ_PROBE ? SM_WALK_PROBE : 0);
     struct sm_walk walk = {
         .struct_size = sizeof walk, .access = req->access, .space = fake->guest.space,
-        .attrs = guest_attrs()};
+        .attrs = guest_attrs(), .cache = cache};
     struct sm_walk_result result;
 
     if (req->mode != MODE_BARE) {
@@ -81,12 +83,18 @@ SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
         .gpa = result.gpa, .ipa = result.ipa, .span_bits = result.span_bits,
         .leaf_bits = {result.leaf_bits[0], result.leaf_bits[1]}, .perms = result.perms,
         .space = fake->space, .memtype = result.memtype[0], .global = result.global,
-        .attrs = fake->attrs};
+        .n_read = result.n_read, .attrs = fake->attrs};
     if (fake->span_limit && out->span_bits > fake->span_limit)
         out->span_bits = (uint8_t)fake->span_limit;
     if (fake->no_read)
         out->perms &= (uint8_t)~SM_PERM_R;
     return true;
+}
+
+SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
+                              struct sm_xlate *out, struct sm_fault *fault)
+{
+    return fake_walk(fake, req, NULL, out, fault);
 }
 
 SM_INLINE bool fake_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
@@ -95,7 +103,7 @@ SM_INLINE bool fake_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     struct fake *fake = sm_vcpu_guest(vcpu);
     fake->n_fills++;
     fake->last_req = *req;
-    return fake_translate(fake, req, out, fault);
+    return fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault);
 }
 
 SM_INLINE void fake_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
@@ -181,7 +189,8 @@ SM_INLINE void fake_vcpu(struct fake *fake, struct sm_vcpu **out)
     struct sm_address_space *spaces[] = {fake->guest.space, fake->guest.space};
     const struct sm_vcpu_options options = {
         .struct_size = sizeof options, .tlb_layout = SM_TLB_LAYOUT, .spaces = spaces,
-        .n_spaces = 2, .requester = 77, .ops = &fake_ops, .guest = fake};
+        .n_spaces = 2, .requester = 77, .ops = &fake_ops, .guest = fake,
+        .flags = fake->vcpu_flags};
     assert_int_equal(sm_vcpu_new(fake->guest.topo, &options, out), 0);
 }
 
@@ -194,12 +203,13 @@ SM_INLINE void fake_select(struct fake *fake, uint64_t root, uint64_t asid)
     sm_tlb_select(fake->vcpu, TRANSLATED, &key);
 }
 
-SM_INLINE void fake_init(struct fake *fake)
+SM_INLINE void fake_init_flags(struct fake *fake, uint32_t vcpu_flags)
 {
     struct guest *guest = &fake->guest;
     const struct sm_tlb_key bare = {{UINT64_MAX, 0, 0}};
 
     memset(fake, 0, sizeof *fake);
+    fake->vcpu_flags = vcpu_flags;
     guest_init(guest, RAM_SIZE);
     fake->attrs.process = SM_NO_PROCESS;
     sm_topology_begin(guest->topo);
@@ -221,6 +231,11 @@ SM_INLINE void fake_init(struct fake *fake)
     sm_vcpu_online(fake->vcpu);
     sm_tlb_select(fake->vcpu, 1 << MODE_BARE, &bare);
     fake_select(fake, GUEST_RAM, 0);
+}
+
+SM_INLINE void fake_init(struct fake *fake)
+{
+    fake_init_flags(fake, 0);
 }
 
 SM_INLINE void fake_fini(struct fake *fake)

@@ -128,6 +128,149 @@ static void stats_are_cut_to_what_the_caller_knows(void **state)
     assert_int_equal(stats.fills[SM_WRITE], UINT64_C(0xcccccccccccccccc));
 }
 
+/* --- Counting, and the oracles ---------------------- */
+
+/** Have a vCPU of @flags instead; 0x5000 and 0x6000 are mapped. */
+static void begin_again(uint32_t flags)
+{
+    fake_fini(&fake);
+    fake_init_flags(&fake, flags);
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(GUEST_RAM + 0x100000, PTE_RWXAD));
+    fake_map(&fake, GUEST_RAM, 0x6000, pte_of(GUEST_RAM + 0x101000, PTE_RWXAD));
+}
+
+static void load_at(sm_gva gva, unsigned mode)
+{
+    struct sm_value value;
+    assert_int_equal(sm_tlb_read_slow(fake.vcpu, gva, op_of(0, mode), &value, &fault),
+                     SM_STEP_DONE);
+}
+
+static void hits_are_counted_exactly_when_asked(void **state)
+{
+    struct sm_tlb_context_stats context = {.struct_size = sizeof context};
+    struct sm_tlb_stats stats;
+
+    begin_again(SM_VCPU_COUNT_HITS);
+    load_at(0x5000, MODE_S);
+    assert_false(fake_hit(&fake, MODE_S, 0x5000, 1, SM_READ, NULL));
+    for (unsigned i = 0; i < 10; i++)
+        load_at(0x5000 + i, MODE_S);
+    load_at(0x6000, MODE_S);
+    stats = fake_stats(&fake);
+    assert_int_equal(stats.fills[SM_READ], 2);
+    assert_int_equal(stats.hits[SM_READ], 10);
+    assert_int_equal(stats.hits[SM_WRITE], 0);
+    assert_true(sm_tlb_get_context_stats(fake.vcpu, 0, &context));
+    assert_int_equal(context.mode, MODE_S);
+    assert_true(context.selected);
+    assert_true(context.key.word[0] == GUEST_RAM);
+    assert_int_equal(context.hits[SM_READ], 10);
+    assert_int_equal(context.fills[SM_READ], 2);
+    assert_false(sm_tlb_get_context_stats(fake.vcpu, 1, &context));
+}
+
+static void depths_tell_how_far_walks_went(void **state)
+{
+    begin_again(0);
+    load_at(0x5000, MODE_S);
+    load_at(0x6000, MODE_S);
+    load_at(0x6000, MODE_SUM);
+    struct sm_value value;
+    assert_int_equal(sm_tlb_read_slow(fake.vcpu, GUEST_RAM, op_of(0, MODE_BARE), &value,
+                                      &fault),
+                     SM_STEP_DONE);
+    const struct sm_tlb_stats stats = fake_stats(&fake);
+    assert_int_equal(stats.depth[0], 1);
+    assert_int_equal(stats.depth[1], 2);
+    assert_int_equal(stats.depth[3], 1);
+    assert_int_equal(stats.hits[SM_READ], 0); /* nobody counts */
+}
+
+static void flushes_are_told_apart_by_cause(void **state)
+{
+    struct sm_tlb_context_stats context = {.struct_size = sizeof context};
+    const struct sm_tlb_scope scope = {
+        .range = {0x5000, 0x5fff}, .modes = 1 << MODE_S, .stage = 1};
+
+    begin_again(0);
+    load_at(0x5000, MODE_S);
+    load_at(0x6000, MODE_SUM);
+    sm_tlb_flush_local(fake.vcpu, &scope);
+    sm_tlb_flush_local(fake.vcpu, &scope);
+    sm_vcpu_settle(fake.vcpu, sm_tlb_flush_all(fake.guest.topo, &scope));
+    sm_topology_begin(fake.guest.topo);
+    sm_region_unmap(fake.rom);
+    assert_int_equal(sm_region_free(fake.rom), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(fake.vcpu);
+    struct sm_tlb_stats stats = fake_stats(&fake);
+    assert_int_equal(stats.causes[SM_TLB_FENCED], 2);
+    assert_int_equal(stats.causes[SM_TLB_ASKED], 1);
+    assert_true(stats.causes[SM_TLB_REMAPPED] >= 1);
+    for (unsigned n = 0; n < 2; n++) {
+        assert_true(sm_tlb_get_context_stats(fake.vcpu, n, &context));
+        const bool named = context.mode == MODE_S;
+        assert_int_equal(context.causes[SM_TLB_FENCED], named ? 2 : 0);
+        assert_int_equal(context.causes[SM_TLB_ASKED], named ? 1 : 0);
+        assert_int_equal(context.causes[SM_TLB_REMAPPED], 1);
+        assert_int_equal(context.flushed, 2); /* read, and write beside it */
+    }
+    memset(&context, 0xcc, sizeof context);
+    context.struct_size = 8; /* of a caller that knows the mode only */
+    assert_true(sm_tlb_get_context_stats(fake.vcpu, 0, &context));
+    assert_int_equal(context.struct_size, 8);
+    assert_true(context.key.word[0] == UINT64_C(0xcccccccccccccccc));
+    /* Contexts that leave for others. */
+    for (unsigned n = 1; n <= SM_N_CONTEXTS; n++) {
+        fake_select(&fake, GUEST_RAM, n);
+        load_at(0x5000, MODE_S);
+    }
+    stats = fake_stats(&fake);
+    assert_true(stats.causes[SM_TLB_RECYCLED] >= 2);
+    assert_int_equal(stats.evictions, stats.causes[SM_TLB_RECYCLED]);
+}
+
+static void walking_always_remembers_nothing(void **state)
+{
+    begin_again(SM_VCPU_WALK_ALWAYS);
+    assert_null(sm_vcpu_walk_cache(fake.vcpu, MODE_S));
+    for (unsigned i = 1; i <= 5; i++) {
+        load_at(0x5000, MODE_S);
+        assert_int_equal(fake.n_fills, i);
+        assert_false(fake_hit(&fake, MODE_S, 0x5000, 1, SM_READ, NULL));
+    }
+    assert_int_equal(fake_stats(&fake).depth[3], 5);
+    guest_put(&fake.guest, GUEST_RAM + 0x2000, 5, 0); /* seen without a fence */
+    struct sm_value value;
+    assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x5000, op_of(0, MODE_S), &value, &fault),
+                     SM_STEP_FAULT);
+}
+
+static void one_entry_is_one(void **state)
+{
+    void *host;
+
+    begin_again(SM_VCPU_ONE_ENTRY);
+    load_at(0x5000, MODE_S);
+    assert_true(fake_hit(&fake, MODE_S, 0x5000, 1, SM_READ, &host));
+    assert_ptr_equal(host, fake.guest.host + 0x100000);
+    assert_false(fake_hit(&fake, MODE_S, 0x5000, 1, SM_WRITE, NULL));
+    load_at(0x6000, MODE_SUM);
+    assert_false(fake_hit(&fake, MODE_S, 0x5000, 1, SM_READ, NULL));
+    assert_true(fake_hit(&fake, MODE_SUM, 0x6000, 1, SM_READ, NULL));
+    load_at(0x5000, MODE_S);
+    assert_false(fake_hit(&fake, MODE_SUM, 0x6000, 1, SM_READ, NULL));
+    assert_int_equal(fake.n_fills, 3);
+    sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
+    assert_false(fake_hit(&fake, MODE_S, 0x5000, 1, SM_READ, NULL));
+    for (unsigned n = 1; n <= 2 * SM_N_CONTEXTS; n++) { /* contexts leave */
+        fake_select(&fake, GUEST_RAM, n);
+        load_at(0x5000, MODE_S);
+        sm_vcpu_check(fake.vcpu);
+    }
+}
+
 /* --- The hit path ---------------------- */
 
 static void neighbours_never_share_a_slot(void **state)
@@ -206,6 +349,11 @@ int main(void)
         TEST(a_page_of_a_large_leaf_is_its_own_entry),
         TEST(regions_off_the_page_grid_are_not_direct),
         TEST(stats_are_cut_to_what_the_caller_knows),
+        TEST(hits_are_counted_exactly_when_asked),
+        TEST(depths_tell_how_far_walks_went),
+        TEST(flushes_are_told_apart_by_cause),
+        TEST(walking_always_remembers_nothing),
+        TEST(one_entry_is_one),
         TEST(neighbours_never_share_a_slot),
         TEST(an_empty_table_hits_nothing),
         TEST(a_crossing_access_misses_whatever_is_filled),

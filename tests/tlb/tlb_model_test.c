@@ -36,7 +36,8 @@ struct node {
 /** Damage done to the TLB after each step, that must be noticed. */
 enum plant {
     NO_BUG, BUG_LARGE_FORGOTTEN, BUG_LEAF_AS_PAGE, BUG_LOG_LOST, BUG_VIEW_IGNORED,
-    BUG_ALL_GLOBAL, BUG_TABLE_OF_ANOTHER, BUG_WRITE_AS_READ, N_PLANTS
+    BUG_ALL_GLOBAL, BUG_TABLE_OF_ANOTHER, BUG_WRITE_AS_READ, BUG_WALKS_KEPT,
+    N_PLANTS
 };
 
 static struct fake fake;
@@ -159,8 +160,29 @@ static sm_gva random_inside(sm_gva first, unsigned bits)
     return first + (rng_next(&rng) & sm_mask(bits));
 }
 
+/** Flush @scope, but keep the tables that walks remember. */
+static void flush_but_walks(const struct sm_tlb_scope *scope)
+{
+    const size_t size = SM_N_SPACES * sizeof(struct sm_walk_cache);
+    struct sm_vcpu *const vcpu = fake.vcpu;
+    struct sm_walk_cache *const kept = malloc(size);
+    const uint32_t walked = vcpu->walked;
+    uint16_t modes[SM_N_SPACES];
+
+    assert_non_null(kept);
+    memcpy(kept, vcpu->walks, size);
+    for (unsigned i = 0; i < SM_N_SPACES; i++)
+        modes[i] = vcpu->space[i].walk_modes;
+    sm_tlb_flush_local(vcpu, scope);
+    memcpy(vcpu->walks, kept, size);
+    for (unsigned i = 0; i < SM_N_SPACES; i++)
+        vcpu->space[i].walk_modes = modes[i];
+    vcpu->walked = walked;
+    free(kept);
+}
+
 /** Flush what @old meant at @n. */
-static void flush_old(const struct node *n, uint64_t old)
+static void flush_old(const struct node *n, uint64_t old, enum plant plant)
 {
     struct sm_tlb_scope scope = {.modes = TRANSLATED, .stage = 1};
     const unsigned bits = n->group ? 16 : n->shift;
@@ -181,7 +203,9 @@ static void flush_old(const struct node *n, uint64_t old)
         scope.key.word[0] = root_of[n->space];
         scope.mask.word[0] = UINT64_MAX;
     }
-    if (rng_once_in(&rng, 8))
+    if (plant == BUG_WALKS_KEPT)
+        flush_but_walks(&scope);
+    else if (rng_once_in(&rng, 8))
         sm_vcpu_settle(fake.vcpu, sm_tlb_flush_all(fake.guest.topo, &scope));
     else
         sm_tlb_flush_local(fake.vcpu, &scope);
@@ -406,7 +430,7 @@ static bool step_once(enum plant plant)
     switch (rng_below(&rng, 40)) {
     case 0: case 1: case 2: case 3: {
         const struct node *n = &node[rng_below(&rng, n_nodes)];
-        flush_old(n, write_node(n));
+        flush_old(n, write_node(n), plant);
         return true;
     }
     case 4: case 5:
@@ -438,13 +462,14 @@ static bool step_once(enum plant plant)
     }
 }
 
-/** Run up to @steps; returns whether something went wrong. */
-static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
+/** Run up to @steps on a vCPU of @flags; returns whether something went wrong. */
+static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
+                            uint32_t flags)
 {
     bool wrong = false;
 
     rng = rng_seeded(seed);
-    fake_init(&fake);
+    fake_init_flags(&fake, flags);
     fake.flags = seed & 1 ? SM_WALK_AD : 0;
     n_nodes = n_tables = 0;
     overlaid = false;
@@ -497,6 +522,25 @@ static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
     return wrong;
 }
 
+static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant)
+{
+    return goes_wrong_with(seed, steps, plant, 0);
+}
+
+static void oracles_agree_too(void **state)
+{
+    static const uint32_t flags[] = {SM_VCPU_WALK_ALWAYS, SM_VCPU_ONE_ENTRY,
+                                     SM_VCPU_COUNT_HITS,
+                                     SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS};
+
+    for (unsigned i = 0; i < SM_ARRAY_LEN(flags); i++) {
+        n_hits = 0;
+        for (uint64_t seed = 0x7300; seed < 0x7302; seed++)
+            assert_false(goes_wrong_with(seed, 20000, NO_BUG, flags[i]));
+        assert_true(flags[i] == SM_VCPU_ONE_ENTRY || n_hits == 0);
+    }
+}
+
 static void agrees_with_a_fresh_walk(void **state)
 {
     n_accesses = n_faults = n_hits = n_devices = 0;
@@ -523,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_fresh_walk),
+        cmocka_unit_test(oracles_agree_too),
         cmocka_unit_test(planted_bugs_are_found),
     };
     return cmocka_run_group_tests_name("tlb_model", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 
 static struct fake fake;
 
@@ -19,6 +20,19 @@ static int teardown(void **state)
     return 0;
 }
 
+static void callers_from_before_have_no_flags(void **state)
+{
+    struct sm_address_space *spaces[] = {fake.guest.space};
+    const struct sm_vcpu_options old = {
+        .struct_size = offsetof(struct sm_vcpu_options, flags), .spaces = spaces,
+        .n_spaces = 1, .ops = &fake_ops, .flags = UINT32_MAX, .reserved = 5};
+    struct sm_vcpu *vcpu;
+
+    assert_int_equal(sm_vcpu_new(fake.guest.topo, &old, &vcpu), 0);
+    assert_int_equal(vcpu->flags, 0);
+    sm_vcpu_free(vcpu);
+}
+
 static void options_are_checked(void **state)
 {
     struct sm_address_space *spaces[] = {fake.guest.space}, *none[] = {NULL};
@@ -30,6 +44,10 @@ static void options_are_checked(void **state)
 
 #define REFUSED(error) assert_int_equal(sm_vcpu_new(fake.guest.topo, &bad, &vcpu), error)
     bad = good, bad.struct_size = 0, REFUSED(-EINVAL);
+    bad = good, bad.struct_size += 8, REFUSED(-EINVAL);
+    bad = good, bad.struct_size -= 4, REFUSED(-EINVAL);
+    bad = good, bad.flags = 1u << 31, REFUSED(-EINVAL);
+    bad = good, bad.reserved = 1, REFUSED(-EINVAL);
     bad = good, bad.n_spaces = 0, REFUSED(-EINVAL);
     bad = good, bad.n_spaces = 256, REFUSED(-EINVAL);
     bad = good, bad.spaces = NULL, REFUSED(-EINVAL);
@@ -231,6 +249,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(options_are_checked),
+        TEST(callers_from_before_have_no_flags),
         TEST(a_kick_is_served_once),
         TEST(a_vcpu_may_outlive_its_topology),
         TEST(a_ticket_waits_for_those_online_only),
