@@ -313,7 +313,7 @@ static void put_contestant(struct guest *g, const struct contest *contest, unsig
 
 static void run_contest(const struct contest *contest, bool single_thread)
 {
-    for (unsigned round = 0; round < guest_rounds(1); round++) {
+    for (unsigned round = 0; round < guest_rounds(); round++) {
         struct guest g;
         uint64_t total = 0;
 

@@ -389,17 +389,11 @@ static inline void guest_free(struct guest *g)
     machine_free(g->machine);
 }
 
-/** How often each program is run: SM_ROUNDS times, usually @usual; once where all is
- *  slow. */
-static inline unsigned guest_rounds(unsigned usual)
+/** How often each program is run: SM_ROUNDS times, usually once. */
+static inline unsigned guest_rounds(void)
 {
     const char *text = getenv("SM_ROUNDS");
-    long rounds = (long)usual;
-#ifdef SM_TSAN
-    rounds = 1;
-#endif
-    if (text)
-        rounds = atol(text);
+    const long rounds = text ? atol(text) : 1;
     return rounds > 0 ? (unsigned)rounds : 1;
 }
 

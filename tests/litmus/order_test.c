@@ -270,7 +270,7 @@ static void run_shape(const struct shape *shape, bool single_thread)
 
     while (n < 4 && shape->hart[n][0].kind != END)
         n++;
-    for (unsigned round = 0; round < guest_rounds(3); round++) {
+    for (unsigned round = 0; round < guest_rounds(); round++) {
         const uint64_t never = UINT64_MAX;
         struct guest g;
 

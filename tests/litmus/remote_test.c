@@ -282,7 +282,7 @@ static uint64_t global(const struct guest *g, int offset)
 
 static void run_flavour(const struct flavour *flavour)
 {
-    for (unsigned round = 0; round < guest_rounds(1); round++) {
+    for (unsigned round = 0; round < guest_rounds(); round++) {
         struct guest g;
         uint64_t looks = 0, changes;
 
