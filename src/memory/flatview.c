@@ -90,7 +90,7 @@ static bool last_before(const struct sm_flat_view *view, sm_gpa gpa, uint64_t *l
     bool any = false;
 
     for (const struct sm_flat_node *node = view->top; node;) {
-        const unsigned i = sm_node_search(node, gpa);
+        const unsigned i = sm_node_search_or_end(node, gpa);
         if (i) { /* a node deeper down may know a later one */
             any = true;
             *last = node->last[i - 1];
@@ -239,6 +239,8 @@ static size_t check_node(const struct sm_flat_node *node, bool top)
     size_t n = 0;
 
     sm_assert(node->n && node->n <= SM_NODE_MAX && !node->fresh && !node->dead);
+    for (unsigned i = node->n; i < SM_NODE_MAX; i++)
+        sm_assert(node->last[i] == UINT64_MAX);
     sm_assert(node->n >= (top ? 1 + !!node->level : SM_NODE_MIN));
     for (unsigned i = 0; i < node->n; i++) {
         if (node->level) {
