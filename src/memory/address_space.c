@@ -335,9 +335,10 @@ enum sm_tx sm_address_space_write(struct sm_address_space *space, sm_gpa gpa,
 
 /* --- Single accesses ---------------------------------------------------- */
 
-/* Where an agent's access to the RAM that it found last is made; NULL: to be looked up.
+/* The section that an agent found last, if all of an access lies in it; NULL: look it up.
  * Needs no reader: its ticket protects the agent. */
-static uint8_t *known_ram(const struct sm_address_space *space, sm_gpa gpa, unsigned size)
+static const struct sm_flat_section *known(const struct sm_address_space *space,
+                                           sm_gpa gpa, unsigned size)
 {
     const struct sm_agent *agent = sm_thread.agent;
 
@@ -346,10 +347,7 @@ static uint8_t *known_ram(const struct sm_address_space *space, sm_gpa gpa, unsi
     const struct sm_flat_section *section = agent->section;
     const uint64_t offset = gpa - section->range.first;
     const uint64_t length = section->range.last - section->range.first;
-    return section->host && offset <= length && length - offset >= size - 1 &&
-                   !section->readonly
-               ? section->host + offset
-               : NULL;
+    return offset <= length && length - offset >= size - 1 ? section : NULL;
 }
 
 /* As sm_host_load(), which wants a constant size. */
@@ -439,9 +437,13 @@ enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
     sm_assert_hot(!sm_thread_holds_device() ||
                   (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
-    const uint8_t *host = known_ram(space, gpa, size);
-    if (SM_UNLIKELY(!host))
+    const struct sm_flat_section *section = known(space, gpa, size);
+    if (SM_UNLIKELY(!section))
         return load_slow(space, gpa, attrs, size, value);
+    const uint8_t *host = sm_flat_section_readable(section, gpa);
+    if (!host)
+        return sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
+                            attrs, value);
     *value = load_sized(host, size);
     return SM_TX_OK;
 }
@@ -479,9 +481,13 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     sm_assert_hot(!sm_thread_holds_device() ||
                   (attrs->flags & SM_ATTR_RAM_ONLY)); /* L2 */
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
-    uint8_t *host = known_ram(space, gpa, size);
-    if (SM_UNLIKELY(!host))
+    const struct sm_flat_section *section = known(space, gpa, size);
+    if (SM_UNLIKELY(!section || section->readonly))
         return store_slow(space, gpa, attrs, size, value);
+    uint8_t *host = sm_flat_section_host(section, gpa);
+    if (!host)
+        return sm_mmio_write(section->region, sm_flat_section_offset(section, gpa), size,
+                             attrs, value);
     store_sized(host, size, value);
     return SM_TX_OK;
 }

@@ -65,8 +65,8 @@ size_t sm_flat_view_count(const struct sm_flat_view *view)
 
 /* --- Looking up --------------------------------------------------------- */
 
-const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
-                                                sm_gpa gpa)
+SM_INLINE const struct sm_flat_section *search(const struct sm_flat_view *view,
+                                               sm_gpa gpa)
 {
     const struct sm_flat_node *node = view->top;
 
@@ -77,10 +77,16 @@ const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
     return &sm_node_sections(node)[sm_node_search(node, gpa)];
 }
 
+const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
+                                                sm_gpa gpa)
+{
+    return search(view, gpa);
+}
+
 const struct sm_flat_section *sm_flat_view_find(const struct sm_flat_view *view,
                                                 sm_gpa gpa)
 {
-    const struct sm_flat_section *section = sm_flat_view_from(view, gpa);
+    const struct sm_flat_section *section = search(view, gpa);
     return section && section->range.first <= gpa ? section : NULL;
 }
 
