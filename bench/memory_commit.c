@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* memory_commit.c - what an edit costs among many regions, and an access to them.
  *
- * Two threads are online agents all the time, as vCPUs would be, and one listens.  Times are medians of
- * many turns, from begin to commit's return, and until the ticket is done.  The last
- * row takes as many seconds as the argument says; without, 2.
+ * Two threads are online agents all the time, as vCPUs would be, and one listens.
+ * Times are medians of many turns, from begin to commit's return, and until the ticket
+ * is done.  The last row takes as many seconds as the argument says; without, 2.
  */
 #include "base/atomic.h"
 #include "memory/memory_impl.h"
