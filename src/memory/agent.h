@@ -28,6 +28,8 @@
 
 struct sm_topology;
 struct sm_address_space;
+struct sm_flat_view;
+struct sm_flat_section;
 struct sm_agent;
 
 #define SM_AGENT_OFFLINE UINT64_MAX
@@ -50,6 +52,10 @@ struct sm_agent {
     struct sm_topology *topo;
     const struct sm_agent_ops *ops;
     sm_ticket passed; /* atomic; written by the agent's thread only             */
+    /* What sm_address_space_section() found last; its thread's only.  Forgotten when
+     * the agent passes a ticket, as the view may be freed then. */
+    const struct sm_flat_view *view;
+    const struct sm_flat_section *section;
 };
 
 /** Join @topo, offline.  Threads: any, holding nothing. */

@@ -65,8 +65,8 @@ size_t sm_flat_view_count(const struct sm_flat_view *view)
 
 /* --- Looking up --------------------------------------------------------- */
 
-const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
-                                                sm_gpa gpa)
+SM_INLINE const struct sm_flat_section *search(const struct sm_flat_view *view,
+                                               sm_gpa gpa)
 {
     const struct sm_flat_node *node = view->top;
 
@@ -77,10 +77,16 @@ const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
     return &sm_node_sections(node)[sm_node_search(node, gpa)];
 }
 
+const struct sm_flat_section *sm_flat_view_from(const struct sm_flat_view *view,
+                                                sm_gpa gpa)
+{
+    return search(view, gpa);
+}
+
 const struct sm_flat_section *sm_flat_view_find(const struct sm_flat_view *view,
                                                 sm_gpa gpa)
 {
-    const struct sm_flat_section *section = sm_flat_view_from(view, gpa);
+    const struct sm_flat_section *section = search(view, gpa);
     return section && section->range.first <= gpa ? section : NULL;
 }
 
@@ -90,7 +96,7 @@ static bool last_before(const struct sm_flat_view *view, sm_gpa gpa, uint64_t *l
     bool any = false;
 
     for (const struct sm_flat_node *node = view->top; node;) {
-        const unsigned i = sm_node_search(node, gpa);
+        const unsigned i = sm_node_search_or_end(node, gpa);
         if (i) { /* a node deeper down may know a later one */
             any = true;
             *last = node->last[i - 1];
@@ -239,6 +245,8 @@ static size_t check_node(const struct sm_flat_node *node, bool top)
     size_t n = 0;
 
     sm_assert(node->n && node->n <= SM_NODE_MAX && !node->fresh && !node->dead);
+    for (unsigned i = node->n; i < SM_NODE_MAX; i++)
+        sm_assert(node->last[i] == UINT64_MAX);
     sm_assert(node->n >= (top ? 1 + !!node->level : SM_NODE_MIN));
     for (unsigned i = 0; i < node->n; i++) {
         if (node->level) {

@@ -115,7 +115,7 @@ static void path_find(struct path *path, struct sm_flat_node *top, sm_gpa gpa)
 
     path->levels = top ? top->level + 1u : 0;
     while (node) {
-        unsigned i = sm_node_search(node, gpa);
+        unsigned i = sm_node_search_or_end(node, gpa);
         if (node->level)
             i = SM_MIN(i, node->n - 1u);
         path->node[node->level] = node;
@@ -291,6 +291,8 @@ static bool emit(struct sm_flat_edit *edit, unsigned level, size_t n)
         for (unsigned j = 0; j < node->n; j++, at++)
             node->last[j] = level ? edit->nodes[at]->last[edit->nodes[at]->n - 1]
                                   : edit->items[at].range.last;
+        for (unsigned j = node->n; j < SM_NODE_MAX; j++)
+            node->last[j] = UINT64_MAX;
         edit->raised[edit->n_raised.n++] = node;
     }
     return true;

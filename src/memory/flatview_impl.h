@@ -16,7 +16,7 @@
 enum { SM_NODE_MAX = 32, SM_NODE_MIN = 8, SM_NODE_LEVELS = 20 };
 
 struct sm_flat_node {
-    uint64_t last[SM_NODE_MAX];
+    uint64_t last[SM_NODE_MAX]; /* UINT64_MAX behind the n that are used       */
     uint16_t n, level;
     bool fresh, dead;          /* made by the edit under way; and dropped by it */
     struct sm_flat_node *next; /* of the edit's list                           */
@@ -50,19 +50,27 @@ SM_INLINE struct sm_flat_node **sm_node_children(const struct sm_flat_node *node
     return sm_container_of(node, struct sm_flat_inner, node)->child;
 }
 
-/** Index of the first item that ends at @gpa or later; node->n when none does. */
+/** Index of the first item that ends at @gpa or later; there is one.
+ *
+ *  The steps are the same whatever is there, branch on nothing, and each compares three
+ *  at once: random addresses would be guessed wrong, and loads wait for one another. */
 SM_INLINE unsigned sm_node_search(const struct sm_flat_node *node, sm_gpa gpa)
 {
-    const uint64_t *base = node->last;
-    unsigned n = node->n;
+    const uint64_t *last = node->last;
+    const unsigned i = 8u * ((unsigned)(last[7] < gpa) + (unsigned)(last[15] < gpa) +
+                       (unsigned)(last[23] < gpa));
 
-    /* No step branches on what it finds: random addresses would be guessed wrong. */
-    while (n > 1) {
-        const unsigned half = n / 2;
-        base += half & -(unsigned)(base[half - 1] < gpa);
-        n -= half;
-    }
-    return (unsigned)(base - node->last) + (*base < gpa);
+    last += i;
+    const unsigned pair = 2u * ((unsigned)(last[1] < gpa) + (unsigned)(last[3] < gpa) +
+                                (unsigned)(last[5] < gpa));
+    return i + pair + (unsigned)(last[pair] < gpa);
+}
+SM_STATIC_ASSERT(SM_NODE_MAX == 32, "sm_node_search() takes three steps");
+
+/** As sm_node_search(); node->n when there is none. */
+SM_INLINE unsigned sm_node_search_or_end(const struct sm_flat_node *node, sm_gpa gpa)
+{
+    return node->last[node->n - 1] < gpa ? node->n : sm_node_search(node, gpa);
 }
 
 #endif

@@ -156,6 +156,15 @@ static enum sm_tx write_piece(const struct mmio *mmio, const struct piece *piece
                       bytes);
 }
 
+/* Is the access one callback as it stands?  Most are. */
+static bool is_plain(const struct mmio *mmio, uint64_t offset, unsigned size)
+{
+    const struct sm_io_ops *ops = mmio->region->ops;
+
+    return fits(&ops->implements, offset, size) && !(ops->flags & SM_IO_BIG_ENDIAN) &&
+           !mmio->debug;
+}
+
 static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
                               uint64_t *value)
 {
@@ -164,6 +173,13 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
     if (reads_memory(mmio->region)) {
         *value = load_memory(mmio->region, offset, size);
         return SM_TX_OK;
+    }
+    if (SM_LIKELY(is_plain(mmio, offset, size) && mmio->region->ops->read)) {
+        const enum sm_tx tx = mmio->region->ops->read(mmio->region->device->dev, offset,
+                                                      size, mmio->attrs, &all);
+        if (SM_LIKELY(tx == SM_TX_OK))
+            *value = all & sm_mask(8 * size);
+        return tx;
     }
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
@@ -182,6 +198,9 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
 static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
                                uint64_t value)
 {
+    if (SM_LIKELY(is_plain(mmio, offset, size) && mmio->region->ops->write))
+        return mmio->region->ops->write(mmio->region->device->dev, offset, size,
+                                        mmio->attrs, value & sm_mask(8 * size));
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
             next_piece(&mmio->region->ops->implements, offset + done, size - done);
@@ -198,6 +217,7 @@ static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigne
 struct visit {
     struct sm_device_frame frame;
     const struct sm_panic_hook *hook;
+    bool hooked;
 };
 
 static bool enter(struct sm_region *region, struct visit *visit)
@@ -205,13 +225,17 @@ static bool enter(struct sm_region *region, struct visit *visit)
     if (!sm_device_enter(region->device, &visit->frame,
                          region->ops->flags & SM_IO_LOCKLESS))
         return false;
-    visit->hook = sm_panic_enter(&region->topo->hook);
+    /* An agent's hook is its topology's for as long as it is online. */
+    visit->hooked = !sm_thread.agent || sm_thread.agent->topo != region->topo;
+    if (visit->hooked)
+        visit->hook = sm_panic_enter(&region->topo->hook);
     return true;
 }
 
 static void leave(struct visit *visit)
 {
-    sm_panic_leave(visit->hook);
+    if (visit->hooked)
+        sm_panic_leave(visit->hook);
     sm_device_leave(&visit->frame);
 }
 

@@ -314,6 +314,7 @@ void sm_agent_online(struct sm_agent *agent)
 {
     struct sm_topology *topo = agent->topo;
 
+    agent->view = NULL;
     sm_publish(&agent->passed, sm_load_acquire(&topo->issued));
     /* Pairs with the fences in sm_topology_issue() and agents_passed(): either they
      * see this agent online, or it sees from here on what they published. */
@@ -342,8 +343,10 @@ void sm_agent_pass(struct sm_agent *agent)
     const sm_ticket issued = sm_load_acquire(&topo->issued);
 
     sm_assert_hot(!sm_thread.frames && !sm_thread.n_edits); /* holds nothing */
-    if (sm_load_relaxed(&agent->passed) != issued)
+    if (sm_load_relaxed(&agent->passed) != issued) {
+        agent->view = NULL;
         sm_publish(&agent->passed, issued); /* to the acquire in agents_passed() */
+    }
     const uint32_t todo = sm_load_relaxed(&topo->todo);
     if (SM_UNLIKELY(todo))
         serve(topo, todo);

@@ -41,6 +41,8 @@ static const struct sm_io_ops ops = {
     .implements = {1, 8, false},
 };
 
+static const struct sm_listener_ops hears = {.struct_size = sizeof(hears)};
+
 static void makers(void **state)
 {
     const struct sm_range window = {0, 5};
@@ -48,6 +50,7 @@ static void makers(void **state)
     struct sm_device *device = NULL;
     struct sm_region *region = NULL;
     struct sm_address_space *space = NULL;
+    struct sm_listener *listener = NULL;
     struct world world;
 
     world_init(&world);
@@ -58,6 +61,8 @@ static void makers(void **state)
     assert_int_equal(sm_region_new_rom(world.topo, "r", 5, &region), -ENOMEM);
     assert_int_equal(sm_region_new_alias(ram, "r", window, &region), -ENOMEM);
     assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), -ENOMEM);
+    assert_int_equal(sm_region_new_reserved(world.topo, "r", 5, &region), -ENOMEM);
+    assert_int_equal(sm_listener_new(world.space, &hears, NULL, 0, &listener), -ENOMEM);
     left = 1;
     assert_int_equal(sm_region_new_ram(world.topo, "r", 5, &region), -ENOMEM);
     for (long n = 0; n < 6; n++) { /* the space, root and view, rendering */
@@ -67,6 +72,7 @@ static void makers(void **state)
     }
     left = -1;
     assert_null(topo);
+    assert_null(listener);
     assert_null(region);
     assert_null(space);
     assert_int_equal(world.root->n_spaces, 1);
@@ -74,6 +80,11 @@ static void makers(void **state)
     assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), 0);
     left = 0;
     assert_int_equal(sm_region_new_io(device, "r", 5, &ops, &region), -ENOMEM);
+    for (long n = 0; n < 2; n++) {
+        left = n;
+        assert_int_equal(sm_region_new_rom_device(device, "r", 5, &ops, &region),
+                         -ENOMEM);
+    }
     left = -1;
     assert_int_equal(sm_device_free(device), 0);
     assert_int_equal(sm_region_free(ram), 0);

@@ -392,6 +392,10 @@ static void edit_resize(struct test *test)
     uint64_t last = below(test, 3) ? below(test, MAX_BYTES) : some_offset(test);
     bool fits = last <= region->room;
 
+    if (at < N_SPACES && below(test, 8)) { /* else too little is ever seen */
+        last = at ? WINDOW - 7 : UINT64_MAX;
+        fits = true;
+    }
     if (region->kind == SM_REGION_IO) /* the device's bytes are no more */
         last = fits ? last : region->room, fits = true;
     if (region->kind == SM_REGION_ALIAS)
@@ -421,7 +425,8 @@ static void edit_switch(struct test *test)
     const int at = some_region(test);
     struct model_region *region = &test->model.region[at];
     const uint64_t what = below(test, 3);
-    const bool value = below(test, what ? 6 : 3) == 0;
+    const bool value =
+        below(test, what ? 6 : 3) == 0 && (at >= N_SPACES || below(test, 8) == 0);
     int error;
 
     switch (what) {
