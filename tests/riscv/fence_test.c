@@ -173,6 +173,29 @@ static void test_sinval(void **state)
     assert_int_equal(load(LOW), 222);
 }
 
+/** Any number of invalidations, of whatever operands, between their two fences. */
+static void test_sinval_batch(void **state)
+{
+    const struct rv_insn by_address = {.rs1 = 10}, by_both = {.rs1 = 10, .rs2 = 11};
+    enum { N_PAGES = 40, SPARED = 7 };
+
+    begin_fences();
+    for (unsigned i = 0; i < N_PAGES; i++) {
+        map(LOW + i * SM_PAGE_SIZE, DATA, V | R | AD, 0);
+        assert_int_equal(load(LOW + i * SM_PAGE_SIZE), 111);
+        map(LOW + i * SM_PAGE_SIZE, OTHER, V | R | AD, 0);
+    }
+    assert_true(rv_sfence_w_inval(hart));
+    for (unsigned i = 0; i < N_PAGES; i++) {
+        hart->x[10] = LOW + i * SM_PAGE_SIZE;
+        hart->x[11] = i % SPARED ? 1 : 2; /* of another space: not meant */
+        assert_true(rv_sinval_vma(hart, i % 2 || i % SPARED == 0 ? &by_both : &by_address));
+    }
+    assert_true(rv_sfence_inval_ir(hart));
+    for (unsigned i = 0; i < N_PAGES; i++)
+        assert_int_equal(load(LOW + i * SM_PAGE_SIZE), i % SPARED ? 222 : 111);
+}
+
 /** Control state that no fence is needed for. */
 static void test_no_fence_needed(void **state)
 {
@@ -273,7 +296,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(fence_address),   TEST(fence_asid), TEST(fence_tables), TEST(satp_keeps_entries),
-        TEST(fence_privilege), TEST(sinval),     TEST(no_fence_needed),
+        TEST(fence_privilege), TEST(sinval), TEST(sinval_batch),   TEST(no_fence_needed),
         TEST(flushing_writes), TEST(fence_i),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #define TESTS_TLB_FAKE_GUEST_H
 
 #include "../mmu/guest_tables.h"
+#include "mmu/pmp.h"
 #include "softmmu/softtlb_hit.h"
 #include "tlb/tlb_impl.h"
 
@@ -39,6 +40,7 @@ struct fake {
     uint64_t root, asid, second;
     uint32_t vcpu_flags;     /* SM_VCPU_*                                          */
     uint32_t flags;          /* SM_WALK_* added to those of the mode               */
+    struct sm_pmp pmp;       /* .n_entries 0: none; whoever writes it flushes      */
     unsigned span_limit;     /* 0, or the largest span_bits answered               */
     bool no_read;            /* answers grant no SM_PERM_R                         */
     uint8_t space;
@@ -53,6 +55,20 @@ struct fake {
     void (*in_device)(struct fake *fake);
 };
 
+SM_INLINE void fake_protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
+                            uint8_t *span_bits)
+{
+    struct fake *fake = ctx;
+    sm_pmp_check_near(&fake->pmp, false, gpa, size, perms, span_bits);
+}
+
+SM_INLINE void fake_protect_afresh(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
+                                   uint8_t *span_bits)
+{
+    const struct fake *fake = ctx;
+    sm_pmp_check(&fake->pmp, false, gpa, size, perms, span_bits);
+}
+
 /** What a miss is to find; with @cache NULL the fresh walk of tests. */
 SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
                          struct sm_walk_cache *cache, struct sm_xlate *out,
@@ -66,6 +82,10 @@ SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
         .attrs = guest_attrs(), .cache = cache};
     struct sm_walk_result result;
 
+    if (fake->pmp.n_entries) {
+        walk.protect = cache ? fake_protect : fake_protect_afresh;
+        walk.ctx = fake;
+    }
     if (req->mode != MODE_BARE) {
         walk.stage[0] = (struct sm_walk_stage){&sm_pt_sv39, fake->root, flags};
         if (fake->second)

@@ -6,22 +6,26 @@
  * Every entry of every table has a place in the tree that never changes (its address,
  * its level, the table below it); what it holds does.  Whoever changes an entry flushes
  * precisely what the old one meant, by one address of an old leaf, by the whole range
- * of an old table: so nothing stale is ever legal.
+ * of an old table: so nothing stale is ever legal.  Seeds choose: stage 2 below, of two
+ * VMs; PMP that refuses parts of pages and of tables; A/D updates.
  */
 #include "fake_guest.h"
 
-enum { N_SPACES = 3, N_NODES_MAX = 600, N_TABLES_MAX = 100 };
+enum { N_SPACES = 3, N_VMS = 2, N_ASIDS = 4, N_NODES_MAX = 600, N_TABLES_MAX = 100 };
 
 #define TABLES     GUEST_RAM
 #define TABLES_END (GUEST_RAM + N_TABLES_MAX * UINT64_C(0x1000))
 #define DATA       (GUEST_RAM + UINT64_C(0x100000))
 #define OVERLAY    (DATA + UINT64_C(0x8000)) /* a page that a device covers at times */
 #define NOWHERE    UINT64_C(0x300000)
+#define SECOND     (GUEST_RAM + UINT64_C(0x80000)) /* stage 2's tables: 8 pages a VM  */
 
 enum {
     GROUP_FIRST = 16,
     GROUP_LAST = 31
 }; /* entries of a last table, changed together */
+
+enum { RWX = SM_PERM_R | SM_PERM_W | SM_PERM_X };
 
 /** One entry of one table. */
 struct node {
@@ -37,7 +41,7 @@ struct node {
 enum plant {
     NO_BUG, BUG_LARGE_FORGOTTEN, BUG_LEAF_AS_PAGE, BUG_LOG_LOST, BUG_VIEW_IGNORED,
     BUG_ALL_GLOBAL, BUG_TABLE_OF_ANOTHER, BUG_WRITE_AS_READ, BUG_WALKS_KEPT,
-    N_PLANTS
+    BUG_SECOND_KEPT, BUG_SECOND_WALKS_KEPT, BUG_WRONG_ASID, BUG_PMP_KEPT, N_PLANTS
 };
 
 static struct fake fake;
@@ -47,7 +51,8 @@ static unsigned n_nodes, n_tables;
 static sm_gpa root_of[N_SPACES];
 static struct sm_region *overlay;
 static bool overlaid;
-static unsigned current;
+static unsigned current, asid_of[N_SPACES];
+static bool two_stages, protected_too;
 static unsigned n_accesses, n_faults, n_hits, n_devices;
 
 /* --- Tables ---------------------- */
@@ -163,22 +168,23 @@ static sm_gva random_inside(sm_gva first, unsigned bits)
 /** Flush @scope, but keep the tables that walks remember. */
 static void flush_but_walks(const struct sm_tlb_scope *scope)
 {
-    const size_t size = SM_N_SPACES * sizeof(struct sm_walk_cache);
+    static struct sm_walk_cache kept[SM_N_SPACES];
     struct sm_vcpu *const vcpu = fake.vcpu;
-    struct sm_walk_cache *const kept = malloc(size);
     const uint32_t walked = vcpu->walked;
     uint16_t modes[SM_N_SPACES];
 
-    assert_non_null(kept);
-    memcpy(kept, vcpu->walks, size);
-    for (unsigned i = 0; i < SM_N_SPACES; i++)
+    for (uint32_t left = walked; left; left &= left - 1) {
+        const unsigned i = (unsigned)__builtin_ctz(left);
         modes[i] = vcpu->space[i].walk_modes;
+        memcpy(&kept[i], &vcpu->walks[i], sizeof kept[i]);
+    }
     sm_tlb_flush_local(vcpu, scope);
-    memcpy(vcpu->walks, kept, size);
-    for (unsigned i = 0; i < SM_N_SPACES; i++)
+    for (uint32_t left = walked; left; left &= left - 1) {
+        const unsigned i = (unsigned)__builtin_ctz(left);
         vcpu->space[i].walk_modes = modes[i];
+        memcpy(&vcpu->walks[i], &kept[i], sizeof kept[i]);
+    }
     vcpu->walked = walked;
-    free(kept);
 }
 
 /** Flush what @old meant at @n. */
@@ -202,6 +208,9 @@ static void flush_old(const struct node *n, uint64_t old, enum plant plant)
     if (n->space >= 0 && rng_once_in(&rng, 2)) {
         scope.key.word[0] = root_of[n->space];
         scope.mask.word[0] = UINT64_MAX;
+    } else if (n->space >= 0 && rng_once_in(&rng, 2)) {
+        scope.key.word[1] = asid_of[n->space] + (plant == BUG_WRONG_ASID ? N_ASIDS : 0u);
+        scope.mask.word[1] = UINT64_MAX;
     }
     if (plant == BUG_WALKS_KEPT)
         flush_but_walks(&scope);
@@ -209,6 +218,134 @@ static void flush_old(const struct node *n, uint64_t old, enum plant plant)
         sm_vcpu_settle(fake.vcpu, sm_tlb_flush_all(fake.guest.topo, &scope));
     else
         sm_tlb_flush_local(fake.vcpu, &scope);
+}
+
+/* --- Stage 2, ASIDs, PMP ---------------------- */
+
+/** VM @vm's tables: root (4 pages), level 1 of RAM's GiB, level 0 of its first 2 MiB. */
+static sm_gpa second_of(unsigned vm)
+{
+    return SECOND + vm * UINT64_C(0x8000);
+}
+
+static void make_second(unsigned vm)
+{
+    const sm_gpa root = second_of(vm), middle = root + 0x4000, last = root + 0x5000;
+
+    guest_put(&fake.guest, root, 0, pte_of(0, PTE_RWXAD | PTE_U));
+    guest_put(&fake.guest, root, GUEST_RAM >> 30, pte_of(middle, PTE_V));
+    guest_put(&fake.guest, middle, 0, pte_of(last, PTE_V));
+    for (unsigned i = 1; i < RAM_SIZE >> 21; i++)
+        guest_put(&fake.guest, middle, i,
+                  pte_of(GUEST_RAM + i * UINT64_C(0x200000), PTE_RWXAD | PTE_U));
+    for (unsigned i = 0; i < 512; i++)
+        guest_put(&fake.guest, last, i,
+                  pte_of(GUEST_RAM + i * UINT64_C(0x1000), PTE_RWXAD | PTE_U));
+}
+
+static void flush_second(const struct sm_tlb_scope *scope, enum plant plant)
+{
+    if (plant == BUG_SECOND_WALKS_KEPT)
+        flush_but_walks(scope);
+    else if (plant != BUG_SECOND_KEPT)
+        sm_tlb_flush_local(fake.vcpu, scope);
+}
+
+/** Change where a VM has a page of data, one of stage 1's tables, or 2 MiB, and fence
+ *  that by one of its addresses. */
+static void change_second(enum plant plant)
+{
+    const unsigned vm = (unsigned)rng_below(&rng, N_VMS);
+    const sm_gpa middle = second_of(vm) + 0x4000, last = second_of(vm) + 0x5000;
+    struct sm_tlb_scope scope = {.modes = TRANSLATED, .stage = 2};
+    uint64_t pte = 0;
+    unsigned bits = 12;
+    sm_gpa ipa;
+
+    switch (rng_below(&rng, 8)) {
+    case 0: case 1: /* a table is there, or not; never half, as probes mark nothing */
+        ipa = TABLES + rng_below(&rng, n_tables) * 0x1000;
+        pte = rng_once_in(&rng, 3) ? 0 : pte_of(ipa, PTE_RWXAD | PTE_U);
+        guest_put(&fake.guest, last, ipa >> 12 & 511, pte);
+        break;
+    case 2:
+        bits = 21;
+        ipa = GUEST_RAM + (1 + rng_below(&rng, (RAM_SIZE >> 21) - 1)) * 0x200000;
+        if (!rng_once_in(&rng, 4))
+            pte = pte_of(GUEST_RAM + (1 + rng_below(&rng, (RAM_SIZE >> 21) - 1)) *
+                                         UINT64_C(0x200000),
+                         PTE_RWXAD | PTE_U);
+        guest_put(&fake.guest, middle, ipa >> 21 & 511, pte);
+        break;
+    default:
+        ipa = DATA + rng_below(&rng, 64) * 0x1000;
+        if (!rng_once_in(&rng, 6)) {
+            pte = pte_of(DATA + rng_below(&rng, 64) * 0x1000, PTE_RWXAD | PTE_U);
+            pte &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_D : 0);
+            pte &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_W : 0);
+        }
+        guest_put(&fake.guest, last, ipa >> 12 & 511, pte);
+    }
+    if (rng_once_in(&rng, 2)) { /* else of all VMs */
+        scope.key.word[2] = second_of(vm);
+        scope.mask.word[2] = UINT64_MAX;
+    }
+    scope.range.first = scope.range.last = random_inside(ipa, bits);
+    flush_second(&scope, plant);
+    if (ipa < DATA) { /* what was translated by that table is stage 1's to forget */
+        scope.stage = 1;
+        scope.range = (struct sm_range){0, UINT64_MAX};
+        flush_second(&scope, plant);
+    }
+}
+
+static void select_current(void)
+{
+    if (two_stages)
+        fake.second = second_of((unsigned)rng_below(&rng, N_VMS));
+    fake_select(&fake, root_of[current], asid_of[current]);
+}
+
+/** Give a space another ASID; who had it before keeps it, too. */
+static void change_asid(void)
+{
+    const unsigned space = (unsigned)rng_below(&rng, N_SPACES);
+    const struct sm_tlb_scope scope = {
+        .range = {0, UINT64_MAX}, .key = {{0, asid_of[space], 0}},
+        .mask = {{0, UINT64_MAX, 0}}, .modes = TRANSLATED, .stage = 1};
+
+    sm_tlb_flush_local(fake.vcpu, &scope);
+    asid_of[space] = (unsigned)rng_below(&rng, N_ASIDS);
+    if (space == current)
+        select_current();
+}
+
+/** Refuse some bytes of data pages, or some of tables. */
+static void change_pmp(enum plant plant)
+{
+    const unsigned n = (unsigned)rng_below(&rng, 4);
+    const bool tables = rng_once_in(&rng, 3);
+    const sm_gpa at = tables ? TABLES + (rng_below(&rng, n_tables * 0x1000) & ~UINT64_C(7))
+                             : DATA + rng_below(&rng, 64 * 0x1000);
+    uint8_t cfg = (uint8_t)(rng_below(&rng, 4) << SM_PMP_A_SHIFT);
+    uint64_t addr = at >> 2;
+
+    cfg |= tables ? (rng_once_in(&rng, 2) ? RWX : 0) : (uint8_t)rng_below(&rng, 8);
+    if (cfg >> SM_PMP_A_SHIFT == 3)
+        addr |= sm_mask((unsigned)rng_below(&rng, 11));
+    /* A range that begins at another's address stays off tables, which are refused whole
+     * or not at all: a probe does not find out that a mark would be. */
+    if (cfg >> SM_PMP_A_SHIFT == 1 && (tables || n == 0))
+        cfg = 0;
+    sm_pmp_write_cfg(&fake.pmp, n + 1, 0);
+    if (cfg >> SM_PMP_A_SHIFT == 1) {
+        sm_pmp_write_cfg(&fake.pmp, n - 1, 0);
+        sm_pmp_write_addr(&fake.pmp, n - 1, addr - rng_below(&rng, 0x800));
+    }
+    sm_pmp_write_addr(&fake.pmp, n, addr);
+    sm_pmp_write_cfg(&fake.pmp, n, cfg);
+    if (plant != BUG_PMP_KEPT)
+        sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
 }
 
 /* --- What an access is to do ---------------------- */
@@ -269,7 +406,7 @@ static struct expected expect(sm_gva gva, unsigned size, enum sm_access access,
         const sm_gpa gpa = want.gpa[part];
         if (!whole && size > 1)
             want.skip = true; /* pieces within a page are tlb_slow_test's */
-        if (access == SM_WRITE && gpa >= TABLES && gpa < TABLES_END)
+        if (access == SM_WRITE && gpa >= TABLES && gpa < DATA)
             want.skip = true; /* tables change by write_node() only */
         want.direct &= whole && (kind == RAM || (kind == ROM && access != SM_WRITE));
         if (!want.faults && (kind == HOLE || (kind == ROM && access == SM_WRITE))) {
@@ -435,7 +572,15 @@ static bool step_once(enum plant plant)
     }
     case 4: case 5:
         current = (unsigned)rng_below(&rng, N_SPACES);
-        fake_select(&fake, root_of[current], current);
+        select_current();
+        return true;
+    case 8:
+        if (two_stages)
+            change_second(plant);
+        if (rng_once_in(&rng, 4))
+            change_asid();
+        if (protected_too && rng_once_in(&rng, 4))
+            change_pmp(plant);
         return true;
     case 6:
         if (rng_once_in(&rng, 8))
@@ -471,6 +616,18 @@ static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
     rng = rng_seeded(seed);
     fake_init_flags(&fake, flags);
     fake.flags = seed & 1 ? SM_WALK_AD : 0;
+    two_stages = seed & 2;
+    protected_too = seed & 4;
+    if (protected_too) {
+        sm_pmp_reset(&fake.pmp, SM_N_PMP);
+        sm_pmp_write_addr(&fake.pmp, SM_N_PMP - 1, UINT64_MAX);
+        sm_pmp_write_cfg(&fake.pmp, SM_N_PMP - 1, 3 << SM_PMP_A_SHIFT | RWX);
+    }
+    for (unsigned vm = 0; vm < N_VMS && two_stages; vm++)
+        make_second(vm);
+    for (unsigned space = 0; space < N_SPACES; space++)
+        asid_of[space] = space;
+    current = 0;
     n_nodes = n_tables = 0;
     overlaid = false;
     sm_topology_begin(fake.guest.topo);
@@ -501,11 +658,11 @@ static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
         if (i + 1 == n_nodes)
             n_nodes = kept;
     }
-    fake_select(&fake, root_of[0], 0);
+    select_current();
     sm_vcpu_safe_point(fake.vcpu);
     for (unsigned i = 0; i < steps && !wrong; i++) {
         wrong = !step_once(plant);
-        if (plant != NO_BUG && plant != BUG_VIEW_IGNORED)
+        if (plant != NO_BUG && plant != BUG_VIEW_IGNORED && plant < BUG_WALKS_KEPT)
             damage(plant);
         else if (i % 512 == 0)
             sm_vcpu_check(fake.vcpu);
@@ -513,7 +670,7 @@ static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
     if (plant != NO_BUG) { /* undo, as checks follow */
         fake_select(&fake, GUEST_RAM + 0x5000, 99);
         for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
-            fake.vcpu->context[i].log_full = fake.vcpu->context[i].store;
+            fake.vcpu->context[i].log_full = fake.vcpu->context[i].space;
         sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
     }
     if (!overlaid)
@@ -548,7 +705,7 @@ static void agrees_with_a_fresh_walk(void **state)
         assert_false(goes_wrong(seed, 40000, NO_BUG));
     printf("%u accesses: %u hits, %u faults, %u of devices\n", n_accesses, n_hits,
            n_faults, n_devices);
-    assert_true(n_hits > n_accesses / 20 && n_faults > n_accesses / 20 &&
+    assert_true(n_hits > n_accesses / 40 && n_faults > n_accesses / 20 &&
                 n_devices > n_accesses / 200);
 }
 
