@@ -38,6 +38,10 @@ bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn)
         scope.mask.word[0] = SATP_ASID;
         scope.keep_global = true;
     }
+    /* A guest that puts new code into memory owes a FENCE.I.  Some, xv6 among them, only
+     * ever fence all translations on the way to it; that orders code here, too. */
+    if (!insn->rs1 && !insn->rs2)
+        rv_fence_i(hart);
     hart->own_flush = true;
     sm_tlb_flush_local(hart->vcpu, &scope);
     hart->own_flush = false;
