@@ -19,6 +19,7 @@
 #ifndef SM_MEMORY_MEMORY_IMPL_H
 #define SM_MEMORY_MEMORY_IMPL_H
 
+#include "base/atomic.h"
 #include "base/list.h"
 #include "base/panic.h"
 #include "memory/agent.h"
@@ -227,6 +228,13 @@ struct sm_address_space {
     struct sm_retired retired;
     char name[];
 };
+
+/** The view that @space shows now.  Threads: as sm_address_space_section(). */
+SM_INLINE const struct sm_flat_view *
+sm_address_space_view(const struct sm_address_space *space)
+{
+    return sm_load_acquire(&space->view); /* of the publish in publish() */
+}
 
 /** The root of spaces that begin at @region, which may be NULL; made if there is none.
  *  Topology locked.  Returns NULL when memory is out. */

@@ -164,7 +164,7 @@ static void publish(struct sm_root *root)
     root->view = sm_flat_edit_finish(&root->edit, root->before);
     root->editing = false;
     sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root)
-        sm_publish(&space->view, root->view); /* to the acquire in current_view() */
+        sm_publish(&space->view, root->view); /* to sm_address_space_view() */
 }
 
 /* Make the rendered views current and say so.  Returns the edit's ticket. */
