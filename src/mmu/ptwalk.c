@@ -223,34 +223,40 @@ static inline struct sm_walk_tables *tables_of(struct sm_walk_cache *cache,
     return cache && cache->of[stage].shift ? &cache->of[stage] : NULL;
 }
 
-/** Remember the last table for @address: at @table as stage @stage names it, at @where,
- *  from which an entry was just read. */
+/** Remember for @address the table of @level, in which a leaf is: at @table as stage
+ *  @stage names it, at @where, from which an entry was just read. */
 static void remember(struct sm_walking *walking, unsigned stage, uint64_t address,
-                     uint64_t table, sm_gpa where)
+                     uint32_t level, uint64_t table, sm_gpa where)
 {
     const struct sm_walk *const walk = walking->walk;
+    const struct sm_pt_format *const format = walk->stage[stage].format;
     const struct sm_flat_section *const section = walking->section;
-    const uint8_t *host;
+    struct sm_walk_table remembered = {
+        .address = table, .where = where, .level = level,
+        .inside = sm_mask(format->level[level].shift),
+        .index_shift = format->level[level].shift,
+    };
 
     if ((where | table) & ~SM_PAGE_MASK)
         return; /* of a format whose tables may lie anywhere */
+    if ((sm_pt_entry_size(format) << format->level[level].index_bits) != SM_PAGE_SIZE)
+        return; /* a wider root */
     if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
         return;
-    host = sm_flat_section_host(section, where);
-    if ((uintptr_t)host & 7)
+    remembered.host = sm_flat_section_host(section, where);
+    if ((uintptr_t)remembered.host & 7)
         return;
     if (walk->protect) {
         uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
-        walk->protect(walk->ctx, where, sm_pt_entry_size(walk->stage[stage].format),
-                      &perms, &span_bits);
+        walk->protect(walk->ctx, where, sm_pt_entry_size(format), &perms, &span_bits);
         if (!(perms & SM_PERM_R) || span_bits < SM_PAGE_BITS)
             return;
     }
-    sm_walk_cache_put(&walking->cache->of[stage], address, table, where, host);
+    sm_walk_cache_put(&walking->cache->of[stage], address, &remembered);
 }
 
-/** Remember how the leaf @entry of the last level was judged: well, and @leaf is what
- *  came of it, before a write was withheld for want of a dirty bit. */
+/** Remember how the leaf @entry was judged: well, and @leaf is what came of it, before
+ *  a write was withheld for want of a dirty bit. */
 static void remember_verdict(struct sm_walk_tables *tables,
                              const struct sm_walk_stage *by, uint64_t entry,
                              const struct leaf *leaf)
@@ -275,8 +281,8 @@ static void remember_verdict(struct sm_walk_tables *tables,
     }
 }
 
-/** Take the way that is known to its end: last table and verdict.  Returns false when
- *  either is not, or something is to be marked or refused. */
+/** Take the way that is known to its end: table and verdict.  Returns false when either
+ *  is not, or something is to be marked or refused. */
 static inline bool walk_known(struct sm_walk_tables *tables,
                               const struct sm_walk_stage *by, uint64_t address,
                               enum sm_access access, struct leaf *leaf)
@@ -284,21 +290,22 @@ static inline bool walk_known(struct sm_walk_tables *tables,
     const struct sm_pt_format *const format = by->format;
     const struct sm_walk_table *table;
     const struct sm_walk_verdict *verdict;
-    unsigned shift;
-    uint64_t entry, index;
+    uint64_t entry;
 
     if (!tables || !(table = sm_walk_cache_find(tables, address)))
         return false;
-    shift = format->level[format->n_levels - 1].shift;
-    index = (address & sm_mask(tables->shift)) >> shift;
-    entry = format->flags & SM_PT_ENTRY32 ? sm_host_load(table->host + index * 4, 2)
-                                          : sm_host_load(table->host + index * 8, 3);
+    entry = format->flags & SM_PT_ENTRY32
+        ? sm_host_load(sm_walk_table_entry(table, address, 2), 2)
+        : sm_host_load(sm_walk_table_entry(table, address, 3), 3);
     verdict = sm_walk_verdict(tables, entry & ~format->address_mask, by->flags);
     if (SM_UNLIKELY(verdict->bits != (entry & ~format->address_mask) ||
                     verdict->flags != by->flags || !(verdict->accesses >> access & 1)))
         return false;
-    leaf->address = entry_address(format, entry) | (address & sm_mask(shift));
-    leaf->bits = (uint8_t)shift;
+    leaf->address = entry_address(format, entry);
+    if (SM_UNLIKELY(leaf->address & table->inside))
+        return false; /* refused */
+    leaf->address |= address & table->inside;
+    leaf->bits = table->index_shift;
     leaf->perms = verdict->perms[access];
     leaf->memtype = verdict->memtype;
     leaf->global = verdict->global;
@@ -334,7 +341,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
     if (SM_UNLIKELY(!canonical(format, address)))
         return tell(walking, &step, SM_WALK_NOT_CANONICAL);
     if (tables && (known = sm_walk_cache_find(tables, address)) != NULL) {
-        at.level = format->n_levels - 1;
+        at.level = known->level;
         table_at = known->address;
     }
 
@@ -345,7 +352,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
         const uint64_t entry_at = table_at + index * entry_size;
         enum sm_walk_status status;
         uint64_t raw;
-        bool table = false, raced, dirty;
+        bool table = false, fresh = false, raced, dirty;
 
         step.level = (uint8_t)at.level;
         step.where = entry_at;
@@ -354,6 +361,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
         if (SM_LIKELY(known != NULL)) {
             step.where = known->where + index * entry_size;
             raw = sm_host_load(known->host + index * entry_size, entry_size == 4 ? 2 : 3);
+            known = NULL; /* of this level */
         } else {
             if (!placed) {
                 status = sm_walk_place(walking, stage, entry_at, SM_READ, &step.where);
@@ -363,8 +371,9 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
             if (SM_UNLIKELY(read_entry(walking, step.where, entry_size, &raw) !=
                             SM_TX_OK))
                 return tell(walking, &step, SM_WALK_BUS_ERROR);
-            if (tables && all_plain && at.level + 1 == format->n_levels)
-                remember(walking, stage, address, table_at,
+            fresh = tables && all_plain;
+            if (fresh && at.level + 1 == format->n_levels) /* whatever is there now */
+                remember(walking, stage, address, at.level, table_at,
                          step.where - index * entry_size);
         }
         if (SM_LIKELY(plain && (raw & ~format->address_mask) == format->table.value &&
@@ -392,8 +401,12 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
             continue;
         }
 
-        if (tables && all_plain && at.level + 1 == format->n_levels)
+        if (tables && all_plain) {
+            if (fresh && at.level + 1 < format->n_levels)
+                remember(walking, stage, address, at.level, table_at,
+                         step.where - index * entry_size);
             remember_verdict(tables, by, step.entry, leaf);
+        }
         status = mark_leaf(walking, stage, entry_at, &step, access, &raced, &dirty);
         if (raced)
             continue; /* this level once more (P3) */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* walk_cache.h - where the last tables of recent walks lie: the cache of sm_walk.cache.
+/* walk_cache.h - where the tables lie in which recent walks ended: sm_walk.cache.
  *
  * Layer:    mmu
  * Threads:  one at a time, online from a walk that fills an entry until one that uses
  *           it: so what the entry points to outlives it (R4).
  *
- * A walk that came to the last level by plain entries only (address and table bits,
- * nothing else) leaves host address and guest address of that table, and the next walk
- * in the same part of the address space begins there.  What the entries above would
- * have said is known: a plain one grants, forbids and marks nothing.  What is read at
- * the last level is read afresh, so a leaf is never remembered here.
+ * A walk that came to its leaf by plain entries only (address and table bits, nothing
+ * else) leaves host address, guest address and level of the table that held it, and the
+ * next walk in the same part of the address space begins there.  What the entries above
+ * would have said is known: a plain one grants, forbids and marks nothing.  What is read
+ * in that table is read afresh, so a leaf is never remembered here, and one that became
+ * a table is followed.
  *
  * How the walk judges a leaf depends on little: that is kept beside, as it is no
  * translation and nothing ends it.
@@ -38,10 +39,15 @@ struct sm_walk_table {
     uint64_t address;    /* of the table: as the walk names it (an ipa, too)   */
     sm_gpa where;        /* in .space                                          */
     const uint8_t *host;
+    uint64_t inside;     /* bits of an address that a leaf in it passes on     */
+    uint32_t level;
+    uint8_t index_shift; /* of an entry in it, within an address; and its leaf's size */
+    uint8_t reserved[3];
 };
 
-/** What the walk made of a leaf of the last level: a matter of its bits beside the
- *  address, and of the stage's flags.  Not of a group, where it is the address's too. */
+/** What the walk made of a leaf: a matter of its bits beside the address, and of the
+ *  stage's flags.  Not of a group, where it is the address's too; and above the last
+ *  level the address has to be aligned beside. */
 struct sm_walk_verdict {
     uint64_t bits;     /* entry & ~format->address_mask; never 0: it is present */
     uint32_t flags;    /* of the stage                                         */
@@ -53,7 +59,7 @@ struct sm_walk_verdict {
 
 struct sm_walk_tables {
     uint64_t generation; /* multiple of SM_WALK_GENERATION; 0: nothing bound   */
-    uint8_t shift;       /* log2 of what a last table covers                   */
+    uint8_t shift;       /* log2 of what a table of the last level covers      */
     bool used;           /* some entry may be of this generation               */
     struct sm_walk_verdict verdict[SM_WALK_VERDICTS];
     struct sm_walk_table entry[1 << SM_WALK_CACHE_BITS];
@@ -95,7 +101,7 @@ SM_INLINE unsigned sm_walk_table_slot(uint64_t tag)
     return (unsigned)((tag + (tag >> SM_WALK_CACHE_BITS)) & sm_mask(SM_WALK_CACHE_BITS));
 }
 
-/** Find the last table for @address; NULL when it is not known. */
+/** Find the table that holds the leaf of @address; NULL when it is not known. */
 SM_INLINE const struct sm_walk_table *
 sm_walk_cache_find(const struct sm_walk_tables *tables, uint64_t address)
 {
@@ -114,13 +120,22 @@ SM_INLINE struct sm_walk_verdict *sm_walk_verdict(struct sm_walk_tables *tables,
     return &tables->verdict[mixed % SM_WALK_VERDICTS];
 }
 
+/** Find the entry of @address in @table, a whole page of entries of 1 << @size_bits. */
+SM_INLINE const uint8_t *sm_walk_table_entry(const struct sm_walk_table *table,
+                                             uint64_t address, unsigned size_bits)
+{
+    return table->host + (((address >> table->index_shift) << size_bits) & ~SM_PAGE_MASK);
+}
+
+/** Remember @table, but for its tag, for @address. */
 SM_INLINE void sm_walk_cache_put(struct sm_walk_tables *tables, uint64_t address,
-                                 uint64_t table, sm_gpa where, const uint8_t *host)
+                                 const struct sm_walk_table *table)
 {
     const uint64_t tag = address >> tables->shift;
+    struct sm_walk_table *const entry = &tables->entry[sm_walk_table_slot(tag)];
 
-    tables->entry[sm_walk_table_slot(tag)] =
-        (struct sm_walk_table){tag | tables->generation, table, where, host};
+    *entry = *table;
+    entry->tag = tag | tables->generation;
     tables->used = true;
 }
 

@@ -132,6 +132,25 @@ static void describe(const struct sm_xlate_req *req, bool page, struct sm_fault 
     *fault = (struct sm_fault){.cause = cause, .gva = req->gva};
 }
 
+/** Let the TLB answer misses like the one that was just answered by @walk. */
+static void offer_refill(struct sm_vcpu *vcpu, const struct sm_walk *walk,
+                         const struct protect_ctx *by, uint8_t mode,
+                         const struct sm_xlate *xlate)
+{
+    const struct sm_pmp_block *near = &by->pmp->near[by->machine];
+    const struct sm_refill refill = {
+        .struct_size = sizeof(refill),
+        .flags = walk->stage[0].flags,
+        .format = walk->stage[0].format,
+        .allowed = {near->first, near->last},
+        .perms = near->perms,
+        .attrs = xlate->attrs,
+    };
+
+    if (walk->cache && near->first <= near->last)
+        sm_vcpu_set_refill(vcpu, mode, &refill);
+}
+
 static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                             struct sm_xlate *out, struct sm_fault *fault)
 {
@@ -182,6 +201,8 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
     };
     if (modes[req->mode].flags & SM_WALK_USER)
         out->attrs.flags |= SM_ATTR_USER;
+    if (walk.stage[0].format && !(req->flags & SM_REQ_PROBE))
+        offer_refill(vcpu, &walk, &by, req->mode, out);
     return true;
 }
 

@@ -67,6 +67,9 @@ uint64_t sm_tlb_context_reset(struct sm_tlb_context *context)
 static void detach(struct sm_vcpu *vcpu, struct sm_tlb_context *context)
 {
     sm_tlb_context_reset(context);
+    context->refill.tables = NULL;
+    sm_tlb_refill_count(context, vcpu->stats.fills, vcpu->stats.depth);
+    memset(context->refills, 0, sizeof(context->refills));
     context->space->context[context->mode] = NULL;
     context->space = NULL;
     vcpu->attached &= ~(1u << (context - vcpu->context));
@@ -242,6 +245,7 @@ bool sm_tlb_get_context_stats(const struct sm_vcpu *vcpu, unsigned n,
         return false;
     const struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
     struct sm_tlb_context_stats stats = context->stats;
+    sm_tlb_refill_count(context, stats.fills, stats.depth);
     stats.struct_size = size;
     stats.mode = context->mode;
     stats.selected = is_selected(context);

@@ -2,9 +2,7 @@
 /* softtlb.c - answers a miss: asks the guest, finds the section, fills entries. */
 #include "tlb/tlb_impl.h"
 
-/** Remember a leaf larger than a page, so that a fence on one page knows cheaply
- *  whether it means more than that page (T5). */
-static void note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits)
+void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits)
 {
     const uint64_t inside = sm_mask(leaf_bits);
     const struct sm_range leaf = {page & ~inside, page | inside};
@@ -43,7 +41,7 @@ static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_
     cold->global = xlate->global;
     context->any_global |= xlate->global;
     if (xlate->leaf_bits[0] > SM_PAGE_BITS)
-        note_large(context, page, xlate->leaf_bits[0]);
+        sm_tlb_note_large(context, page, xlate->leaf_bits[0]);
     entry->host_bias = host ? (uint64_t)(uintptr_t)host - page : 0;
     entry->tag = host ? page : page | SM_TLB_MMIO;
 }
@@ -113,6 +111,7 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                 SM_TLB_ABSENT)) {
         fill_slot(context, SM_WRITE, page, writable, xlate);
     }
+    sm_tlb_refill_aim(context, section);
 }
 
 /** Panic where an answer breaks the contract in a way that harms the host; in debug
@@ -148,8 +147,8 @@ static const struct sm_flat_section *find_section(struct sm_vcpu *vcpu, unsigned
     return section;
 }
 
-static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
-                 struct sm_tlb_target *out, struct sm_fault *fault)
+SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                             struct sm_tlb_target *out, struct sm_fault *fault)
 {
     const struct sm_flat_section *section;
     struct sm_xlate xlate = {.gpa = 0};
@@ -177,35 +176,41 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     return true;
 }
 
+static SM_NOINLINE void count_hit(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                                  unsigned access)
+{
+    vcpu->stats.hits[access]++;
+    context->stats.hits[access]++;
+}
+
 bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault)
 {
     struct sm_tlb_context *const context = sm_tlb_context(vcpu, req->mode);
-    const unsigned slot = sm_tlb_slot(req->gva);
 
     sm_assert_hot(req->mode < vcpu->ops->n_modes);
     sm_assert_hot(req->size >= 1 &&
                   (req->gva & ~SM_PAGE_MASK) + req->size <= SM_PAGE_SIZE);
-    if (context) {
-        const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
-        const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
-        /* An entry by the bus need not allow the read that an atomic makes, too. */
-        const uint64_t other = req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO;
+    if (SM_UNLIKELY(!context))
+        return sm_tlb_fill(vcpu, req, out, fault);
 
-        if ((entry->tag & ~other) == (req->gva & SM_PAGE_MASK)) {
-            out->host = entry->tag & SM_TLB_MMIO
-                ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
-            out->gpa = cold->gpa | (req->gva & ~SM_PAGE_MASK);
-            out->space = vcpu->spaces[cold->space];
-            out->attrs = (struct sm_attrs){
-                .requester = vcpu->requester, .process = cold->process,
-                .flags = cold->flags, .space = cold->attrs_space};
-            if (SM_UNLIKELY(vcpu->flags & SM_VCPU_COUNT_HITS)) {
-                vcpu->stats.hits[req->access]++;
-                context->stats.hits[req->access]++;
-            }
-            return true;
-        }
-    }
-    return fill(vcpu, req, out, fault);
+    const unsigned slot = sm_tlb_slot(req->gva);
+    const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
+    /* An entry by the bus need not allow the read that an atomic makes, too. */
+    const uint64_t other = req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO;
+    const uint64_t tag = entry->tag;
+
+    if ((tag & ~other) != (req->gva & SM_PAGE_MASK))
+        return sm_tlb_refill(vcpu, context, req, out, fault);
+    const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
+    out->host = tag & SM_TLB_MMIO
+        ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
+    out->gpa = cold->gpa | (req->gva & ~SM_PAGE_MASK);
+    out->space = vcpu->spaces[cold->space];
+    out->attrs = (struct sm_attrs){
+        .requester = vcpu->requester, .process = cold->process,
+        .flags = cold->flags, .space = cold->attrs_space};
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_COUNT_HITS))
+        count_hit(vcpu, context, req->access);
+    return true;
 }

@@ -127,6 +127,8 @@ void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
         if ((scope->modes >> context->mode & 1) &&
             key_agrees(&context->space->key, scope)) {
             const uint64_t n = flush_context(context, scope, whole);
+            if (whole)
+                context->refill.tables = NULL;
             context->stats.causes[cause]++;
             context->stats.flushed += n;
             vcpu->stats.flushed += n;

@@ -6,6 +6,7 @@
  *   vcpu.c        a vCPU, its request word, its mail and its safe points
  *   context.c     which table a mode reads: spaces by key, contexts by space and mode
  *   softtlb.c     misses: asks tlb_fill, finds the section, installs entries
+ *   refill.c      misses of which all is known but the leaf
  *   tlb_slow.c    loads, stores and touches that the hit path declines
  *   tlb_flush.c   scopes applied here, or posted to every vCPU
  *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
@@ -64,11 +65,26 @@ struct sm_tlb_store {
 
 struct sm_tlb_space;
 
+/** sm_refill, as a miss wants it: narrowed to RAM of one section. */
+struct sm_tlb_refill {
+    struct sm_walk_tables *tables; /* NULL: tlb_fill is asked                  */
+    uint64_t address_mask;         /* of an entry, as .address_shift           */
+    sm_gpa first, n;    /* pages at .first .. .first + .n lie ...              */
+    uint64_t host_bias; /* ... at gpa + .host_bias                             */
+    struct sm_address_space *space;
+    struct sm_range allowed;       /* before it was narrowed                   */
+    struct sm_attrs attrs;
+    uint32_t flags;
+    uint8_t address_shift, perms, space_number;
+};
+
 struct sm_tlb_context {
     struct sm_tlb_store *store; /* NULL: never used                            */
     struct sm_tlb_space *space; /* NULL: free                                  */
     uint8_t mode;
+    struct sm_tlb_refill refill;
     struct sm_tlb_context_stats stats; /* .struct_size to .key are unused      */
+    uint64_t refills[SM_N_ACCESS];     /* of one entry read, not yet in .stats */
     bool any_global;   /* some entry since the last reset is global            */
     bool log_full;     /* .log does not name all slots that are filled         */
     uint8_t n_large;
@@ -192,6 +208,29 @@ struct sm_tlb_target {
 /** Translate @req, by the TLB or by tlb_fill.  Returns false with *fault filled. */
 bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault);
+
+/** Answer @req, which missed, by tlb_fill. */
+bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                 struct sm_tlb_target *out, struct sm_fault *fault);
+
+/** Remember a leaf larger than a page, so that a fence on one page knows cheaply
+ *  whether it means more than that page (T5). */
+void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits);
+
+/* --- refill.c ----------------------------------------------------------------- */
+
+/** Answer @req, which missed, and fill, by .refill where that suffices. */
+bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                   const struct sm_xlate_req *req, struct sm_tlb_target *out,
+                   struct sm_fault *fault);
+
+/** Have .refill lead into @section, in which the last miss ended. */
+void sm_tlb_refill_aim(struct sm_tlb_context *context,
+                       const struct sm_flat_section *section);
+
+/** Add .refills to the vCPU's and the context's statistics. */
+void sm_tlb_refill_count(const struct sm_tlb_context *context, uint64_t *fills,
+                         uint64_t *depth);
 
 /** Have the guest say which exception a failed transaction is. */
 SM_INLINE enum sm_step sm_tlb_bus_error(struct sm_vcpu *vcpu,

@@ -199,7 +199,10 @@ void sm_vcpu_check(const struct sm_vcpu *vcpu)
 void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out)
 {
     const uint32_t size = SM_MIN(out->struct_size, (uint32_t)sizeof *out);
+    struct sm_tlb_stats stats = vcpu->stats;
 
-    memcpy(out, &vcpu->stats, size);
+    for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
+        sm_tlb_refill_count(&vcpu->context[i], stats.fills, stats.depth);
+    memcpy(out, &stats, size);
     out->struct_size = size;
 }

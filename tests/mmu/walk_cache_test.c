@@ -273,13 +273,28 @@ static void only_plain_entries_are_passed_over(void **state)
     assert_true(sm_walk_cache_is_empty(cache));
 }
 
-static void large_leaves_name_no_table(void **state)
+static void large_leaves_are_read_afresh_in_their_table(void **state)
 {
-    map(GVA, 2, 0);
-    guest_put(&guest, PAGE(1), GVA >> 21 & 511, pte_of(0x40000000, PTE_RWXAD));
+    uint64_t *const top = guest_entry(&guest, PAGE(0) + (GVA >> 30 & 511) * 8);
+    uint64_t *const upper = guest_entry(&guest, PAGE(1) + (GVA >> 21 & 511) * 8);
+
+    map(GVA, 2, pte_of(0x87654000, PTE_RWXAD));
+    *upper = pte_of(0x40000000, PTE_RWXAD);
     assert_true(page_of(GVA) == 0x40000000 + (GVA & 0x1ff000));
+    *top = 0; /* only who remembers where its table lies finds the leaf now */
+    assert_true(page_of(GVA + 0x1000) == 0x40001000 + (GVA & 0x1ff000));
     assert_int_equal(out.leaf_bits[0], 21);
-    assert_true(sm_walk_cache_is_empty(cache));
+    assert_int_equal(out.span_bits, 21);
+    assert_int_equal(out.n_read, 1);
+    *upper = pte_of(0x40201000, PTE_RWXAD); /* the same bits, but not aligned */
+    assert_int_equal(run(SM_READ, GVA), SM_WALK_BAD_LEAF);
+    *upper = pte_of(0x40200000, PTE_RWXAD);
+    assert_true(page_of(GVA) == 0x40200000 + (GVA & 0x1ff000));
+    *upper = pte_of(PAGE(2), PTE_V); /* it became a table */
+    assert_true(page_of(GVA) == 0x87654000);
+    assert_int_equal(out.leaf_bits[0], 12);
+    sm_walk_cache_flush(cache, 1, &(struct sm_range){GVA, GVA});
+    assert_int_equal(run(SM_READ, GVA), SM_WALK_NOT_PRESENT);
 }
 
 static void a_table_protected_in_part_is_not_remembered(void **state)
@@ -378,7 +393,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(only_plain_entries_are_passed_over, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(large_leaves_name_no_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_leaves_are_read_afresh_in_their_table,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_table_protected_in_part_is_not_remembered, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(marking_asks_protect_for_the_write, setup,
