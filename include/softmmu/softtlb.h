@@ -183,7 +183,8 @@ struct sm_tlb_context_stats {
     uint64_t hits[SM_N_ACCESS];  /* as sm_tlb_stats.hits                       */
     uint64_t fills[SM_N_ACCESS]; /* misses that were remembered                */
     uint64_t depth[SM_TLB_DEPTHS];    /* of these                              */
-    uint64_t causes[SM_N_TLB_CAUSES]; /* scopes that named mode and key        */
+    uint64_t causes[SM_N_TLB_CAUSES]; /* scopes that named mode and key, while
+                                         it had entries                        */
     uint64_t flushed;            /* entries that they removed                  */
 };
 

@@ -39,11 +39,8 @@ void sm_walk_cache_flush(struct sm_walk_cache *cache, unsigned stage,
         reset(tables);
         return;
     }
-    for (uint64_t tag = first; tag <= first + n; tag++) {
-        struct sm_walk_table *const entry = &tables->entry[sm_walk_table_slot(tag)];
-        if (entry->tag == (tag | tables->generation))
-            entry->tag = 0;
-    }
+    for (uint64_t tag = first; tag <= first + n; tag++)
+        sm_walk_cache_forget(tables, tag << tables->shift);
 }
 
 /** Whether entries of @format may be passed over: their tables are as large as a page,

@@ -111,6 +111,16 @@ sm_walk_cache_find(const struct sm_walk_tables *tables, uint64_t address)
     return SM_LIKELY(entry->tag == (tag | tables->generation)) ? entry : NULL;
 }
 
+/** Forget the table that holds the leaf of @address. */
+SM_INLINE void sm_walk_cache_forget(struct sm_walk_tables *tables, uint64_t address)
+{
+    const uint64_t tag = address >> tables->shift;
+    struct sm_walk_table *const entry = &tables->entry[sm_walk_table_slot(tag)];
+
+    if (entry->tag == (tag | tables->generation))
+        entry->tag = 0;
+}
+
 /** The only place for the verdict on @bits under @flags. */
 SM_INLINE struct sm_walk_verdict *sm_walk_verdict(struct sm_walk_tables *tables,
                                                   uint64_t bits, uint32_t flags)

@@ -43,21 +43,16 @@ SM_STATIC_ASSERT(SM_N_BUCKETS == 1 << (64 - 58), "key_bucket() numbers the bucke
 uint64_t sm_tlb_context_reset(struct sm_tlb_context *context)
 {
     struct sm_tlb_entry *const slot = &context->store->table.slot[0][0];
-    uint64_t n = 0;
+    const uint64_t n = context->n_log - context->n_dropped;
 
-    if (context->log_full) {
-        for (unsigned i = 0; i < SM_N_ACCESS * SM_TLB_SLOTS; i++) {
-            n += !(slot[i].tag & SM_TLB_ABSENT);
+    if (sm_tlb_log_is_full(context)) {
+        for (unsigned i = 0; i < SM_N_ACCESS * SM_TLB_SLOTS; i++)
             slot[i].tag = SM_TLB_ABSENT;
-        }
     } else {
-        for (unsigned i = 0; i < context->n_log; i++) {
-            n += !(slot[context->log[i]].tag & SM_TLB_ABSENT);
+        for (unsigned i = 0; i < context->n_log; i++)
             slot[context->log[i]].tag = SM_TLB_ABSENT;
-        }
     }
-    context->n_log = 0;
-    context->log_full = false;
+    context->n_log = context->n_dropped = 0;
     context->any_global = false;
     context->n_large = 0;
     return n;
@@ -267,46 +262,51 @@ static bool is_large_covered(const struct sm_tlb_context *context,
     return false;
 }
 
-static void check_slot(const struct sm_vcpu *vcpu, const struct sm_tlb_context *context,
-                       const bool *logged, unsigned access, unsigned slot)
+/** Returns  how many entries the slot holds */
+static unsigned check_slot(const struct sm_vcpu *vcpu,
+                           const struct sm_tlb_context *context, const bool *logged,
+                           unsigned access, unsigned slot)
 {
     const uint64_t tag = context->store->table.slot[access][slot].tag;
     const struct sm_tlb_cold *cold = &context->store->cold[access][slot];
     const sm_gva page = tag & SM_PAGE_MASK;
 
     if (tag & SM_TLB_ABSENT)
-        return;
+        return 0;
     sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)SM_TLB_MMIO) == 0);
     sm_assert(sm_tlb_slot(page) == slot);
     sm_assert(!(cold->gpa & ~SM_PAGE_MASK) && !(cold->ipa & ~SM_PAGE_MASK));
     sm_assert(cold->space < vcpu->n_spaces);
     sm_assert(cold->leaf_bits[0] >= SM_PAGE_BITS && cold->leaf_bits[1] >= SM_PAGE_BITS);
     sm_assert(!cold->global || context->any_global);
-    sm_assert(context->log_full || logged[access * SM_TLB_SLOTS + slot]);
+    sm_assert(sm_tlb_log_is_full(context) || logged[access * SM_TLB_SLOTS + slot]);
     if (cold->leaf_bits[0] > SM_PAGE_BITS) {
         const uint64_t inside = sm_mask(cold->leaf_bits[0]);
         const struct sm_range leaf = {page & ~inside, page | inside};
         sm_assert(is_large_covered(context, &leaf));
     }
+    return 1;
 }
 
 static void check_context(const struct sm_vcpu *vcpu,
                           const struct sm_tlb_context *context)
 {
     bool logged[SM_N_ACCESS * SM_TLB_SLOTS] = {false};
+    uint64_t n_filled = 0;
 
     if (!context->space) {
-        sm_assert(context->n_log == 0 && !context->log_full);
+        sm_assert(context->n_log == 0 && context->n_dropped == 0);
         return;
     }
     sm_assert(context->store && context->space->live);
     sm_assert(context->space->context[context->mode] == context);
-    for (unsigned i = 0; i < context->n_log; i++)
+    for (unsigned i = 0; i < SM_MIN(context->n_log, (uint64_t)SM_FILL_LOG); i++)
         logged[context->log[i]] = true;
     for (unsigned access = 0; access < SM_N_ACCESS; access++) {
         for (unsigned slot = 0; slot < SM_TLB_SLOTS; slot++)
-            check_slot(vcpu, context, logged, access, slot);
+            n_filled += check_slot(vcpu, context, logged, access, slot);
     }
+    sm_assert(n_filled == context->n_log - context->n_dropped);
 }
 
 void sm_tlb_check(const struct sm_vcpu *vcpu)

@@ -71,12 +71,15 @@ static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
                          const struct sm_xlate_req *req, const struct sm_xlate *xlate,
                          const uint8_t *host)
 {
-    if (vcpu->only)
-        vcpu->only->tag = SM_TLB_ABSENT; /* also where it has left its context */
+    if (vcpu->only && !(vcpu->only->tag & SM_TLB_ABSENT)) {
+        vcpu->only->tag = SM_TLB_ABSENT;
+        vcpu->only_of->n_dropped++;
+    }
     vcpu->only = NULL;
     if (!(xlate->perms & (1u << req->access)))
         return;
     fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, xlate);
+    vcpu->only_of = context;
     vcpu->only = &context->store->table.slot[req->access][sm_tlb_slot(req->gva)];
 }
 

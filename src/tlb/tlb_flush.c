@@ -41,6 +41,7 @@ static uint64_t drop(struct sm_tlb_context *context, unsigned number,
     if ((entry->tag & SM_TLB_ABSENT) || !covers(context, number, scope))
         return 0;
     entry->tag = SM_TLB_ABSENT;
+    context->n_dropped++;
     return 1;
 }
 
@@ -49,7 +50,7 @@ static uint64_t drop_all_covered(struct sm_tlb_context *context,
 {
     uint64_t n = 0;
 
-    if (context->log_full) {
+    if (sm_tlb_log_is_full(context)) {
         for (unsigned i = 0; i < SM_N_ACCESS * SM_TLB_SLOTS; i++)
             n += drop(context, i, scope);
     } else {
@@ -68,6 +69,37 @@ static bool meets_large(const struct sm_tlb_context *context,
             return true;
     }
     return false;
+}
+
+/** Whether @entry is filled, for @page. */
+static inline bool is_of(const struct sm_tlb_entry *entry, sm_gva page)
+{
+    return (entry->tag & (SM_PAGE_MASK | SM_TLB_ABSENT)) == page;
+}
+
+/** Drop the page of @scope, in a context without larger leaves around it. */
+static inline uint64_t flush_page(struct sm_tlb_context *context,
+                                  const struct sm_tlb_scope *scope)
+{
+    const sm_gva page = scope->range.first & SM_PAGE_MASK;
+    const unsigned slot = sm_tlb_slot(page);
+    struct sm_tlb_store *const store = context->store;
+    uint64_t n = 0;
+    /* Looked at first, dropped then: the three lie alike within their pages, and a host
+     * may take a load for one that has to wait for such a store. */
+    unsigned found = (unsigned)is_of(&store->table.slot[SM_READ][slot], page) << SM_READ |
+        (unsigned)is_of(&store->table.slot[SM_WRITE][slot], page) << SM_WRITE |
+        (unsigned)is_of(&store->table.slot[SM_FETCH][slot], page) << SM_FETCH;
+
+    for (; found; found &= found - 1) {
+        const unsigned access = (unsigned)__builtin_ctz(found);
+        if (scope->keep_global && store->cold[access][slot].global)
+            continue;
+        store->table.slot[access][slot].tag = SM_TLB_ABSENT;
+        n++;
+    }
+    context->n_dropped += n;
+    return n;
 }
 
 static uint64_t flush_context(struct sm_tlb_context *context,
@@ -117,18 +149,53 @@ static void flush_walks(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
     }
 }
 
+/** As sm_tlb_flush() does, of a page of stage 1: what kernels fence most. */
+static void flush_one_page(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                           enum sm_tlb_cause cause)
+{
+    const bool any_key =
+        !(scope->mask.word[0] | scope->mask.word[1] | scope->mask.word[2]);
+
+    for (uint32_t left = vcpu->attached; left; left &= left - 1) {
+        struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
+        if (sm_tlb_is_empty(context) || !(scope->modes >> context->mode & 1) ||
+            (!any_key && !key_agrees(&context->space->key, scope)))
+            continue;
+        const uint64_t n = SM_UNLIKELY(meets_large(context, &scope->range))
+            ? drop_all_covered(context, scope) : flush_page(context, scope);
+        context->stats.causes[cause]++;
+        context->stats.flushed += n;
+        vcpu->stats.flushed += n;
+    }
+    for (uint32_t left = vcpu->walked; left; left &= left - 1) {
+        struct sm_tlb_space *const space = &vcpu->space[__builtin_ctz(left)];
+        if ((scope->modes & space->walk_modes) &&
+            (any_key || key_agrees(&space->key, scope)))
+            sm_walk_cache_forget(&space->walks->of[0], scope->range.first);
+    }
+    vcpu->stats.causes[cause]++;
+    vcpu->stats.flushes_page++;
+}
+
 void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
                   enum sm_tlb_cause cause)
 {
     const bool whole = scope->range.first == 0 && scope->range.last == UINT64_MAX;
 
+    if (scope->stage == 1 &&
+        scope->range.first >> SM_PAGE_BITS == scope->range.last >> SM_PAGE_BITS) {
+        flush_one_page(vcpu, scope, cause);
+        if (vcpu->ops->flushed)
+            vcpu->ops->flushed(vcpu, scope);
+        return;
+    }
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
         struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
-        if ((scope->modes >> context->mode & 1) &&
+        if (whole) /* what it was told may have changed, too */
+            context->refill.tables = NULL;
+        if (!sm_tlb_is_empty(context) && (scope->modes >> context->mode & 1) &&
             key_agrees(&context->space->key, scope)) {
             const uint64_t n = flush_context(context, scope, whole);
-            if (whole)
-                context->refill.tables = NULL;
             context->stats.causes[cause]++;
             context->stats.flushed += n;
             vcpu->stats.flushed += n;

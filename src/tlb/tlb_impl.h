@@ -86,11 +86,12 @@ struct sm_tlb_context {
     struct sm_tlb_context_stats stats; /* .struct_size to .key are unused      */
     uint64_t refills[SM_N_ACCESS];     /* of one entry read, not yet in .stats */
     bool any_global;   /* some entry since the last reset is global            */
-    bool log_full;     /* .log does not name all slots that are filled         */
     uint8_t n_large;
-    uint16_t n_log;
-    uint16_t log[SM_FILL_LOG]; /* access * SM_TLB_SLOTS + slot; each slot filled
-                                  is in it, some twice or emptied since        */
+    uint64_t n_log;     /* slots that were filled, while absent                */
+    uint64_t n_dropped; /* slots that became absent again                      */
+    uint16_t log[SM_FILL_LOG]; /* access * SM_TLB_SLOTS + slot of the first .n_log; if
+                                  that is all, each slot filled is in it, some twice
+                                  or emptied since                             */
     struct sm_range large[SM_N_LARGE]; /* cover every leaf above a page        */
 };
 
@@ -134,7 +135,8 @@ struct sm_vcpu {
     struct sm_tlb_space *selected[SM_N_MODES]; /* never NULL                   */
     const struct sm_flat_section *last_ram; /* or NULL; in .spaces[.last_ram_space] */
     uint8_t last_ram_space;
-    struct sm_tlb_entry *only; /* SM_VCPU_ONE_ENTRY: filled last, or NULL      */
+    struct sm_tlb_entry *only; /* SM_VCPU_ONE_ENTRY: filled last, or NULL ...  */
+    struct sm_tlb_context *only_of; /* ... in this context                     */
     struct sm_reservation reservation;
     struct sm_tlb_stats stats;
     uint64_t clock;            /* counts selections                            */
@@ -183,10 +185,22 @@ struct sm_tlb_context *sm_tlb_context_make(struct sm_vcpu *vcpu, unsigned mode);
  *  now, is being filled. */
 SM_INLINE void sm_tlb_log(struct sm_tlb_context *context, unsigned number)
 {
-    if (context->n_log < SM_FILL_LOG)
-        context->log[context->n_log++] = (uint16_t)number;
-    else
-        context->log_full = true;
+    const uint64_t n = context->n_log++;
+
+    if (SM_LIKELY(n < SM_FILL_LOG))
+        context->log[n] = (uint16_t)number;
+}
+
+/** Whether .log does not name all slots that are filled. */
+SM_INLINE bool sm_tlb_log_is_full(const struct sm_tlb_context *context)
+{
+    return context->n_log > SM_FILL_LOG;
+}
+
+/** Whether no slot is filled. */
+SM_INLINE bool sm_tlb_is_empty(const struct sm_tlb_context *context)
+{
+    return context->n_log == context->n_dropped;
 }
 
 /** Empty every slot.  Returns how many were filled. */

@@ -546,8 +546,10 @@ static void damage(enum plant plant)
             continue;
         if (plant == BUG_LARGE_FORGOTTEN)
             context->n_large = 0;
-        if (plant == BUG_LOG_LOST && context->n_log > 3)
+        if (plant == BUG_LOG_LOST && context->n_log > 3) {
             context->n_log--;
+            context->n_dropped--;
+        }
         if (plant == BUG_ALL_GLOBAL)
             context->any_global = true;
         for (unsigned slot = 0; slot < SM_TLB_SLOTS; slot++) {
@@ -556,8 +558,12 @@ static void damage(enum plant plant)
                 context->store->cold[SM_READ][slot].leaf_bits[0] = SM_PAGE_BITS;
             if (plant == BUG_ALL_GLOBAL)
                 context->store->cold[SM_READ][slot].global = true;
-            if (plant == BUG_WRITE_AS_READ && !(e->tag & ~SM_PAGE_MASK))
-                context->store->table.slot[SM_WRITE][slot] = *e;
+            struct sm_tlb_entry *w = &context->store->table.slot[SM_WRITE][slot];
+            if (plant == BUG_WRITE_AS_READ && !(e->tag & ~SM_PAGE_MASK)) {
+                if (w->tag & SM_TLB_ABSENT)
+                    sm_tlb_log(context, SM_WRITE * SM_TLB_SLOTS + slot);
+                *w = *e;
+            }
         }
     }
 }
@@ -670,7 +676,8 @@ static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
     if (plant != NO_BUG) { /* undo, as checks follow */
         fake_select(&fake, GUEST_RAM + 0x5000, 99);
         for (unsigned i = 0; i < SM_N_CONTEXTS; i++)
-            fake.vcpu->context[i].log_full = fake.vcpu->context[i].space;
+            if (fake.vcpu->context[i].space)
+                fake.vcpu->context[i].n_log += SM_FILL_LOG + 1; /* full */
         sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
     }
     if (!overlaid)
