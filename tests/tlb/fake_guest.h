@@ -43,6 +43,7 @@ struct fake {
     struct sm_pmp pmp;       /* .n_entries 0: none; whoever writes it flushes      */
     unsigned span_limit;     /* 0, or the largest span_bits answered               */
     bool no_read;            /* answers grant no SM_PERM_R                         */
+    bool refill;             /* the TLB may answer what it knows without asking    */
     uint8_t space;
     struct sm_attrs attrs;
     /* What happened: */
@@ -117,13 +118,41 @@ SM_INLINE bool fake_translate(struct fake *fake, const struct sm_xlate_req *req,
     return fake_walk(fake, req, NULL, out, fault);
 }
 
+/** Let misses like the one that was just answered be refilled. */
+SM_INLINE void fake_offer_refill(struct fake *fake, struct sm_vcpu *vcpu,
+                                 const struct sm_xlate_req *req)
+{
+    const struct sm_pmp_block *near = &fake->pmp.near[0];
+    struct sm_refill refill = {
+        .struct_size = sizeof refill, .format = &sm_pt_sv39,
+        .flags = fake->flags | (req->mode == MODE_U ? SM_WALK_USER : 0) |
+                 (req->mode == MODE_SUM ? SM_WALK_SUM : 0),
+        .allowed = {0, UINT64_MAX}, .perms = SM_PERM_R | SM_PERM_W | SM_PERM_X,
+        .space = fake->space, .attrs = fake->attrs};
+
+    if (req->mode == MODE_BARE || fake->second || fake->span_limit || fake->no_read ||
+        (req->flags & SM_REQ_PROBE))
+        return;
+    if (fake->pmp.n_entries) {
+        if (near->first > near->last)
+            return;
+        refill.allowed = (struct sm_range){near->first, near->last};
+        refill.perms = near->perms;
+    }
+    sm_vcpu_set_refill(vcpu, req->mode, &refill);
+}
+
 SM_INLINE bool fake_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                          struct sm_xlate *out, struct sm_fault *fault)
 {
     struct fake *fake = sm_vcpu_guest(vcpu);
     fake->n_fills++;
     fake->last_req = *req;
-    return fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault);
+    if (!fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault))
+        return false;
+    if (fake->refill)
+        fake_offer_refill(fake, vcpu, req);
+    return true;
 }
 
 SM_INLINE void fake_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
