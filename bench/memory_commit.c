@@ -8,11 +8,11 @@
 #include "base/atomic.h"
 #include "memory/memory_impl.h"
 #include "softmmu/softmmu.h"
+#include "timing.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { MANY = 10000, FEW = 100, N_AGENTS = 2, TURNS = 300, ACCESSES = 500000, PASSES = 9 };
 enum { STEP = 0x1000, DEPTH = 10 };
@@ -39,33 +39,6 @@ struct board {
             exit(1);                                                                     \
         }                                                                                \
     } while (0)
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-/* Of this thread: accesses wait for nobody, and the machine has other things to do. */
-static double worked(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof(values[0]), by_value);
-    return values[n / 2];
-}
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -177,10 +150,10 @@ static double build_flat(struct board *board, int n)
 
     for (int i = 0; i < n; i++)
         region[i] = new_device(board);
-    const double begin = now();
+    const double begin = bench_now();
     for (int i = 0; i < n; i++)
         map_one(board, board->root, (uint64_t)i * STEP, region[i]);
-    const double end = now();
+    const double end = bench_now();
     board->moved = region[n / 2];
     free(region);
     return (end - begin) / 1e9;
@@ -218,18 +191,19 @@ static struct figures measure(struct board *board, bool priority)
     sm_ticket ticket;
 
     for (int i = 0; i < TURNS; i++) {
-        const double begin = now();
+        const double begin = bench_now();
         sm_topology_begin(board->topo);
         if (priority)
             CHECK(sm_region_set_priority(board->moved, i & 1));
         else
             CHECK(sm_region_move(board->moved, home + (i & 1 ? 0 : 0x200)));
         CHECK(sm_topology_commit(board->topo, &ticket));
-        commit[i] = now() - begin;
+        commit[i] = bench_now() - begin;
         sm_ticket_wait(board->topo, ticket);
-        done[i] = now() - begin;
+        done[i] = bench_now() - begin;
     }
-    const struct figures figures = {median(commit, TURNS), median(done, TURNS)};
+    const struct figures figures = {bench_median(commit, TURNS),
+                                    bench_median(done, TURNS)};
     free(commit);
     free(done);
     return figures;
@@ -281,9 +255,9 @@ static double best_of(void (*pass)(struct board *board, const void *arg),
     double best = 1e30;
 
     for (int i = 0; i < PASSES; i++) {
-        const double begin = worked();
+        const double begin = bench_worked();
         pass(board, arg);
-        const double each = (worked() - begin) / ACCESSES;
+        const double each = (bench_worked() - begin) / ACCESSES;
         best = each < best ? each : best;
     }
     return best;
@@ -369,9 +343,9 @@ static void *read_on(void *arg)
 
     while (!sm_load_relaxed(&reader->stop)) {
         const sm_gpa gpa = next_random(&random) % MANY * STEP;
-        const double begin = worked();
+        const double begin = bench_worked();
         (void)sm_address_space_load(reader->board->space, gpa, &plain, 4, &value);
-        const double took = worked() - begin;
+        const double took = bench_worked() - begin;
         reader->worst = took > reader->worst ? took : reader->worst;
         reader->n++;
     }
@@ -403,7 +377,7 @@ static void churn(double seconds)
         pthread_create(&reader[i].thread, NULL, read_on, &reader[i]);
     }
     const uint64_t home = board.moved->now.offset;
-    const double begin = now(), end = begin + seconds * 1e9;
+    const double begin = bench_now(), end = begin + seconds * 1e9;
     for (double next = begin; next < end; next += 1e5, n++) {
         sm_topology_begin(board.topo);
         CHECK(sm_region_move(board.moved, home + (n & 1 ? 0 : 0x200)));
@@ -414,7 +388,7 @@ static void churn(double seconds)
             begin_kib = begin_kib ? begin_kib : kib;
             most_kib = kib > most_kib ? kib : most_kib;
         }
-        while (now() < next + 1e5)
+        while (bench_now() < next + 1e5)
             sched_yield();
     }
     for (int i = 0; i < 2; i++) {
@@ -423,7 +397,7 @@ static void churn(double seconds)
     }
     printf("%ld commits in %.1f s: worst read %.1f us of its thread's time, of %lu; "
            "resident memory grew by %ld KiB\n",
-           n, (now() - begin) / 1e9,
+           n, (bench_now() - begin) / 1e9,
            (reader[0].worst > reader[1].worst ? reader[0].worst : reader[1].worst) / 1e3,
            (unsigned long)(reader[0].n + reader[1].n), most_kib - begin_kib);
     board_fini(&board);
