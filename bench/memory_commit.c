@@ -3,7 +3,7 @@
  *
  * Two threads are online agents all the time, as vCPUs would be, and one listens.
  * Times are medians of many turns, from begin to commit's return, and until the ticket
- * is done.  The last row takes as many seconds as the argument says; without, 2.
+ * is done.
  */
 #include "base/atomic.h"
 #include "memory/memory_impl.h"
@@ -326,83 +326,6 @@ static void accesses(const char *who, struct board *board, sm_gpa ram, sm_gpa io
     printf("MMIO read, %-17s %7.2f ns\n", who, best_of(read_device, board, &io));
 }
 
-/* --- Commits without end ------------------------------------------------ */
-
-struct reader {
-    struct board *board;
-    pthread_t thread;
-    uint32_t stop; /* atomic */
-    double worst;
-    uint64_t n;
-};
-
-static void *read_on(void *arg)
-{
-    struct reader *reader = arg;
-    uint64_t random = 1 + (uint64_t)(uintptr_t)reader, value;
-
-    while (!sm_load_relaxed(&reader->stop)) {
-        const sm_gpa gpa = next_random(&random) % MANY * STEP;
-        const double begin = bench_worked();
-        (void)sm_address_space_load(reader->board->space, gpa, &plain, 4, &value);
-        const double took = bench_worked() - begin;
-        reader->worst = took > reader->worst ? took : reader->worst;
-        reader->n++;
-    }
-    return NULL;
-}
-
-static long resident_kib(void)
-{
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-
-    if (!file || fscanf(file, "%ld %ld", &pages, &resident) != 2)
-        exit(1);
-    fclose(file);
-    return resident * 4;
-}
-
-/* A commit every 100 us for @seconds while two threads read that are no agents. */
-static void churn(double seconds)
-{
-    struct reader reader[2] = {{0}};
-    struct board board = {0};
-    long begin_kib = 0, most_kib = 0, n = 0;
-
-    board_init(&board);
-    (void)build_flat(&board, MANY);
-    for (int i = 0; i < 2; i++) {
-        reader[i].board = &board;
-        pthread_create(&reader[i].thread, NULL, read_on, &reader[i]);
-    }
-    const uint64_t home = board.moved->now.offset;
-    const double begin = bench_now(), end = begin + seconds * 1e9;
-    for (double next = begin; next < end; next += 1e5, n++) {
-        sm_topology_begin(board.topo);
-        CHECK(sm_region_move(board.moved, home + (n & 1 ? 0 : 0x200)));
-        CHECK(sm_topology_commit(board.topo, NULL));
-        sm_topology_work(board.topo);
-        if (n % 1000 == 999) {
-            const long kib = resident_kib();
-            begin_kib = begin_kib ? begin_kib : kib;
-            most_kib = kib > most_kib ? kib : most_kib;
-        }
-        while (bench_now() < next + 1e5)
-            sched_yield();
-    }
-    for (int i = 0; i < 2; i++) {
-        sm_store_relaxed(&reader[i].stop, 1);
-        pthread_join(reader[i].thread, NULL);
-    }
-    printf("%ld commits in %.1f s: worst read %.1f us of its thread's time, of %lu; "
-           "resident memory grew by %ld KiB\n",
-           n, (bench_now() - begin) / 1e9,
-           (reader[0].worst > reader[1].worst ? reader[0].worst : reader[1].worst) / 1e3,
-           (unsigned long)(reader[0].n + reader[1].n), most_kib - begin_kib);
-    board_fini(&board);
-}
-
 static void small_board(void)
 {
     struct board board = {0};
@@ -424,7 +347,7 @@ static void small_board(void)
     sm_topology_free(board.topo);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct board board = {0};
 
@@ -437,6 +360,5 @@ int main(int argc, char **argv)
     edits("flat", false);
     edits("nested", true);
     small_board();
-    churn(argc > 1 ? strtod(argv[1], NULL) : 2);
     return 0;
 }
