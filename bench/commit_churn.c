@@ -7,11 +7,11 @@
  * anything else of ours: the control, which shares the thread, its core and the host's
  * scheduler.  What both suffer is not ours.
  *
- * Readers that are no vCPUs: of RAM a read section, without lock or retry; of a device two
- * short holds of a lock that all such readers share (ticket.c), and the device's own.  Who
- * is preempted within one makes the next wait for his time slice; so the worst read of a
- * device is as bad as the worst of the control and a wait for that, and the worst of RAM
- * as the control's.
+ * A read of RAM is a read section, without lock or retry.  One of a device, by a thread
+ * that is no vCPU, takes a lock twice and shortly that all such readers share (ticket.c),
+ * and the device's own.  Who is preempted within one makes the next wait until he runs
+ * again: so the worst read of RAM is as the worst of the control, and the worst of a
+ * device may be that and the wait for another such.
  */
 #include "base/atomic.h"
 #include "base/base.h"
@@ -34,7 +34,7 @@ enum { CHAIN = 4096, CHAIN_STEPS = 100 };
         }                                                                                \
     } while (0)
 
-/* --- Distributions ------------------------------------------------------ */
+/* --- Distributions ---------------------------------------------------- */
 
 enum { SUB_BITS = 5, BUCKETS = 64 << SUB_BITS };
 
@@ -76,7 +76,7 @@ static void join(struct histogram *to, const struct histogram *from)
     to->max = SM_MAX(to->max, from->max);
 }
 
-/* --- The machine -------------------------------------------------------- */
+/* --- The machine ------------------------------------------------------ */
 
 struct board {
     struct sm_topology *topo;
@@ -124,7 +124,7 @@ static void board_init(struct board *board)
     CHECK(sm_topology_commit(board->topo, NULL));
 }
 
-/* --- Readers ------------------------------------------------------------ */
+/* --- Readers ---------------------------------------------------------- */
 
 enum what { RAM, DEVICE, CONTROL, N_WHATS };
 static const char *const what_name[N_WHATS] = {"RAM", "device", "control"};
@@ -175,7 +175,7 @@ static void *read_on(void *arg)
     return NULL;
 }
 
-/* --- Measuring ---------------------------------------------------------- */
+/* --- Measuring -------------------------------------------------------- */
 
 static long resident_kib(void)
 {

@@ -24,11 +24,11 @@ static double patience = 5e9; /* ns */
 
 /* What a process found out; shared with its parent. */
 struct figures {
-    uint32_t n_mapped;      /* how many pages lie there                        */
-    double build_ns;        /* all of them                                     */
+    uint32_t n_mapped;       /* how many pages lie there                        */
+    double build_ns;         /* all of them                                     */
     double map_ns, unmap_ns; /* one more, medians                              */
-    double read_ns;         /* 8 bytes at random pages                         */
-    double bulk_ns;         /* a page                                          */
+    double read_ns;          /* 8 bytes at random pages                         */
+    double bulk_ns;          /* a page                                          */
 };
 
 #define CHECK(call)                                                                      \
@@ -55,7 +55,7 @@ static double best(double a, double b)
     return a < b || b == 0 ? a : b;
 }
 
-/* --- Theirs ------------------------------------------------------------- */
+/* --- Theirs ----------------------------------------------------------- */
 
 static void theirs(struct figures *out, uint32_t n, bool measure)
 {
@@ -96,7 +96,7 @@ static void theirs(struct figures *out, uint32_t n, bool measure)
     }
 }
 
-/* --- Ours --------------------------------------------------------------- */
+/* --- Ours ------------------------------------------------------------- */
 
 static void ours_map(struct sm_topology *topo, struct sm_region *root, uint64_t at,
                      struct sm_region **region)
@@ -160,7 +160,7 @@ static void ours(struct figures *out, uint32_t n, bool measure)
     }
 }
 
-/* --- Side by side ------------------------------------------------------- */
+/* --- Side by side ----------------------------------------------------- */
 
 /* Run @who in a process of its own.  Returns false if that ended before it was done. */
 static bool apart(void (*who)(struct figures *out, uint32_t n, bool measure), uint32_t n,

@@ -4,18 +4,18 @@
  * There are two places for the function, over the end of a page each.  Hart 0 writes the
  * next one where the others are not, in halfwords and in one of two layouts by turns, so
  * that what was an instruction's begin becomes another's middle; then it says so.  The
- * others go on calling the old one until they look, do a FENCE.I, acknowledge, and call the
- * new one: it has to return its own number, at every call.
+ * others go on calling the old one until they look, do a FENCE.I, acknowledge, and call
+ * the new one: it has to return its own number, at every call.
  */
 #include "litmus/guest.h"
 
 enum { MS = 150 };
 
 enum { /* globals of the test                                                      */
-       REQUEST = G_OWN,       /* number of the function that is ready              */
-       ERRORS = G_OWN + 64,   /* calls that returned another number                */
-       TRAPS = G_OWN + 128,   /* of any kind: there should be none                 */
-       ACK = G_OWN + 192      /* a line per hart                                   */
+       REQUEST = G_OWN,     /* number of the function that is ready              */
+       ERRORS = G_OWN + 64, /* calls that returned another number                */
+       TRAPS = G_OWN + 128, /* of any kind: there should be none                 */
+       ACK = G_OWN + 192    /* a line per hart                                   */
 };
 
 /* Offsets in RAM: the two places; the lengths of what lies there are 8 and 12. */

@@ -70,7 +70,7 @@ static void broken(const char *condition, int line)
     raise(SIGABRT);
 }
 
-/* --- Input ---------------------------------------------------------------------------- */
+/* --- Input ------------------------------------------------------------ */
 
 struct input {
     const uint8_t *data;
@@ -85,7 +85,7 @@ static unsigned take(struct input *in, unsigned below)
     return *in->data++ % below;
 }
 
-/* --- Devices ----------------------------------------------------------------------------- */
+/* --- Devices ---------------------------------------------------------- */
 
 static enum sm_tx io_peek(void *dev, uint64_t offset, unsigned size, uint64_t *value)
 {
@@ -122,7 +122,7 @@ static const struct sm_io_ops flash_ops = {.struct_size = sizeof(flash_ops),
                                            .accepts = {1, 8, true},
                                            .implements = {1, 1, false}};
 
-/* --- The definition of who answers ---------------------------------------------------------- */
+/* --- The definition of who answers ------------------------------------ */
 
 enum outcome { NONE, ANSWERS, BLOCKED };
 
@@ -173,7 +173,7 @@ static void look(void)
             shadow.view[at] = (struct cell){.n = NOBODY};
 }
 
-/* --- The listener ------------------------------------------------------------------------------ */
+/* --- The listener ----------------------------------------------------- */
 
 static void removed(void *owner, const struct sm_section *section)
 {
@@ -204,7 +204,7 @@ static void compare_heard(void)
     }
 }
 
-/* --- Edits --------------------------------------------------------------------------------------- */
+/* --- Edits ------------------------------------------------------------ */
 
 static int make_region(int n, enum kind kind, uint64_t last, int target, uint64_t window)
 {
@@ -420,7 +420,7 @@ static void edit(struct input *in, unsigned what)
     }
 }
 
-/* --- Accesses -------------------------------------------------------------------------------------- */
+/* --- Accesses --------------------------------------------------------- */
 
 /* Who answers at @at; NULL: nobody. */
 static const struct cell *cell_at(uint64_t at)
@@ -489,7 +489,8 @@ static void check_bytes(uint64_t at, const uint8_t *byte, unsigned n)
         REQUIRE(*byte_of(cell_at(at + i)) == byte[i]);
 }
 
-static void read_some(uint64_t at, unsigned size, const struct sm_attrs *attrs, bool single)
+static void read_some(uint64_t at, unsigned size, const struct sm_attrs *attrs,
+                      bool single)
 {
     uint8_t byte[64] = {0};
     uint64_t done = size, value = 0;
@@ -551,12 +552,13 @@ static void update(uint64_t at, unsigned size, enum sm_rmw op, uint64_t operand)
     enum sm_tx want = at % size ? SM_TX_ACCESS_ERROR : touch(cell, true, 0);
     uint64_t old = 0, before = 0;
 
-    if (want == SM_TX_OK && (!is_one(at, size) || (shadow.made[cell->n].kind == RAM &&
-                                                   cell->offset % size)))
+    if (want == SM_TX_OK &&
+        (!is_one(at, size) || (shadow.made[cell->n].kind == RAM && cell->offset % size)))
         want = SM_TX_ACCESS_ERROR;
     if (want == SM_TX_OK)
         memcpy(&before, byte_of(cell), size);
-    REQUIRE(sm_address_space_rmw(shadow.space, at, &plain, size, op, operand, &old) == want);
+    REQUIRE(sm_address_space_rmw(shadow.space, at, &plain, size, op, operand, &old) ==
+            want);
     if (want != SM_TX_OK)
         return;
     REQUIRE(old == before);
@@ -629,7 +631,7 @@ static void access_some(struct input *in, unsigned what)
     }
 }
 
-/* --- Running ---------------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------- */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

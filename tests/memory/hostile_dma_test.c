@@ -89,8 +89,8 @@ static void copy(void *dev)
         uint64_t got, put = 0;
         tx = sm_address_space_read(space, source + moved, &plain, chunk, size, &got);
         if (got) {
-            const enum sm_tx wrote = sm_address_space_write(space, target + moved, &plain,
-                                                            chunk, got, &put);
+            const enum sm_tx wrote =
+                sm_address_space_write(space, target + moved, &plain, chunk, got, &put);
             tx = wrote != SM_TX_OK ? wrote : tx;
         }
         moved += put;
@@ -113,7 +113,8 @@ static void engines_init(struct world *world, struct engine *engines)
         struct engine *engine = &engines[i];
         engine->world = world;
         engine->work.run = copy;
-        assert_int_equal(sm_device_new(world->topo, "engine", engine, &engine->device), 0);
+        assert_int_equal(sm_device_new(world->topo, "engine", engine, &engine->device),
+                         0);
         assert_int_equal(sm_region_new_io(engine->device, "engine", REGISTER_BYTES - 1,
                                           &engine_ops, &engine->region),
                          0);
@@ -133,7 +134,7 @@ static void program(struct world *world, unsigned n, sm_gpa source, sm_gpa targe
                          SM_TX_OK);
 }
 
-/* --- Every place as source and destination --------------------------------------------- */
+/* --- Every place as source and destination ---------------------------- */
 
 /* A place, how far one can read or write from it, and what is said there. */
 static const struct {
@@ -179,7 +180,8 @@ static void everywhere(void **state)
                 if (engines[0].tx != tx || engines[0].moved != moved)
                     fail_msg("%s to %s, %u: %d after %u, expected %d after %u",
                              places[s].what, places[t].what, (unsigned)length,
-                             engines[0].tx, (unsigned)engines[0].moved, tx, (unsigned)moved);
+                             engines[0].tx, (unsigned)engines[0].moved, tx,
+                             (unsigned)moved);
                 assert_false(sm_thread_holds_device());
             }
         }
@@ -189,7 +191,7 @@ static void everywhere(void **state)
     world_fini(&world);
 }
 
-/* --- Chains ------------------------------------------------------------------------------- */
+/* --- Chains ----------------------------------------------------------- */
 
 /* Each engine's copy starts the other's, by way of its registers. */
 static void chain(struct world *world, struct engine *engines, unsigned runs)
@@ -198,9 +200,8 @@ static void chain(struct world *world, struct engine *engines, unsigned runs)
         engines[i].runs_left = runs;
     /* In RAM, what to write over all registers of engine n: aimed at the other. */
     for (unsigned i = 0; i < N_ENGINES; i++) {
-        const uint64_t image[N_REGISTERS] = {RAM_AT + 64 * (1 - i),
-                                             ENGINE_AT + (1 - i) * ENGINE_STEP,
-                                             REGISTER_BYTES, 1};
+        const uint64_t image[N_REGISTERS] = {
+            RAM_AT + 64 * (1 - i), ENGINE_AT + (1 - i) * ENGINE_STEP, REGISTER_BYTES, 1};
         assert_int_equal(sm_address_space_write(world->space, RAM_AT + 64 * i, &plain,
                                                 image, sizeof(image), NULL),
                          SM_TX_OK);
@@ -251,10 +252,10 @@ static void from_two_threads(void **state)
     program(&world, 1, RAM_AT, ENGINE_AT, REGISTER_BYTES);
     assert_int_equal(pthread_create(&thread, NULL, do_work, &helper), 0);
     for (unsigned i = 0; i < 100000 && (sm_load_relaxed(&engines[0].n_runs) < 200 ||
-                                       sm_load_relaxed(&engines[1].n_runs) < 200);
+                                        sm_load_relaxed(&engines[1].n_runs) < 200);
          i++) {
         sm_topology_work(world.topo);
-        /* Who finds work waiting already adds none: the chain may have to be begun anew. */
+        /* Work that waits already is not added: the chain may have to begin anew. */
         if (i % 64 == 0)
             program(&world, i / 64 % 2, RAM_AT + 64 * (1 - i / 64 % 2),
                     ENGINE_AT + (1 - i / 64 % 2) * ENGINE_STEP, REGISTER_BYTES);
@@ -268,7 +269,7 @@ static void from_two_threads(void **state)
     world_fini(&world);
 }
 
-/* --- A window that its device keeps --------------------------------------------------------- */
+/* --- A window that its device keeps ----------------------------------- */
 
 /* A device that borrows memory once and checks against the size that it asked for, not
  * the one that it got, would leave it: so it is told, and what it got stays whatever
@@ -282,19 +283,19 @@ static void kept_window(void **state)
     struct sm_region *ram = new_ram(&world, "ram", RAM_SIZE);
     show(&world, RAM_AT, ram);
     for (uint64_t from = 1; from <= 64; from++) {
-        assert_int_equal(sm_address_space_map(world.space, RAM_AT + RAM_SIZE - from, &plain,
-                                              64, SM_WRITE, &window),
+        assert_int_equal(sm_address_space_map(world.space, RAM_AT + RAM_SIZE - from,
+                                              &plain, 64, SM_WRITE, &window),
                          SM_TX_OK);
         assert_int_equal(window.size, from);
         memset(window.host, (int)from, window.size);
         sm_mapping_release(&window);
     }
-    assert_int_equal(sm_address_space_map(world.space, RAM_AT + RAM_SIZE, &plain, 64,
-                                          SM_WRITE, &none),
-                     SM_TX_DECODE_ERROR);
-    assert_int_equal(sm_address_space_map(world.space, RAM_AT + 8, &plain, 64, SM_WRITE,
-                                          &window),
-                     SM_TX_OK);
+    assert_int_equal(
+        sm_address_space_map(world.space, RAM_AT + RAM_SIZE, &plain, 64, SM_WRITE, &none),
+        SM_TX_DECODE_ERROR);
+    assert_int_equal(
+        sm_address_space_map(world.space, RAM_AT + 8, &plain, 64, SM_WRITE, &window),
+        SM_TX_OK);
     sm_topology_begin(world.topo);
     sm_region_unmap(ram);
     assert_int_equal(sm_region_free(ram), 0);

@@ -77,9 +77,8 @@ static void run_in_s(uint64_t pc)
 {
     csr_put(&fix, RV_CSRNO_satp, csr_get(&fix, RV_CSRNO_satp));
     sm_tlb_flush_local(rv_hart_vcpu(hart),
-                       &(struct sm_tlb_scope){.range = {0, UINT64_MAX},
-                                              .modes = UINT16_MAX,
-                                              .stage = 1});
+                       &(struct sm_tlb_scope){
+                           .range = {0, UINT64_MAX}, .modes = UINT16_MAX, .stage = 1});
     rv_blocks_flush(hart);
     fixture_enter(&fix, RV_PRIV_S);
     run_from(&fix, pc);
@@ -112,13 +111,14 @@ static bool trapped(void)
     return rv_hart_pc(hart) == TRAP_VECTOR + 4;
 }
 
-/* --- Tables where there are none ----------------------------------------------------------- */
+/* --- Tables where there are none -------------------------------------- */
 
 static void tables(unsigned n_levels)
 {
     static const uint64_t where[] = {HOLE, IO, UINT64_C(1) << 40};
 
-    const uint64_t va = CODE_VA + (UINT64_C(1) << (9 * n_levels + 3)); /* next in the root */
+    const uint64_t va =
+        CODE_VA + (UINT64_C(1) << (9 * n_levels + 3)); /* next in the root */
 
     use_paging(n_levels, 0);
     map(CODE_VA, CODE, V | R | X | AD, 0);
@@ -175,7 +175,7 @@ static void test_tables_in_rom(void **state)
     }
 }
 
-/* --- Code over two pages ---------------------------------------------------------------------- */
+/* --- Code over two pages ---------------------------------------------- */
 
 /* What the second page may be, and how fetching from it ends. */
 static const struct {
@@ -233,7 +233,7 @@ static void test_code_over_pages(void **state)
     }
 }
 
-/* --- Data over two pages ------------------------------------------------------------------------ */
+/* --- Data over two pages ---------------------------------------------- */
 
 /* What one of two pages of data may be, and whether loads and stores reach it. */
 static const struct {
@@ -243,7 +243,9 @@ static const struct {
     {DATA, V | R | W | AD, {0, 0}},
     {0, 0, {RV_CAUSE_LOAD_PAGE, RV_CAUSE_STORE_PAGE}},
     {DATA, V | R | AD, {0, RV_CAUSE_STORE_PAGE}},
-    {DATA, V | R | W | A, {0, RV_CAUSE_STORE_PAGE}}, /* not dirty, and no hardware's to mark */
+    {DATA,
+     V | R | W | A,
+     {0, RV_CAUSE_STORE_PAGE}}, /* not dirty, and no hardware's to mark */
     {DATA, V | R | W | U | AD, {RV_CAUSE_LOAD_PAGE, RV_CAUSE_STORE_PAGE}},
     {HOLE, V | R | W | AD, {RV_CAUSE_LOAD_ACCESS, RV_CAUSE_STORE_ACCESS}},
     {ROM, V | R | W | AD, {0, RV_CAUSE_STORE_ACCESS}},
@@ -253,8 +255,9 @@ static void cross(unsigned first, unsigned second, enum rv_op op, unsigned size,
                   bool store, uint64_t va)
 {
     const uint64_t border = DATA_VA + 0x1000;
-    const uint64_t cause = data_pages[first].cause[store] ? data_pages[first].cause[store]
-                                                          : data_pages[second].cause[store];
+    const uint64_t cause = data_pages[first].cause[store]
+                               ? data_pages[first].cause[store]
+                               : data_pages[second].cause[store];
     uint64_t tval = data_pages[first].cause[store] ? va : border;
     struct program prog = {&fix, CODE};
 

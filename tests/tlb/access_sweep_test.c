@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* access_sweep_test.c - every size at every offset over RAM, a device and where they meet.
+/* access_sweep_test.c - every size at every offset over RAM, devices and where they meet.
  *
  * What a guest program that sweeps its memory would see: loads and stores of 1 to 16
  * bytes, in both byte orders, at each offset of four pages of RAM, and round each border
  * of a row of neighbours - RAM, device, a fragment of either in one page, an alias - that
- * hold known bytes.  Beside the values every access is counted exactly: by the vCPU (hits,
- * slow paths, page crossings, device transactions) and by the device.
+ * hold known bytes.  Beside the values every access is counted exactly: by the vCPU
+ * (hits, slow paths, page crossings, device transactions) and by the device.
  */
 #include "identity_guest.h"
 
@@ -38,7 +38,7 @@ struct board {
     uint64_t n_reads, n_writes; /* callbacks                                   */
 };
 
-/* --- The device: bytes, behind each of its regions ---------------------------------------- */
+/* --- The device: bytes, behind each of its regions -------------------- */
 
 struct part {
     struct board *board;
@@ -86,8 +86,8 @@ static void make_neighbour(struct board *b, unsigned n)
     case 'd':
         parts[n] = (struct part){b, b->first[n]};
         assert_int_equal(sm_device_new(b->topo, "part", &parts[n], &device), 0);
-        assert_int_equal(sm_region_new_io(device, "part", neighbour[n].size - 1, &part_ops,
-                                          &b->region[n]),
+        assert_int_equal(sm_region_new_io(device, "part", neighbour[n].size - 1,
+                                          &part_ops, &b->region[n]),
                          0);
         break;
     default:
@@ -149,7 +149,7 @@ static struct sm_tlb_stats stats(void)
     return stats;
 }
 
-/* --- One access, and what it is to be ------------------------------------------------------- */
+/* --- One access, and what it is to be --------------------------------- */
 
 /* The number that @size bytes at @byte are. */
 static struct sm_value number(const uint8_t *byte, unsigned size, bool big)
@@ -176,8 +176,8 @@ static void load(sm_gva gva, const uint8_t *want, unsigned size_bits, bool big)
     struct sm_value value = {7, 7};
     struct sm_fault fault;
 
-    assert_true(sm_tlb_read_slow(board.vcpu, gva, op_of(size_bits, big), &value, &fault) <=
-                SM_STEP_DONE_LEAVE);
+    assert_true(sm_tlb_read_slow(board.vcpu, gva, op_of(size_bits, big), &value,
+                                 &fault) <= SM_STEP_DONE_LEAVE);
     if (value.lo != expected.lo || value.hi != expected.hi)
         fail_msg("%u bytes at %#llx", 1u << size_bits, (unsigned long long)gva);
 }
@@ -196,7 +196,7 @@ static uint8_t pattern(uint64_t i)
     return (uint8_t)(i * 13 + i / 256 * 7 + 1);
 }
 
-/* --- Four pages of RAM --------------------------------------------------------------------------- */
+/* --- Four pages of RAM ------------------------------------------------ */
 
 static void ram(void **state)
 {
@@ -245,7 +245,7 @@ static void ram(void **state)
                      loads + stores + crossings - PAGES);
 }
 
-/* --- The row -------------------------------------------------------------------------------------- */
+/* --- The row ---------------------------------------------------------- */
 
 static unsigned neighbour_of(uint64_t at)
 {
@@ -256,8 +256,8 @@ static unsigned neighbour_of(uint64_t at)
     return n;
 }
 
-/* Callbacks that @size bytes at @at of the row take: naturally aligned pieces of it within
- * one device. */
+/* Callbacks that @size bytes at @at of the row take: naturally aligned pieces of it
+ * within one device. */
 static unsigned device_pieces(uint64_t at, unsigned size)
 {
     unsigned pieces = 0;

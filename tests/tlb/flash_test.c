@@ -19,7 +19,15 @@ enum { AT = 1 << 20, SECTOR = 0x1000, N_SECTORS = 16, SIZE = SECTOR * N_SECTORS 
 enum { MAKER = 0xbf, CHIP = 0x49, BUSY = 0x08, BUSY_TOO = 0x48 }; /* what it says */
 enum { UNLOCK_1 = 0xaaa, UNLOCK_2 = 0x555, WORK_READS = 3 };
 
-enum state { READY, UNLOCKING, UNLOCKED, ERASE, ERASE_UNLOCKING, ERASE_UNLOCKED, PROGRAM };
+enum state {
+    READY,
+    UNLOCKING,
+    UNLOCKED,
+    ERASE,
+    ERASE_UNLOCKING,
+    ERASE_UNLOCKED,
+    PROGRAM
+};
 
 struct flash {
     struct sm_topology *topo;
@@ -37,7 +45,7 @@ struct flash {
 
 static const struct sm_attrs plain = {.process = SM_NO_PROCESS};
 
-/* --- The chip ---------------------------------------------------------------------------- */
+/* --- The chip --------------------------------------------------------- */
 
 /* In the callback, under the device's lock. */
 static enum sm_tx switch_mode(struct flash *f)
@@ -127,9 +135,8 @@ static void flash_init(struct flash *f)
     assert_int_equal(sm_topology_new(NULL, NULL, &f->topo), 0);
     assert_int_equal(sm_region_new(f->topo, "root", UINT64_MAX, &f->root), 0);
     assert_int_equal(sm_device_new(f->topo, "flash", f, &f->device), 0);
-    assert_int_equal(sm_region_new_rom_device(f->device, "flash", SIZE, &flash_ops,
-                                              &f->region),
-                     0);
+    assert_int_equal(
+        sm_region_new_rom_device(f->device, "flash", SIZE, &flash_ops, &f->region), 0);
     f->array = sm_region_host(f->region);
     for (unsigned i = 0; i < SIZE; i++)
         f->array[i] = pattern(i);
@@ -139,7 +146,7 @@ static void flash_init(struct flash *f)
     assert_int_equal(sm_topology_commit(f->topo, NULL), 0);
 }
 
-/* --- One processor alone ----------------------------------------------------------------- */
+/* --- One processor alone ---------------------------------------------- */
 
 static struct sm_vcpu *vcpu;
 
@@ -219,7 +226,7 @@ static void commands(void **state)
     poke(2 * SECTOR + 9, 0x30);
     assert_int_equal(wait_done(2 * SECTOR, 0xff), WORK_READS);
     for (unsigned i = 0; i < SIZE; i++)
-        assert_int_equal(look(i), i / SECTOR == 2      ? 0xff
+        assert_int_equal(look(i), i / SECTOR == 2   ? 0xff
                                   : i == SECTOR + 3 ? pattern(i) & 0x5a
                                                     : pattern(i));
     assert_int_equal(f.n_reads, 3 + 3 * WORK_READS);
@@ -229,7 +236,7 @@ static void commands(void **state)
     sm_topology_free(f.topo);
 }
 
-/* --- Under readers ------------------------------------------------------------------------- */
+/* --- Under readers ---------------------------------------------------- */
 
 enum { N_READERS = 3, PROGRAMS = 400 };
 
@@ -243,8 +250,8 @@ struct reader {
 /* What may be read at @at: sector 1 is being programmed, all others stay. */
 static bool plausible(uint64_t at, uint64_t value)
 {
-    return at / SECTOR == 1 || value == pattern(at) || value == BUSY || value == BUSY_TOO ||
-           value == MAKER || value == CHIP;
+    return at / SECTOR == 1 || value == pattern(at) || value == BUSY ||
+           value == BUSY_TOO || value == MAKER || value == CHIP;
 }
 
 static void *read_on(void *arg)
@@ -305,7 +312,8 @@ static void under_readers(void **state)
         readers[i] = (struct reader){.flash = &f, .random = i + 1};
         if (i + 1 < N_READERS)
             readers[i].vcpu = identity_vcpu(f.topo, f.space, i, &f);
-        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]),
+                         0);
     }
     for (unsigned i = 0; i < N_READERS; i++)
         while (!sm_load_relaxed(&readers[i].n))

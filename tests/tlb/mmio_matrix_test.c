@@ -16,9 +16,9 @@
  *    finds out before the first callback whether something answers at every byte;
  *  - an atomic one has to be aligned, and is a read and a write;
  *  - an access whose width or alignment is not accepted is refused without a callback;
- *  - an accepted one is made of the widest callbacks that are implemented; what is narrower
- *    than those takes its bytes from the aligned unit around, and when written wants
- *    the region's leave to read, merge and write that.
+ *  - an accepted one is made of the widest callbacks that are implemented; what is
+ *    narrower than those takes its bytes from the aligned unit around, and when written
+ *    wants the region's leave to read, merge and write that.
  */
 #include "identity_guest.h"
 
@@ -29,7 +29,12 @@
 enum { AT = 0x4000, SIZE = 0x1000, N_CALLS = 40 };
 
 enum kind { MMIO, ROM_MEMORY, ROM_CALLS, N_KINDS };
-enum who { CPU, SINGLE, TRANSFER, DEBUGGER, N_PLAIN, RMW = N_PLAIN, CAS_EQUAL, CAS_OTHER, N_WHO };
+enum who { CPU, SINGLE, TRANSFER, DEBUGGER, RMW, CAS_EQUAL, CAS_OTHER, N_WHO };
+
+static bool is_atomic(enum who who)
+{
+    return who >= RMW;
+}
 
 struct call {
     char what; /* r, w, p                                                      */
@@ -61,7 +66,7 @@ struct board {
 static const struct sm_attrs plain = {.process = SM_NO_PROCESS};
 static const struct sm_attrs debug = {.process = SM_NO_PROCESS, .flags = SM_ATTR_DEBUG};
 
-/* --- The device ------------------------------------------------------------------------ */
+/* --- The device ------------------------------------------------------- */
 
 static void log_call(struct log *log, char what, uint64_t offset, unsigned size)
 {
@@ -75,7 +80,8 @@ static uint64_t own_value(const struct device *d, const uint8_t *byte, unsigned 
     uint64_t value = 0;
 
     for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)byte[d->ops.flags & SM_IO_BIG_ENDIAN ? size - 1 - i : i] << 8 * i;
+        value |= (uint64_t)byte[d->ops.flags & SM_IO_BIG_ENDIAN ? size - 1 - i : i]
+                 << 8 * i;
     return value;
 }
 
@@ -126,7 +132,7 @@ static enum sm_tx device_write(void *dev, uint64_t offset, unsigned size,
     return SM_TX_OK;
 }
 
-/* --- The machine: the device at AT, and nothing anywhere else ---------------------------- */
+/* --- The machine: the device at AT, and nothing anywhere else --------- */
 
 static void board_init(struct board *b)
 {
@@ -155,8 +161,8 @@ static void plug(struct board *b, struct device *d, enum kind kind)
     d->byte = bytes;
     assert_int_equal(sm_device_new(b->topo, "device", d, &d->device), 0);
     if (kind == MMIO) {
-        assert_int_equal(
-            sm_region_new_io(d->device, "io", SIZE - 1, &d->ops, &d->region), 0);
+        assert_int_equal(sm_region_new_io(d->device, "io", SIZE - 1, &d->ops, &d->region),
+                         0);
     } else {
         assert_int_equal(
             sm_region_new_rom_device(d->device, "flash", SIZE, &d->ops, &d->region), 0);
@@ -183,7 +189,7 @@ static void unplug(struct board *b, struct device *d)
     sm_vcpu_safe_point(b->vcpu);
 }
 
-/* --- An access, and what came of it ------------------------------------------------------ */
+/* --- An access, and what came of it ----------------------------------- */
 
 struct access {
     enum who who;
@@ -230,10 +236,10 @@ static void perform(struct board *b, struct access *a)
     switch (a->who) {
     case CPU: cpu_access(b, a); return;
     case TRANSFER:
-        a->tx = a->write ? sm_address_space_write(b->space, gpa, attrs, a->byte, a->size,
-                                                  &a->done)
-                         : sm_address_space_read(b->space, gpa, attrs, a->byte, a->size,
-                                                 &a->done);
+        a->tx =
+            a->write
+                ? sm_address_space_write(b->space, gpa, attrs, a->byte, a->size, &a->done)
+                : sm_address_space_read(b->space, gpa, attrs, a->byte, a->size, &a->done);
         return;
     case RMW:
         a->tx = sm_address_space_rmw(b->space, gpa, attrs, a->size, SM_RMW_SWAP, value,
@@ -258,7 +264,7 @@ static void perform(struct board *b, struct access *a)
     memcpy(a->byte, &old.lo, 8);
 }
 
-/* --- Cases worked out by hand -------------------------------------------------------------- */
+/* --- Cases worked out by hand ----------------------------------------- */
 
 struct row {
     const char *what;
@@ -275,83 +281,86 @@ struct row {
 };
 
 /* Byte n of the device is n; 0xa7a6a5a4a3a2a1a0 and on is written. */
+/* clang-format off */
 static const struct row rows[] = {
     /* The plain ones. */
-    {"a byte", MMIO, 0, {1, 8, false}, {1, 8, false}, CPU, 'r', 5, 1, SM_TX_OK, 0x05, "r5:1"},
-    {"four", MMIO, 0, {1, 8, false}, {1, 8, false}, SINGLE, 'r', 4, 4, SM_TX_OK,
-     0x07060504, "r4:4"},
-    {"eight, stored", MMIO, 0, {1, 8, false}, {1, 8, false}, CPU, 'w', 8, 8, SM_TX_OK, 0,
-     "w8:8"},
+    {"a byte", MMIO, 0, {1, 8, false}, {1, 8, false},
+     CPU, 'r', 5, 1, SM_TX_OK, 0x05, "r5:1"},
+    {"four", MMIO, 0, {1, 8, false}, {1, 8, false},
+     SINGLE, 'r', 4, 4, SM_TX_OK, 0x07060504, "r4:4"},
+    {"eight, stored", MMIO, 0, {1, 8, false}, {1, 8, false},
+     CPU, 'w', 8, 8, SM_TX_OK, 0, "w8:8"},
     /* Normal, split and combined, in both byte orders. */
-    {"combine, little", MMIO, 0, {1, 4, false}, {1, 1, false}, CPU, 'r', 4, 4, SM_TX_OK,
-     0x07060504, "r4:1 r5:1 r6:1 r7:1"},
-    {"combine, big", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {1, 1, false}, CPU, 'r', 4, 4,
-     SM_TX_OK, 0x07060504, "r4:1 r5:1 r6:1 r7:1"},
-    {"combine two of two", MMIO, SM_IO_BIG_ENDIAN, {4, 4, false}, {2, 2, false}, SINGLE,
-     'w', 8, 4, SM_TX_OK, 0, "w8:2 w10:2"},
-    {"split, little", MMIO, 0, {1, 4, false}, {4, 4, false}, SINGLE, 'r', 6, 1, SM_TX_OK,
-     0x06, "r4:4"},
-    {"split, big", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {4, 4, false}, SINGLE, 'r', 6, 1,
-     SM_TX_OK, 0x06, "r4:4"},
-    {"split, stored without leave", MMIO, 0, {1, 4, false}, {4, 4, false}, CPU, 'w', 6, 2,
-     SM_TX_ACCESS_ERROR, 0, ""},
+    {"combine, little", MMIO, 0, {1, 4, false}, {1, 1, false},
+     CPU, 'r', 4, 4, SM_TX_OK, 0x07060504, "r4:1 r5:1 r6:1 r7:1"},
+    {"combine, big", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {1, 1, false},
+     CPU, 'r', 4, 4, SM_TX_OK, 0x07060504, "r4:1 r5:1 r6:1 r7:1"},
+    {"combine two of two", MMIO, SM_IO_BIG_ENDIAN, {4, 4, false}, {2, 2, false},
+     SINGLE, 'w', 8, 4, SM_TX_OK, 0, "w8:2 w10:2"},
+    {"split, little", MMIO, 0, {1, 4, false}, {4, 4, false},
+     SINGLE, 'r', 6, 1, SM_TX_OK, 0x06, "r4:4"},
+    {"split, big", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {4, 4, false},
+     SINGLE, 'r', 6, 1, SM_TX_OK, 0x06, "r4:4"},
+    {"split, stored without leave", MMIO, 0, {1, 4, false}, {4, 4, false},
+     CPU, 'w', 6, 2, SM_TX_ACCESS_ERROR, 0, ""},
     {"split, stored with leave", MMIO, SM_IO_WIDEN_WRITES, {1, 4, false}, {4, 4, false},
      CPU, 'w', 6, 2, SM_TX_OK, 0, "r4:4 w4:4"},
     {"eight of two, narrow ends", MMIO, SM_IO_WIDEN_WRITES, {1, 8, true}, {4, 4, false},
      SINGLE, 'w', 2, 8, SM_TX_OK, 0, "r0:4 w0:4 w4:4 r8:4 w8:4"},
     /* What is not accepted is refused, and nobody is called. */
-    {"too wide", MMIO, 0, {1, 4, false}, {1, 8, false}, CPU, 'r', 8, 8,
-     SM_TX_ACCESS_ERROR, 0, ""},
-    {"too narrow", MMIO, 0, {4, 4, false}, {1, 8, false}, SINGLE, 'w', 8, 2,
-     SM_TX_ACCESS_ERROR, 0, ""},
-    {"crooked", MMIO, 0, {1, 4, false}, {1, 8, true}, SINGLE, 'r', 2, 4,
-     SM_TX_ACCESS_ERROR, 0, ""},
+    {"too wide", MMIO, 0, {1, 4, false}, {1, 8, false},
+     CPU, 'r', 8, 8, SM_TX_ACCESS_ERROR, 0, ""},
+    {"too narrow", MMIO, 0, {4, 4, false}, {1, 8, false},
+     SINGLE, 'w', 8, 2, SM_TX_ACCESS_ERROR, 0, ""},
+    {"crooked", MMIO, 0, {1, 4, false}, {1, 8, true},
+     SINGLE, 'r', 2, 4, SM_TX_ACCESS_ERROR, 0, ""},
     /* Crooked ones. */
-    {"crooked, the CPU's", MMIO, 0, {1, 4, false}, {1, 8, true}, CPU, 'r', 3, 4, SM_TX_OK,
-     0x06050403, "r3:1 r4:2 r6:1"},
-    {"crooked, accepted, one call", MMIO, 0, {1, 8, true}, {1, 8, true}, SINGLE, 'r', 3, 4,
-     SM_TX_OK, 0x06050403, "r3:4"},
-    {"crooked, accepted, by aligned calls", MMIO, 0, {1, 8, true}, {1, 4, false}, SINGLE,
-     'r', 3, 8, SM_TX_OK, 0x0a09080706050403, "r3:1 r4:4 r8:2 r10:1"},
-    {"crooked, by units", MMIO, SM_IO_BIG_ENDIAN, {1, 8, true}, {4, 4, false}, SINGLE, 'r',
-     3, 4, SM_TX_OK, 0x06050403, "r0:4 r4:4"},
+    {"crooked, the CPU's", MMIO, 0, {1, 4, false}, {1, 8, true},
+     CPU, 'r', 3, 4, SM_TX_OK, 0x06050403, "r3:1 r4:2 r6:1"},
+    {"crooked, accepted, one call", MMIO, 0, {1, 8, true}, {1, 8, true},
+     SINGLE, 'r', 3, 4, SM_TX_OK, 0x06050403, "r3:4"},
+    {"crooked, accepted, by aligned calls", MMIO, 0, {1, 8, true}, {1, 4, false},
+     SINGLE, 'r', 3, 8, SM_TX_OK, 0x0a09080706050403, "r3:1 r4:4 r8:2 r10:1"},
+    {"crooked, by units", MMIO, SM_IO_BIG_ENDIAN, {1, 8, true}, {4, 4, false},
+     SINGLE, 'r', 3, 4, SM_TX_OK, 0x06050403, "r0:4 r4:4"},
     /* Transfers choose their widths. */
-    {"a transfer in fours", MMIO, 0, {1, 4, false}, {1, 8, false}, TRANSFER, 'r', 2, 8,
-     SM_TX_OK, 0x0908070605040302, "r2:2 r4:4 r8:2"},
-    {"a transfer where bytes are refused", MMIO, 0, {4, 4, false}, {4, 4, false}, TRANSFER,
-     'w', 4, 6, SM_TX_ACCESS_ERROR, 0, "w4:4"},
+    {"a transfer in fours", MMIO, 0, {1, 4, false}, {1, 8, false},
+     TRANSFER, 'r', 2, 8, SM_TX_OK, 0x0908070605040302, "r2:2 r4:4 r8:2"},
+    {"a transfer where bytes are refused", MMIO, 0, {4, 4, false}, {4, 4, false},
+     TRANSFER, 'w', 4, 6, SM_TX_ACCESS_ERROR, 0, "w4:4"},
     /* The region's end: nothing answers behind it. */
-    {"over the end, a load", MMIO, 0, {1, 8, false}, {1, 8, false}, SINGLE, 'r', 0xffc, 8,
-     SM_TX_DECODE_ERROR, 0, "r4092:4"},
-    {"over the end, the CPU's load", MMIO, 0, {1, 8, false}, {1, 8, false}, CPU, 'r', 0xffe,
-     4, SM_TX_DECODE_ERROR, 0, "r4094:2"},
-    {"over the end, the CPU's store", MMIO, 0, {1, 8, false}, {1, 8, false}, CPU, 'w',
-     0xffe, 4, SM_TX_DECODE_ERROR, 0, ""},
+    {"over the end, a load", MMIO, 0, {1, 8, false}, {1, 8, false},
+     SINGLE, 'r', 0xffc, 8, SM_TX_DECODE_ERROR, 0, "r4092:4"},
+    {"over the end, the CPU's load", MMIO, 0, {1, 8, false}, {1, 8, false},
+     CPU, 'r', 0xffe, 4, SM_TX_DECODE_ERROR, 0, "r4094:2"},
+    {"over the end, the CPU's store", MMIO, 0, {1, 8, false}, {1, 8, false},
+     CPU, 'w', 0xffe, 4, SM_TX_DECODE_ERROR, 0, ""},
     /* Atomic ones. */
-    {"a swap", MMIO, 0, {1, 8, false}, {1, 8, false}, RMW, 'w', 8, 4, SM_TX_OK, 0x0b0a0908,
-     "r8:4 w8:4"},
-    {"a swap of a crooked four", MMIO, 0, {1, 8, true}, {1, 8, true}, RMW, 'w', 9, 4,
-     SM_TX_ACCESS_ERROR, 0, ""},
-    {"a swap within a unit", MMIO, SM_IO_WIDEN_WRITES, {1, 8, false}, {4, 4, false}, RMW,
-     'w', 10, 2, SM_TX_OK, 0x0b0a, "r8:4 r8:4 w8:4"},
-    {"compared and swapped", MMIO, 0, {1, 8, false}, {2, 2, false}, CAS_EQUAL, 'w', 8, 4,
-     SM_TX_OK, 0x0b0a0908, "r8:2 r10:2 w8:2 w10:2"},
-    {"compared only", MMIO, 0, {1, 8, false}, {2, 2, false}, CAS_OTHER, 'w', 8, 4, SM_TX_OK,
-     0x0b0a0908, "r8:2 r10:2"},
+    {"a swap", MMIO, 0, {1, 8, false}, {1, 8, false},
+     RMW, 'w', 8, 4, SM_TX_OK, 0x0b0a0908, "r8:4 w8:4"},
+    {"a swap of a crooked four", MMIO, 0, {1, 8, true}, {1, 8, true},
+     RMW, 'w', 9, 4, SM_TX_ACCESS_ERROR, 0, ""},
+    {"a swap within a unit", MMIO, SM_IO_WIDEN_WRITES, {1, 8, false}, {4, 4, false},
+     RMW, 'w', 10, 2, SM_TX_OK, 0x0b0a, "r8:4 r8:4 w8:4"},
+    {"compared and swapped", MMIO, 0, {1, 8, false}, {2, 2, false},
+     CAS_EQUAL, 'w', 8, 4, SM_TX_OK, 0x0b0a0908, "r8:2 r10:2 w8:2 w10:2"},
+    {"compared only", MMIO, 0, {1, 8, false}, {2, 2, false},
+     CAS_OTHER, 'w', 8, 4, SM_TX_OK, 0x0b0a0908, "r8:2 r10:2"},
     /* Debuggers peek; ROM devices. */
-    {"peeked at", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {2, 2, false}, DEBUGGER, 'r', 4, 4,
-     SM_TX_OK, 0x07060504, "p4:2 p6:2"},
-    {"ROM read in any width", ROM_MEMORY, 0, {4, 4, false}, {4, 4, false}, CPU, 'r', 3, 8,
-     SM_TX_OK, 0x0a09080706050403, ""},
-    {"ROM written as declared", ROM_MEMORY, 0, {1, 4, false}, {2, 2, false}, CPU, 'w', 4, 4,
-     SM_TX_OK, 0, "w4:2 w6:2"},
-    {"ROM written by a debugger", ROM_MEMORY, 0, {4, 4, false}, {4, 4, false}, DEBUGGER,
-     'w', 3, 2, SM_TX_OK, 0, ""},
-    {"ROM that answers by calls", ROM_CALLS, 0, {1, 4, false}, {1, 2, false}, CPU, 'r', 4,
-     4, SM_TX_OK, 0x07060504, "r4:2 r6:2"},
-    {"the same, written by a debugger", ROM_CALLS, 0, {4, 4, false}, {4, 4, false}, DEBUGGER,
-     'w', 3, 2, SM_TX_OK, 0, ""},
+    {"peeked at", MMIO, SM_IO_BIG_ENDIAN, {1, 4, false}, {2, 2, false},
+     DEBUGGER, 'r', 4, 4, SM_TX_OK, 0x07060504, "p4:2 p6:2"},
+    {"ROM read in any width", ROM_MEMORY, 0, {4, 4, false}, {4, 4, false},
+     CPU, 'r', 3, 8, SM_TX_OK, 0x0a09080706050403, ""},
+    {"ROM written as declared", ROM_MEMORY, 0, {1, 4, false}, {2, 2, false},
+     CPU, 'w', 4, 4, SM_TX_OK, 0, "w4:2 w6:2"},
+    {"ROM written by a debugger", ROM_MEMORY, 0, {4, 4, false}, {4, 4, false},
+     DEBUGGER, 'w', 3, 2, SM_TX_OK, 0, ""},
+    {"ROM that answers by calls", ROM_CALLS, 0, {1, 4, false}, {1, 2, false},
+     CPU, 'r', 4, 4, SM_TX_OK, 0x07060504, "r4:2 r6:2"},
+    {"the same, written by a debugger", ROM_CALLS, 0, {4, 4, false}, {4, 4, false},
+     DEBUGGER, 'w', 3, 2, SM_TX_OK, 0, ""},
 };
+/* clang-format on */
 
 static void cases(void **state)
 {
@@ -363,9 +372,11 @@ static void cases(void **state)
         struct device d = {.ops = {.flags = row->flags,
                                    .accepts = row->accepts,
                                    .implements = row->implements}};
-        struct access a = {.who = row->who, .write = row->direction == 'w',
-                           .offset = row->offset, .size = row->size};
-        const bool reads = !a.write || row->who >= N_PLAIN;
+        struct access a = {.who = row->who,
+                           .write = row->direction == 'w',
+                           .offset = row->offset,
+                           .size = row->size};
+        const bool reads = !a.write || is_atomic(row->who);
         char calls[200] = "";
         uint64_t value;
 
@@ -389,7 +400,7 @@ static void cases(void **state)
     board_fini(&b);
 }
 
-/* --- The model ------------------------------------------------------------------------------ */
+/* --- The model -------------------------------------------------------- */
 
 struct model {
     const struct device *d;
@@ -463,7 +474,8 @@ static enum sm_tx model_transfer(struct model *m, struct access *a)
     const struct sm_io_widths *may = &m->d->ops.accepts;
 
     for (a->done = 0; a->done < a->size;) {
-        const uint64_t at = a->offset + a->done, left = SM_MIN(a->size - a->done, SIZE - at);
+        const uint64_t at = a->offset + a->done,
+                       left = SM_MIN(a->size - a->done, SIZE - at);
         unsigned piece;
 
         if (at >= SIZE)
@@ -521,7 +533,7 @@ static void model_access(struct model *m, struct access *a)
     m->log.n = 0;
     if (a->who == CPU)
         a->tx = model_cpu(m, a);
-    else if (a->who >= N_PLAIN)
+    else if (is_atomic(a->who))
         a->tx = model_atomic(m, a);
     else if (a->who == TRANSFER || a->offset + a->size > SIZE)
         a->tx = model_transfer(m, a);
@@ -529,20 +541,21 @@ static void model_access(struct model *m, struct access *a)
         a->tx = model_region(m, a->who, a->write, a->offset, a->size, a->byte);
 }
 
-/* --- All of them ------------------------------------------------------------------------------ */
+/* --- All of them ------------------------------------------------------ */
 
 static void complain(const struct model *m, const struct access *want,
                      const struct access *got)
 {
     const struct sm_io_ops *ops = &m->d->ops;
 
-    printf("kind %d flags %u accepts %u-%u%s implements %u-%u%s\n"
-           "who %d %s offset %#llx size %u: tx %d, expected %d; done %llu, expected %llu\n",
-           m->kind, ops->flags, ops->accepts.min, ops->accepts.max,
-           ops->accepts.unaligned ? " unaligned" : "", ops->implements.min,
-           ops->implements.max, ops->implements.unaligned ? " unaligned" : "", want->who,
-           want->write ? "write" : "read", (unsigned long long)want->offset, want->size,
-           got->tx, want->tx, (unsigned long long)got->done, (unsigned long long)want->done);
+    printf(
+        "kind %d flags %u accepts %u-%u%s implements %u-%u%s\n"
+        "who %d %s offset %#llx size %u: tx %d, expected %d; done %llu, expected %llu\n",
+        m->kind, ops->flags, ops->accepts.min, ops->accepts.max,
+        ops->accepts.unaligned ? " unaligned" : "", ops->implements.min,
+        ops->implements.max, ops->implements.unaligned ? " unaligned" : "", want->who,
+        want->write ? "write" : "read", (unsigned long long)want->offset, want->size,
+        got->tx, want->tx, (unsigned long long)got->done, (unsigned long long)want->done);
     for (unsigned i = 0; i < SM_MAX(m->log.n, m->d->log.n); i++) {
         const struct call none = {'-', 0, 0};
         const struct call w = i < m->log.n ? m->log.call[i] : none;
@@ -559,7 +572,8 @@ static bool same_calls(const struct log *a, const struct log *b)
 
     for (unsigned i = 0; same && i < a->n; i++)
         same = a->call[i].what == b->call[i].what &&
-               a->call[i].offset == b->call[i].offset && a->call[i].size == b->call[i].size;
+               a->call[i].offset == b->call[i].offset &&
+               a->call[i].size == b->call[i].size;
     return same;
 }
 
@@ -577,7 +591,7 @@ static void compare(struct board *b, struct device *d, struct model *m, enum who
     perform(b, &got);
     if (got.tx != want.tx || !same_calls(&d->log, &m->log) ||
         (who == TRANSFER && got.done != want.done) ||
-        ((!write || who >= N_PLAIN) && want.tx == SM_TX_OK &&
+        ((!write || is_atomic(who)) && want.tx == SM_TX_OK &&
          memcmp(got.byte, want.byte, size) != 0) ||
         memcmp(d->byte + low, m->byte + low, end - low) != 0)
         complain(m, &want, &got);
@@ -589,8 +603,9 @@ static void compare(struct board *b, struct device *d, struct model *m, enum who
 
 static void sweep(struct board *b, struct device *d, enum kind kind)
 {
-    static const uint16_t offsets[] = {0,     1,     2,     3,     4,     5,     6, 7,
-                                       SIZE - 8, SIZE - 6, SIZE - 4, SIZE - 3, SIZE - 2, SIZE - 1};
+    static const uint16_t offsets[] = {0,        1,        2,        3,        4,
+                                       5,        6,        7,        SIZE - 8, SIZE - 6,
+                                       SIZE - 4, SIZE - 3, SIZE - 2, SIZE - 1};
     static const unsigned sizes[] = {1, 2, 4, 8, 16, 3, 7, 11};
     static struct model m;
 
@@ -604,7 +619,7 @@ static void sweep(struct board *b, struct device *d, enum kind kind)
                 if ((sizes[j] & (sizes[j] - 1) && who != TRANSFER) ||
                     (sizes[j] == 16 && who != TRANSFER && who != CPU))
                     continue;
-                if (who < N_PLAIN)
+                if (!is_atomic(who))
                     compare(b, d, &m, who, false, offsets[i], sizes[j]);
                 compare(b, d, &m, who, true, offsets[i], sizes[j]);
             }
@@ -625,10 +640,11 @@ static void matrix(void **state)
     for (unsigned i = 0; i < N * N * 16; i++) {
         const uint8_t *accepts = widths[i / 16 % N], *implements = widths[i / 16 / N];
         for (enum kind kind = MMIO; kind < N_KINDS; kind++) {
-            struct device d = {.ops = {
-                .flags = (i & 1 ? SM_IO_BIG_ENDIAN : 0) | (i & 2 ? SM_IO_WIDEN_WRITES : 0),
-                .accepts = {accepts[0], accepts[1], i & 4},
-                .implements = {implements[0], implements[1], i & 8}}};
+            struct device d = {
+                .ops = {.flags = (i & 1 ? SM_IO_BIG_ENDIAN : 0) |
+                                 (i & 2 ? SM_IO_WIDEN_WRITES : 0),
+                        .accepts = {accepts[0], accepts[1], i & 4},
+                        .implements = {implements[0], implements[1], i & 8}}};
             sweep(&b, &d, kind);
         }
     }

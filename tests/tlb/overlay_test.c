@@ -42,7 +42,7 @@ static bool write_byte(struct sm_vcpu *vcpu, struct sm_address_space *space, sm_
     }
 }
 
-/* --- Shadow RAM ------------------------------------------------------------------------------ */
+/* --- Shadow RAM ------------------------------------------------------- */
 
 enum { MIB = 1 << 20, N_AREAS = 13, PAM_RE = 1, PAM_WE = 2, N_SETTINGS = 4, PROBES = 4 };
 
@@ -147,20 +147,21 @@ static void chipset_init(struct chipset *c)
     uint8_t *rom = sm_region_host(c->bios);
     for (uint32_t i = 0; i < 0x40000; i++)
         rom[i] = on_the_bus(0xc0000 + i);
-    assert_int_equal(sm_region_new_alias(c->ram, "low",
-                                         (struct sm_range){0, 0xbffff}, &low), 0);
+    assert_int_equal(
+        sm_region_new_alias(c->ram, "low", (struct sm_range){0, 0xbffff}, &low), 0);
     assert_int_equal(sm_address_space_new(c->topo, "space", c->root, &c->space), 0);
     sm_topology_begin(c->topo);
     assert_int_equal(sm_region_map(c->root, 0, low, 0), 0);
     assert_int_equal(sm_region_map(c->root, 0xc0000, c->bios, -1), 0);
     for (unsigned n = 0; n < N_AREAS; n++) {
         const struct sm_range window = {area[n].first, area[n].first + area[n].size - 1};
-        assert_int_equal(sm_region_new_alias(c->ram, "both", window, &c->overlay[n][3]), 0);
+        assert_int_equal(sm_region_new_alias(c->ram, "both", window, &c->overlay[n][3]),
+                         0);
         c->overlay[n][PAM_RE] = new_shadow(c, n, false);
         c->overlay[n][PAM_WE] = new_shadow(c, n, true);
         for (unsigned how = 1; how < N_SETTINGS; how++) {
-            assert_int_equal(
-                sm_region_map(c->root, area[n].first, c->overlay[n][how], 1), 0);
+            assert_int_equal(sm_region_map(c->root, area[n].first, c->overlay[n][how], 1),
+                             0);
             sm_region_set_enabled(c->overlay[n][how], false);
         }
     }
@@ -205,7 +206,10 @@ static void probe_all(struct chipset *c, unsigned turn)
 {
     for (unsigned n = 0; n < N_AREAS; n++)
         for (uint32_t i = 0; i < PROBES; i++)
-            probe(c, area[n].first + (i < 2 ? i : i == 2 ? area[n].size / 2 : area[n].size - 1),
+            probe(c,
+                  area[n].first + (i < 2    ? i
+                                   : i == 2 ? area[n].size / 2
+                                            : area[n].size - 1),
                   c->setting[n], turn + i);
 }
 
@@ -265,7 +269,7 @@ static void locked_shadow(void **state)
     chipset_fini(&c);
 }
 
-/* --- System management RAM --------------------------------------------------------------------- */
+/* --- System management RAM -------------------------------------------- */
 
 enum {
     SMRAM = 0xa0000,
@@ -324,9 +328,8 @@ static struct sm_region *window(struct sm_region *of, uint64_t first, uint64_t l
 {
     struct sm_region *alias;
 
-    assert_int_equal(sm_region_new_alias(of, "window", (struct sm_range){first, last},
-                                         &alias),
-                     0);
+    assert_int_equal(
+        sm_region_new_alias(of, "window", (struct sm_range){first, last}, &alias), 0);
     return alias;
 }
 
@@ -356,8 +359,8 @@ static void smm_init(struct smm *s, uint8_t *frame_buffer)
     assert_int_equal(sm_region_map(s->system, SMRAM, s->opened, 1), 0);
     assert_int_equal(sm_region_map(s->system, MEMORY - 8 * MIB, s->hole, 1), 0);
     /* A processor in management mode sees all that, and over it what is its own. */
-    assert_int_equal(
-        sm_region_map(s->managed, 0, window(s->system, 0, UINT64_MAX), 0), 0);
+    assert_int_equal(sm_region_map(s->managed, 0, window(s->system, 0, UINT64_MAX), 0),
+                     0);
     assert_int_equal(sm_region_map(s->managed, SMRAM, s->smram, 1), 0);
     assert_int_equal(sm_region_map(s->managed, MEMORY - 8 * MIB, s->stolen, 1), 0);
     assert_int_equal(sm_address_space_new(s->topo, "system", s->system, &s->space[0]), 0);
@@ -415,9 +418,12 @@ static void ask(struct smm *s, uint32_t at, bool managed, unsigned bits, uint32_
 static void management_ram(void **state)
 {
     static const uint32_t at[] = {
-        SMRAM - 1, SMRAM, SMRAM + 0x8000, SMRAM + SMRAM_SIZE - 1, SMRAM + SMRAM_SIZE,
-        MEMORY - 8 * MIB - 1, MEMORY - 8 * MIB, MEMORY - 2 * MIB - 1, MEMORY - 2 * MIB,
-        MEMORY - MIB - 1, MEMORY - MIB, MEMORY - 1,
+        SMRAM - 1,          SMRAM,
+        SMRAM + 0x8000,     SMRAM + SMRAM_SIZE - 1,
+        SMRAM + SMRAM_SIZE, MEMORY - 8 * MIB - 1,
+        MEMORY - 8 * MIB,   MEMORY - 2 * MIB - 1,
+        MEMORY - 2 * MIB,   MEMORY - MIB - 1,
+        MEMORY - MIB,       MEMORY - 1,
     };
     static uint8_t frame_buffer[SMRAM_SIZE];
     struct smm s;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* plug_test.c - memory shared by two machines, windows that move, things that come and go.
+/* plug_test.c - memory shared by two machines, moving windows, things that come and go.
  *
  * Two machines, a thread each, share a memory: each sees it through a window that its own
  * device maps, moves and hides from inside a callback, as a card's base register does.
@@ -17,7 +17,7 @@
 
 static const struct sm_attrs plain = {.process = SM_NO_PROCESS};
 
-/* --- A card with a window -------------------------------------------------------------------- */
+/* --- A card with a window --------------------------------------------- */
 
 enum { REGISTERS = 0x1000, BELL = 8, WINDOW = 1 << 20, WINDOW_STEP = 1 << 16 };
 enum { SHARED_SIZE = 0x8000, ROUNDS = 400, HIDDEN = 0 };
@@ -29,8 +29,8 @@ struct side {
     struct sm_address_space *space;
     struct sm_vcpu *vcpu;
     struct side *other;
-    uint64_t base;       /* of the window; HIDDEN: nowhere                     */
-    uint64_t bells;      /* atomic: rung by the other                          */
+    uint64_t base;  /* of the window; HIDDEN: nowhere                     */
+    uint64_t bells; /* atomic: rung by the other                          */
     unsigned number;
 };
 
@@ -115,7 +115,7 @@ static uint64_t get(struct side *s, sm_gpa gpa)
 /* What the two keep in their memory. */
 enum { TURN = 0, SUM = 8, SLOTS = 0x1000 };
 
-/* In turn with the other: write a record, move the window, read the record of the other. */
+/* In turn with the other: move the window, read the other's record, write one. */
 static void *run_side(void *arg)
 {
     struct side *s = arg;
@@ -135,20 +135,21 @@ static void *run_side(void *arg)
         const uint64_t turn = get(s, base + TURN);
         assert_int_equal(turn / 2, n);
         if (turn) /* what the other left in the turn before */
-            assert_int_equal(get(s, base + SLOTS + (turn - 1) % 64 * 8), (turn - 1) * 3 + 1);
+            assert_int_equal(get(s, base + SLOTS + (turn - 1) % 64 * 8),
+                             (turn - 1) * 3 + 1);
         put(s, base + SLOTS + turn % 64 * 8, turn * 3 + 1);
         /* Both add, by their processor and by a transfer; nothing is lost. */
         const struct sm_memop op = {.size_bits = 3};
         struct sm_fault fault;
         assert_int_equal(sm_tlb_rmw(s->vcpu, base + SUM, op, SM_RMW_ADD, 1, &old, &fault),
                          SM_STEP_DONE);
-        assert_int_equal(sm_address_space_rmw(s->space, base + SUM, &plain, 8, SM_RMW_ADD, 1,
-                                              &old),
-                         SM_TX_OK);
+        assert_int_equal(
+            sm_address_space_rmw(s->space, base + SUM, &plain, 8, SM_RMW_ADD, 1, &old),
+            SM_TX_OK);
         put(s, REGISTERS + BELL, 1);
-        assert_int_equal(sm_address_space_rmw(s->space, base + TURN, &plain, 8, SM_RMW_ADD, 1,
-                                              &old),
-                         SM_TX_OK);
+        assert_int_equal(
+            sm_address_space_rmw(s->space, base + TURN, &plain, 8, SM_RMW_ADD, 1, &old),
+            SM_TX_OK);
         assert_int_equal(old, turn);
         if (n % 16 == 0) {
             put(s, REGISTERS, HIDDEN);
@@ -183,14 +184,15 @@ static void shared_memory(void **state)
     sm_vcpu_online(sides[1].vcpu);
     put(&sides[1], REGISTERS, WINDOW);
     assert_int_equal(get(&sides[1], WINDOW + SUM), 4 * ROUNDS);
-    assert_int_equal(sm_address_space_load(sides[1].space, WINDOW + TURN, &plain, 8, &value),
-                     SM_TX_OK);
+    assert_int_equal(
+        sm_address_space_load(sides[1].space, WINDOW + TURN, &plain, 8, &value),
+        SM_TX_OK);
     assert_int_equal(value, 2 * ROUNDS);
     sm_vcpu_offline(sides[1].vcpu);
     side_fini(&sides[1]);
 }
 
-/* --- Memory and processors that come and go --------------------------------------------------- */
+/* --- Memory and processors that come and go --------------------------- */
 
 enum { N_DIMMS = 4, DIMM = 0x4000, PLACES = 8, N_WORKERS = 2, PLUGS = 200, LIFE = 200 };
 
@@ -222,7 +224,8 @@ static void live(struct plugs *p, uint64_t *random)
 
     sm_vcpu_online(vcpu);
     for (unsigned i = 0; i < LIFE; i++) {
-        const sm_gva gva = test_below(random, PLACES) * DIMM + test_below(random, DIMM / 8) * 8;
+        const sm_gva gva =
+            test_below(random, PLACES) * DIMM + test_below(random, DIMM / 8) * 8;
         struct sm_fault fault;
         uint64_t value = 0, old = 0;
         const enum sm_tx tx = identity_load(vcpu, gva, 3, &value);
@@ -267,7 +270,8 @@ static void replug(struct plugs *p, unsigned n, unsigned place)
     sched_yield();
     assert_int_equal(word[n], before); /* nobody stores to it any more */
     sm_topology_begin(p->topo);
-    assert_int_equal(sm_region_map(p->root, (uint64_t)place * DIMM, p->dimm[n], (int)n), 0);
+    assert_int_equal(sm_region_map(p->root, (uint64_t)place * DIMM, p->dimm[n], (int)n),
+                     0);
     assert_int_equal(sm_topology_commit(p->topo, NULL), 0);
 }
 
