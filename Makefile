@@ -37,7 +37,11 @@ soak:
 	@tools/oracle $(BUILD)/oracle
 	@tools/test --soak $(BUILD)
 
-bench: all
+bench:
+	@tools/deps bench
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@[ -e $(BUILD)/bench/peer_unicorn ] || ninja -C $(BUILD) --quiet reconfigure >/dev/null
+	@$(MAKE) --no-print-directory all
 	@tools/guest $(BUILD)/guest
 	@tools/oracle $(BUILD)/oracle
 	@bench/run $(BUILD)

@@ -6,11 +6,11 @@
  */
 #include "base/base.h"
 #include "riscv/riscv.h"
+#include "timing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RAM      UINT64_C(0x80000000)
 #define RAM_SIZE UINT64_C(0x400000)
@@ -131,14 +131,6 @@ static uint64_t instructions(struct rv_hart *hart)
     return stats.instructions;
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void run(struct sm_address_space *space, struct rv_hart *hart,
                 const struct loop *loop)
 {
@@ -151,13 +143,13 @@ static void run(struct sm_address_space *space, struct rv_hart *hart,
     }
     for (unsigned n = 0; n < 3; n++) {
         const uint64_t before = instructions(hart);
-        const double start = seconds();
+        const double start = bench_now();
         double rate;
 
         rv_hart_reset(hart, RAM);
         while (rv_hart_run(hart) != RV_RUN_WFI)
             ;
-        rate = (double)(instructions(hart) - before) / (seconds() - start) * 1e-6;
+        rate = (double)(instructions(hart) - before) / (bench_now() - start) * 1e3;
         best = SM_MAX(best, rate);
     }
     printf("%-8s %7.1f million instructions/s\n", loop->name, best);

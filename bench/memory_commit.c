@@ -3,16 +3,16 @@
  *
  * Two threads are online agents all the time, as vCPUs would be, and one listens.
  * Times are medians of many turns, from begin to commit's return, and until the ticket
- * is done.  The last row takes as many seconds as the argument says; without, 2.
+ * is done.
  */
 #include "base/atomic.h"
 #include "memory/memory_impl.h"
 #include "softmmu/softmmu.h"
+#include "timing.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { MANY = 10000, FEW = 100, N_AGENTS = 2, TURNS = 300, ACCESSES = 500000, PASSES = 9 };
 enum { STEP = 0x1000, DEPTH = 10 };
@@ -39,33 +39,6 @@ struct board {
             exit(1);                                                                     \
         }                                                                                \
     } while (0)
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-/* Of this thread: accesses wait for nobody, and the machine has other things to do. */
-static double worked(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof(values[0]), by_value);
-    return values[n / 2];
-}
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -177,10 +150,10 @@ static double build_flat(struct board *board, int n)
 
     for (int i = 0; i < n; i++)
         region[i] = new_device(board);
-    const double begin = now();
+    const double begin = bench_now();
     for (int i = 0; i < n; i++)
         map_one(board, board->root, (uint64_t)i * STEP, region[i]);
-    const double end = now();
+    const double end = bench_now();
     board->moved = region[n / 2];
     free(region);
     return (end - begin) / 1e9;
@@ -218,18 +191,19 @@ static struct figures measure(struct board *board, bool priority)
     sm_ticket ticket;
 
     for (int i = 0; i < TURNS; i++) {
-        const double begin = now();
+        const double begin = bench_now();
         sm_topology_begin(board->topo);
         if (priority)
             CHECK(sm_region_set_priority(board->moved, i & 1));
         else
             CHECK(sm_region_move(board->moved, home + (i & 1 ? 0 : 0x200)));
         CHECK(sm_topology_commit(board->topo, &ticket));
-        commit[i] = now() - begin;
+        commit[i] = bench_now() - begin;
         sm_ticket_wait(board->topo, ticket);
-        done[i] = now() - begin;
+        done[i] = bench_now() - begin;
     }
-    const struct figures figures = {median(commit, TURNS), median(done, TURNS)};
+    const struct figures figures = {bench_median(commit, TURNS),
+                                    bench_median(done, TURNS)};
     free(commit);
     free(done);
     return figures;
@@ -281,9 +255,9 @@ static double best_of(void (*pass)(struct board *board, const void *arg),
     double best = 1e30;
 
     for (int i = 0; i < PASSES; i++) {
-        const double begin = worked();
+        const double begin = bench_worked();
         pass(board, arg);
-        const double each = (worked() - begin) / ACCESSES;
+        const double each = (bench_worked() - begin) / ACCESSES;
         best = each < best ? each : best;
     }
     return best;
@@ -352,83 +326,6 @@ static void accesses(const char *who, struct board *board, sm_gpa ram, sm_gpa io
     printf("MMIO read, %-17s %7.2f ns\n", who, best_of(read_device, board, &io));
 }
 
-/* --- Commits without end ------------------------------------------------ */
-
-struct reader {
-    struct board *board;
-    pthread_t thread;
-    uint32_t stop; /* atomic */
-    double worst;
-    uint64_t n;
-};
-
-static void *read_on(void *arg)
-{
-    struct reader *reader = arg;
-    uint64_t random = 1 + (uint64_t)(uintptr_t)reader, value;
-
-    while (!sm_load_relaxed(&reader->stop)) {
-        const sm_gpa gpa = next_random(&random) % MANY * STEP;
-        const double begin = worked();
-        (void)sm_address_space_load(reader->board->space, gpa, &plain, 4, &value);
-        const double took = worked() - begin;
-        reader->worst = took > reader->worst ? took : reader->worst;
-        reader->n++;
-    }
-    return NULL;
-}
-
-static long resident_kib(void)
-{
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-
-    if (!file || fscanf(file, "%ld %ld", &pages, &resident) != 2)
-        exit(1);
-    fclose(file);
-    return resident * 4;
-}
-
-/* A commit every 100 us for @seconds while two threads read that are no agents. */
-static void churn(double seconds)
-{
-    struct reader reader[2] = {{0}};
-    struct board board = {0};
-    long begin_kib = 0, most_kib = 0, n = 0;
-
-    board_init(&board);
-    (void)build_flat(&board, MANY);
-    for (int i = 0; i < 2; i++) {
-        reader[i].board = &board;
-        pthread_create(&reader[i].thread, NULL, read_on, &reader[i]);
-    }
-    const uint64_t home = board.moved->now.offset;
-    const double begin = now(), end = begin + seconds * 1e9;
-    for (double next = begin; next < end; next += 1e5, n++) {
-        sm_topology_begin(board.topo);
-        CHECK(sm_region_move(board.moved, home + (n & 1 ? 0 : 0x200)));
-        CHECK(sm_topology_commit(board.topo, NULL));
-        sm_topology_work(board.topo);
-        if (n % 1000 == 999) {
-            const long kib = resident_kib();
-            begin_kib = begin_kib ? begin_kib : kib;
-            most_kib = kib > most_kib ? kib : most_kib;
-        }
-        while (now() < next + 1e5)
-            sched_yield();
-    }
-    for (int i = 0; i < 2; i++) {
-        sm_store_relaxed(&reader[i].stop, 1);
-        pthread_join(reader[i].thread, NULL);
-    }
-    printf("%ld commits in %.1f s: worst read %.1f us of its thread's time, of %lu; "
-           "resident memory grew by %ld KiB\n",
-           n, (now() - begin) / 1e9,
-           (reader[0].worst > reader[1].worst ? reader[0].worst : reader[1].worst) / 1e3,
-           (unsigned long)(reader[0].n + reader[1].n), most_kib - begin_kib);
-    board_fini(&board);
-}
-
 static void small_board(void)
 {
     struct board board = {0};
@@ -450,7 +347,7 @@ static void small_board(void)
     sm_topology_free(board.topo);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct board board = {0};
 
@@ -463,6 +360,5 @@ int main(int argc, char **argv)
     edits("flat", false);
     edits("nested", true);
     small_board();
-    churn(argc > 1 ? strtod(argv[1], NULL) : 2);
     return 0;
 }

@@ -8,11 +8,11 @@
  * (itself out of reach, all else allowed).  Each figure is the best of several rounds.
  */
 #include "riscv/riscv_impl.h"
+#include "timing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RAM      UINT64_C(0x80000000)
 #define RAM_SIZE UINT64_C(0x30000000)
@@ -40,34 +40,6 @@ static void must(int error, const char *what)
         fprintf(stderr, "%s: %s\n", what, strerror(-error));
         exit(1);
     }
-}
-
-static double nanoseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-/** A clock finer than what it times: a counter of the host's where it has one. */
-static uint64_t ticks(void)
-{
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    return (uint64_t)nanoseconds();
-#endif
-}
-
-static double nanoseconds_per_tick(void)
-{
-    const double start = nanoseconds();
-    const uint64_t first = ticks();
-
-    while (nanoseconds() - start < 2e7)
-        ;
-    return (nanoseconds() - start) / (double)(ticks() - first);
 }
 
 static bool chosen(const char *name)
@@ -249,7 +221,7 @@ static double miss(unsigned n, unsigned again, bool partners)
 
     for (unsigned round = 0; round < ROUNDS; round++) {
         const uint64_t before = fills();
-        const double start = nanoseconds();
+        const double start = bench_now();
         for (unsigned r = 0; r < again; r++) {
             for (unsigned i = 0; i < n; i++) {
                 /* 1023 pages on is the same slot again (sm_tlb_slot()) */
@@ -257,7 +229,7 @@ static double miss(unsigned n, unsigned again, bool partners)
                 touch(VIRTUAL + page * SM_PAGE_SIZE);
             }
         }
-        const double took = (nanoseconds() - start) / ((double)n * again);
+        const double took = (bench_now() - start) / ((double)n * again);
         if (fills() - before < (uint64_t)n * again * 99 / 100)
             must(-1, "hits among the misses");
         best = SM_MIN(best, took);
@@ -290,7 +262,7 @@ static double random_pages(const uint32_t *order, unsigned times, bool guest)
     double best = 1e9;
 
     for (unsigned round = 0; round < 5; round++) {
-        const double start = nanoseconds();
+        const double start = bench_now();
         uint64_t sum = 0;
         for (unsigned i = 0; i < DATA_PAGES; i++) {
             for (unsigned n = 0; n < times; n++) {
@@ -302,7 +274,7 @@ static double random_pages(const uint32_t *order, unsigned times, bool guest)
             }
         }
         sink = sum;
-        best = SM_MIN(best, (nanoseconds() - start) / ((double)DATA_PAGES * times));
+        best = SM_MIN(best, (bench_now() - start) / ((double)DATA_PAGES * times));
     }
     return best;
 }
@@ -340,11 +312,11 @@ static double copy(sm_gva to, sm_gva from)
     double best = 1e9;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        const double start = nanoseconds();
+        const double start = bench_now();
         for (unsigned again = 0; again < 2; again++)
             for (uint64_t at = 0; at < COPY_PAGES * SM_PAGE_SIZE; at += 8)
                 store(to + at, load(from + at));
-        best = SM_MIN(best, (nanoseconds() - start) / (2 * COPY_PAGES * 512.0));
+        best = SM_MIN(best, (bench_now() - start) / (2 * COPY_PAGES * 512.0));
     }
     return best;
 }
@@ -386,12 +358,12 @@ static void bench_switch(sm_gpa tables)
     if (!chosen("switch"))
         return;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        const double start = nanoseconds();
+        const double start = bench_now();
         for (unsigned i = 0; i < N; i++) {
             hart->satp = satp[i & 1];
             rv_regime_update(hart);
         }
-        best = SM_MIN(best, (nanoseconds() - start) / N);
+        best = SM_MIN(best, (bench_now() - start) / N);
     }
     report("switch, warm, one mode", best, "ns", 10);
     hart->satp = satp[0];
@@ -422,12 +394,12 @@ static double fence(const struct rv_insn *insn, unsigned times, unsigned n,
             }
         hart->satp = satp_of(tables, 1);
         rv_regime_update(hart);
-        const uint64_t start = ticks();
+        const uint64_t start = bench_ticks();
         for (unsigned t = 0; t < times && insn; t++) {
             hart->x[10] = VIRTUAL + t * SM_PAGE_SIZE;
             rv_sfence_vma(hart, insn);
         }
-        took[i] = ticks() - start;
+        took[i] = bench_ticks() - start;
     }
     qsort(took, FENCES, sizeof(took[0]), compare);
     return (double)took[FENCES / 2];
@@ -439,7 +411,7 @@ static void bench_fences(sm_gpa tables)
 
     if (!chosen("fence"))
         return;
-    const double tick = nanoseconds_per_tick();
+    const double tick = bench_ns_per_tick();
     const double nothing = fence(NULL, 1, 64, 0, tables);
     report("fence, all, 64 entries",
            (fence(&full, 1, 64, 0, tables) - nothing) * tick, "ns", 100);

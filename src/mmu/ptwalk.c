@@ -15,6 +15,8 @@
 
 #include <stddef.h>
 
+enum { ALL_PERMS = SM_PERM_R | SM_PERM_W | SM_PERM_X };
+
 /** What one stage made of an address. */
 struct leaf {
     uint64_t address;
@@ -30,6 +32,11 @@ struct cursor {
     uint8_t granted;    /* SM_PT_CUMULATE: by every table so far               */
     bool user, global;  /* so far                                              */
 };
+
+static uint64_t index_of(const struct sm_pt_level *level, uint64_t address)
+{
+    return (address >> level->shift) & ((UINT64_C(1) << level->index_bits) - 1);
+}
 
 static uint64_t entry_address(const struct sm_pt_format *format, uint64_t entry)
 {
@@ -312,6 +319,36 @@ static inline bool walk_known(struct sm_walk_tables *tables,
     return true;
 }
 
+/** Find the entry at @entry_at of @stage, unless it is @placed there, and read it (P2);
+ *  step->where says where it was, as far as that is known. */
+static inline enum sm_walk_status fetch_entry(struct sm_walking *walking, unsigned stage,
+                                              bool placed, uint64_t entry_at,
+                                              unsigned size, struct sm_walk_step *step,
+                                              uint64_t *raw)
+{
+    if (!placed) {
+        const enum sm_walk_status status =
+            sm_walk_place(walking, stage, entry_at, SM_READ, &step->where);
+        if (SM_UNLIKELY(status != SM_WALK_OK))
+            return status;
+    }
+    if (SM_UNLIKELY(read_entry(walking, step->where, size, raw) != SM_TX_OK))
+        return SM_WALK_BUS_ERROR;
+    return SM_WALK_OK;
+}
+
+/** Gather what the table's entry @entry decides for all below, and go there. */
+static inline void descend(const struct sm_walk_stage *by, struct cursor *at,
+                           uint64_t entry)
+{
+    at->global = at->global || sm_pt_marked(&by->format->global, entry);
+    if (by->format->flags & SM_PT_CUMULATE) {
+        at->granted &= entry_grants(by, entry);
+        at->user = at->user && sm_pt_marked(&by->format->user, entry);
+    }
+    at->level++;
+}
+
 /** Translate @address by one stage (0 or 1), entry by entry.
  *
  *  @implicit  stage 2 on behalf of an entry of stage 1
@@ -334,8 +371,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
     const struct sm_walk_table *known = NULL;
     bool all_plain = true; /* the entries so far */
     struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
-    struct cursor at = {address, 0,    access, SM_PERM_R | SM_PERM_W | SM_PERM_X,
-                        true,    false};
+    struct cursor at = {address, 0, access, ALL_PERMS, true, false};
     uint64_t table_at = by->root;
 
     if (SM_UNLIKELY(!canonical(format, address)))
@@ -346,9 +382,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
     }
 
     while (at.level < format->n_levels) {
-        const struct sm_pt_level *const level = &format->level[at.level];
-        const uint64_t index =
-            (address >> level->shift) & ((UINT64_C(1) << level->index_bits) - 1);
+        const uint64_t index = index_of(&format->level[at.level], address);
         const uint64_t entry_at = table_at + index * entry_size;
         enum sm_walk_status status;
         uint64_t raw;
@@ -363,14 +397,10 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
             raw = sm_host_load(known->host + index * entry_size, entry_size == 4 ? 2 : 3);
             known = NULL; /* of this level */
         } else {
-            if (!placed) {
-                status = sm_walk_place(walking, stage, entry_at, SM_READ, &step.where);
-                if (SM_UNLIKELY(status != SM_WALK_OK))
-                    return tell(walking, &step, status);
-            }
-            if (SM_UNLIKELY(read_entry(walking, step.where, entry_size, &raw) !=
-                            SM_TX_OK))
-                return tell(walking, &step, SM_WALK_BUS_ERROR);
+            status = fetch_entry(walking, stage, placed, entry_at, entry_size, &step,
+                                 &raw);
+            if (SM_UNLIKELY(status != SM_WALK_OK))
+                return tell(walking, &step, status);
             fresh = tables && all_plain;
             if (fresh && at.level + 1 == format->n_levels) /* whatever is there now */
                 remember(walking, stage, address, at.level, table_at,
@@ -391,13 +421,8 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
         if (table) {
             (void)tell(walking, &step, SM_WALK_OK);
             all_plain = false;
-            at.global = at.global || sm_pt_marked(&format->global, step.entry);
-            if (format->flags & SM_PT_CUMULATE) {
-                at.granted &= entry_grants(by, step.entry);
-                at.user = at.user && sm_pt_marked(&format->user, step.entry);
-            }
+            descend(by, &at, step.entry);
             table_at = step.address;
-            at.level++;
             continue;
         }
 
@@ -447,7 +472,7 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
         *where = leaf.address;
     }
     if (walk->protect) {
-        uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = SM_PAGE_BITS;
+        uint8_t perms = ALL_PERMS, span_bits = SM_PAGE_BITS;
         walk->protect(walk->ctx, *where, sm_pt_entry_size(walk->stage[stage].format),
                       &perms, &span_bits);
         if (SM_UNLIKELY(!(perms & (1u << access))))
@@ -462,7 +487,7 @@ static inline bool conclude(const struct sm_walk *walk, uint64_t gpa, unsigned s
                             const struct leaf leaf[2], unsigned n_read,
                             struct sm_walk_result *out)
 {
-    uint8_t perms = SM_PERM_R | SM_PERM_W | SM_PERM_X, span_bits = 64;
+    uint8_t perms = ALL_PERMS, span_bits = 64;
 
     for (unsigned stage = 0; stage < 2; stage++) {
         out->leaf_bits[stage] = leaf[stage].bits;

@@ -5,18 +5,12 @@
  * threads may not meet at any lock: every mutex that is taken is noted, with who took it
  * (pthread_mutex_lock() is wrapped by the linker).
  */
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "identity_guest.h"
 
 #include "base/atomic.h"
 #include "base/base.h"
-#include "softmmu/softmmu.h"
-#include "softmmu/softtlb_hit.h"
+
+#include <pthread.h>
 
 enum { RAM_SIZE = 1 << 16, MMIO = 1 << 20, ALIAS = 1 << 21, N_NOTED = 4096 };
 
@@ -79,33 +73,6 @@ static const struct sm_io_ops reg_ops = {.struct_size = sizeof(reg_ops),
                                          .accepts = {1, 8, false},
                                          .implements = {1, 8, false}};
 
-static bool identity_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
-                          struct sm_xlate *out, struct sm_fault *fault)
-{
-    *out = (struct sm_xlate){.gpa = req->gva,
-                             .ipa = req->gva,
-                             .span_bits = 64,
-                             .leaf_bits = {64, 0},
-                             .perms = SM_PERM_R | SM_PERM_W | SM_PERM_X};
-    return true;
-}
-
-static void bus_error(struct sm_vcpu *vcpu, const struct sm_xlate_req *req, sm_gpa gpa,
-                      enum sm_tx tx, struct sm_fault *fault)
-{
-    *fault = (struct sm_fault){.cause = 1, .gva = req->gva};
-}
-
-static const char *mode_name(uint8_t mode)
-{
-    return "M";
-}
-
-static const struct sm_guest_mmu_ops guest_ops = {.struct_size = sizeof(guest_ops),
-                                                  .n_modes = 1,
-                                                  .tlb_fill = identity_fill,
-                                                  .bus_error = bus_error,
-                                                  .mode_name = mode_name};
 static const struct sm_owner_ops owner_ops = {.struct_size = sizeof(owner_ops)};
 
 static void machine_new(struct machine *m)
@@ -125,15 +92,7 @@ static void machine_new(struct machine *m)
     assert_int_equal(sm_region_map(m->root, ALIAS, m->alias, 0), 0);
     assert_int_equal(sm_address_space_new(m->topo, "space", m->root, &m->space), 0);
     assert_int_equal(sm_topology_commit(m->topo, NULL), 0);
-    const struct sm_vcpu_options options = {.struct_size = sizeof(options),
-                                            .tlb_layout = SM_TLB_LAYOUT,
-                                            .spaces = &m->space,
-                                            .n_spaces = 1,
-                                            .ops = &guest_ops,
-                                            .guest = m};
-    assert_int_equal(sm_vcpu_new(m->topo, &options, &m->vcpu), 0);
-    const struct sm_tlb_key key = {{0}};
-    sm_tlb_select(m->vcpu, 1, &key);
+    m->vcpu = identity_vcpu(m->topo, m->space, 0, m);
 }
 
 static void machine_free(struct machine *m)
@@ -142,32 +101,17 @@ static void machine_free(struct machine *m)
     sm_topology_free(m->topo);
 }
 
-/* What guest code does: a hit, else the slow path. */
 static uint64_t guest_load(struct machine *m, sm_gva gva)
 {
-    const struct sm_memop op = {.size_bits = 3};
-    struct sm_value value = {0};
-    struct sm_fault fault;
-    void *host;
+    uint64_t value = 0;
 
-    if (sm_tlb_hit(sm_vcpu_fast(m->vcpu)->table[0], gva, 8, SM_READ, &host))
-        return sm_host_load(host, 3);
-    assert_true(sm_tlb_read_slow(m->vcpu, gva, op, &value, &fault) <= SM_STEP_DONE_LEAVE);
-    return value.lo;
+    assert_int_equal(identity_load(m->vcpu, gva, 3, &value), SM_TX_OK);
+    return value;
 }
 
 static void guest_store(struct machine *m, sm_gva gva, uint64_t value)
 {
-    const struct sm_memop op = {.size_bits = 3};
-    struct sm_fault fault;
-    void *host;
-
-    if (sm_tlb_hit(sm_vcpu_fast(m->vcpu)->table[0], gva, 8, SM_WRITE, &host)) {
-        sm_host_store(host, 3, value);
-        return;
-    }
-    assert_true(sm_tlb_write_slow(m->vcpu, gva, op, (struct sm_value){value, 0},
-                                  &fault) <= SM_STEP_DONE_LEAVE);
+    assert_int_equal(identity_store(m->vcpu, gva, 3, value), SM_TX_OK);
 }
 
 /* Accesses of every kind, and a commit that moves the alias under them. */

@@ -6,19 +6,13 @@
  * use it; two devices' transfers end in each other's registers.  Each runs for a second,
  * or SM_SECONDS, and fails if any thread stands still for as long as a second.
  */
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <time.h>
-
-#include <cmocka.h>
+#include "identity_guest.h"
 
 #include "base/atomic.h"
 #include "base/base.h"
-#include "softmmu/softmmu.h"
-#include "softmmu/softtlb_hit.h"
+
+#include <pthread.h>
+#include <time.h>
 
 enum { N_VCPUS = 2, PLACES = 4, BASE = 1 << 20, STEP = 0x1000, RAM_SIZE = 1 << 16 };
 
@@ -51,34 +45,6 @@ static void owner_wake(void *owner)
 static const struct sm_owner_ops owner_ops = {.struct_size = sizeof(owner_ops),
                                               .wake = owner_wake};
 
-static bool identity_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
-                          struct sm_xlate *out, struct sm_fault *fault)
-{
-    *out = (struct sm_xlate){.gpa = req->gva,
-                             .ipa = req->gva,
-                             .span_bits = 64,
-                             .leaf_bits = {64, 0},
-                             .perms = SM_PERM_R | SM_PERM_W | SM_PERM_X};
-    return true;
-}
-
-static void bus_error(struct sm_vcpu *vcpu, const struct sm_xlate_req *req, sm_gpa gpa,
-                      enum sm_tx tx, struct sm_fault *fault)
-{
-    *fault = (struct sm_fault){.cause = (uint32_t)tx, .gva = req->gva};
-}
-
-static const char *mode_name(uint8_t mode)
-{
-    return "M";
-}
-
-static const struct sm_guest_mmu_ops guest_ops = {.struct_size = sizeof(guest_ops),
-                                                  .n_modes = 1,
-                                                  .tlb_fill = identity_fill,
-                                                  .bus_error = bus_error,
-                                                  .mode_name = mode_name};
-
 static void storm_new(struct storm *s, const struct sm_io_ops *ops)
 {
     *s = (struct storm){.stop = 0};
@@ -100,18 +66,8 @@ static void storm_new(struct storm *s, const struct sm_io_ops *ops)
     }
     assert_int_equal(sm_address_space_new(s->topo, "space", s->root, &s->space), 0);
     assert_int_equal(sm_topology_commit(s->topo, NULL), 0);
-    for (unsigned i = 0; i < N_VCPUS; i++) {
-        const struct sm_vcpu_options options = {.struct_size = sizeof(options),
-                                                .tlb_layout = SM_TLB_LAYOUT,
-                                                .spaces = &s->space,
-                                                .n_spaces = 1,
-                                                .requester = i,
-                                                .ops = &guest_ops,
-                                                .guest = s};
-        const struct sm_tlb_key key = {{0}};
-        assert_int_equal(sm_vcpu_new(s->topo, &options, &s->vcpu[i]), 0);
-        sm_tlb_select(s->vcpu[i], 1, &key);
-    }
+    for (unsigned i = 0; i < N_VCPUS; i++)
+        s->vcpu[i] = identity_vcpu(s->topo, s->space, i, s);
 }
 
 static void storm_free(struct storm *s)
