@@ -183,14 +183,30 @@ SM_MUST_CHECK int sm_region_new_io(struct sm_device *device, const char *name,
 /** Create a ROM device, like flash: @size bytes of memory of which writes are calls.
  *
  *  Reads are of the memory, in any width and without a call, until
- *  sm_region_set_calls() makes them calls too.  Debugger and loader (SM_ATTR_DEBUG)
- *  write the memory, in either mode.
+ *  sm_region_set_calls() makes them calls too.  Debugger and loader (SM_ATTR_DEBUG,
+ *  without SM_ATTR_EFFECTS) write the memory, in either mode.
  *  @ops     .write and what reads need in the other mode; .write may change the
  *           memory at sm_region_host()
  *  Errors   as sm_region_new_io() and sm_region_new_ram() */
 SM_MUST_CHECK int sm_region_new_rom_device(struct sm_device *device, const char *name,
                                            uint64_t size, const struct sm_io_ops *ops,
                                            struct sm_region **out);
+
+/** What was asked of a device's region.  Accesses, however many callbacks each took. */
+struct sm_region_stats {
+    uint32_t struct_size, reserved;
+    uint64_t reads, writes;             /* that were let in                    */
+    uint64_t bytes_read, bytes_written; /* of those that succeeded             */
+    uint64_t refused; /* not let in: width, alignment, direction, re-entry (L4),
+                         SM_ATTR_RAM_ONLY, a debugger's write                  */
+    uint64_t failed;  /* let in, and answered with something else than SM_TX_OK */
+};
+
+/** Tell what was asked of @region; all zero of what has no callbacks.  Nothing is counted
+ *  while a ROM device's memory is read.
+ *  @out      struct_size set; what it covers is filled in
+ *  Threads   any; exact when nobody is inside */
+void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats *out);
 
 /** Host address of the first byte of RAM, ROM or a ROM device; NULL of all others.
  *  It stays while the region lives.  Guests may be storing to it. */

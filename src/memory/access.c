@@ -64,7 +64,7 @@ static const struct sm_flat_section *find(struct sm_reader *reader,
         if (SM_LIKELY(section->host) || (section->rom && !write))
             return section;
         if (attrs->flags & SM_ATTR_RAM_ONLY) {
-            *tx = SM_TX_ACCESS_ERROR;
+            *tx = sm_mmio_refuse(section->region);
             return NULL;
         }
     } while (sm_reader_pin(reader));

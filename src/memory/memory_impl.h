@@ -21,6 +21,7 @@
 
 #include "base/atomic.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/panic.h"
 #include "memory/agent.h"
 #include "memory/flatview.h"
@@ -132,6 +133,14 @@ struct sm_region_state {
     bool given_up; /* sm_region_free() in an edit that has not been committed  */
 };
 
+/** What sm_region_get_stats() adds up: accesses that succeeded, by direction and
+ *  logarithm of their size, so that one addition counts both them and their bytes.
+ *  Written under the device's lock, or atomically where there is none; read by any. */
+struct sm_io_counts {
+    uint64_t done[2][4], failed[2]; /* [1]: writes                             */
+    uint64_t refused;               /* atomic                                  */
+};
+
 struct sm_region {
     struct sm_topology *topo;
     struct sm_list node;     /* in topo->regions                                */
@@ -155,6 +164,7 @@ struct sm_region {
     uint64_t mark;                /* visited in the walk of that number         */
     struct sm_region *next;       /* of the list that a walk has yet to visit   */
     struct sm_retired retired;
+    struct sm_io_counts counts;   /* MMIO, ROM device                          */
     char name[];
 };
 
@@ -276,7 +286,7 @@ struct sm_device {
     struct sm_list node; /* in topo->devices                                   */
     void *dev;
     uint32_t n_users; /* regions; under the topology's lock                    */
-    pthread_mutex_t lock;
+    struct sm_lock lock;
     pthread_mutex_t atomic_lock; /* read-modify-writes of lockless regions     */
     struct sm_device_frame hold; /* of whoever called sm_device_lock()         */
     /* Under topo->work_lock: */
@@ -297,13 +307,55 @@ struct sm_thread {
 extern _Thread_local struct sm_thread sm_thread
     __attribute__((tls_model("initial-exec")));
 
-/** Enter @device for a callback, taking its lock unless @lockless.
- *  Returns  false if this thread is inside it already (L4) */
-bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
-                     bool lockless);
-void sm_device_leave(struct sm_device_frame *frame);
 /** Tell whether this thread holds any device's lock. */
 bool sm_thread_holds_device(void);
+
+/** Tell whether this thread is inside @device. */
+SM_INLINE bool sm_device_entered(const struct sm_device *device)
+{
+    for (const struct sm_device_frame *frame = sm_thread.frames; frame;
+         frame = frame->outer)
+        if (frame->device == device)
+            return true;
+    return false;
+}
+
+SM_INLINE void sm_device_push(struct sm_device *device, struct sm_device_frame *frame,
+                              bool locked)
+{
+    *frame = (struct sm_device_frame){device, sm_thread.frames, locked};
+    sm_thread.frames = frame;
+}
+
+/** Take the lock, checking the order: device before topology, and one at most (L1). */
+SM_INLINE void sm_device_acquire(struct sm_device *device)
+{
+    sm_assert_hot(!sm_thread_holds_device());
+    sm_assert_hot(!sm_thread.n_edits);
+    sm_lock(&device->lock);
+}
+
+/** Enter @device for a callback, taking its lock unless @lockless.
+ *  Returns  false if this thread is inside it already (L4) */
+SM_INLINE bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
+                               bool lockless)
+{
+    if (SM_UNLIKELY(sm_device_entered(device)))
+        return false;
+    if (!lockless)
+        sm_device_acquire(device);
+    sm_device_push(device, frame, !lockless);
+    return true;
+}
+
+SM_INLINE void sm_device_leave(struct sm_device_frame *frame)
+{
+    sm_assert_hot(sm_thread.frames == frame);
+    sm_thread.frames = frame->outer;
+    if (frame->locked)
+        sm_unlock(&frame->device->lock);
+}
+
 /** Run work that waits; with SM_WORK_IO only if @io.  Threads: holding nothing. */
 void sm_work_run(struct sm_topology *topo, bool io);
 void sm_device_destroy(struct sm_device *device);

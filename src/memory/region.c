@@ -162,6 +162,29 @@ int sm_region_fd(const struct sm_region *region)
     return region->ram ? region->ram->fd : -1;
 }
 
+void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats *out)
+{
+    const struct sm_io_counts *counts = &region->counts;
+    const uint32_t size = SM_MIN(out->struct_size, (uint32_t)sizeof(*out));
+    struct sm_region_stats stats = {.struct_size = size};
+
+    for (unsigned i = 0; i < SM_ARRAY_LEN(counts->done[0]); i++) {
+        const uint64_t reads = sm_load_relaxed(&counts->done[0][i]);
+        const uint64_t writes = sm_load_relaxed(&counts->done[1][i]);
+        stats.reads += reads;
+        stats.writes += writes;
+        stats.bytes_read += reads << i;
+        stats.bytes_written += writes << i;
+    }
+    const uint64_t failed_reads = sm_load_relaxed(&counts->failed[0]);
+    const uint64_t failed_writes = sm_load_relaxed(&counts->failed[1]);
+    stats.reads += failed_reads;
+    stats.writes += failed_writes;
+    stats.failed = failed_reads + failed_writes;
+    stats.refused = sm_load_relaxed(&counts->refused);
+    memcpy(out, &stats, size);
+}
+
 void *sm_region_host(const struct sm_region *region)
 {
     return region->ram ? region->ram->host : NULL;

@@ -109,7 +109,7 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
         host = transfer->write ? sm_flat_section_host(section, gpa)
                                : sm_flat_section_readable(section, gpa);
         if (!host && (flags & SM_ATTR_RAM_ONLY))
-            return SM_TX_ACCESS_ERROR;
+            return sm_mmio_refuse(section->region);
     } while (!host && sm_reader_pin(reader));
 
     if (section->range.last - gpa < *size)
