@@ -21,6 +21,7 @@
 #include "softmmu/softtlb.h"
 #include "softmmu/types.h"
 #include "softmmu/vcpu.h"
+#include "softmmu/window.h"
 
 #define SM_VERSION_MAJOR 0
 #define SM_VERSION_MINOR 1

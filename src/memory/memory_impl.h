@@ -235,6 +235,7 @@ struct sm_address_space {
     struct sm_list listeners;  /* the lower priority first                     */
     struct sm_root *root;
     struct sm_flat_view *view; /* atomic: root->view, published by commit      */
+    uint64_t generation;       /* atomic, from 1: published after .view        */
     struct sm_retired retired;
     char name[];
 };
@@ -244,6 +245,14 @@ SM_INLINE const struct sm_flat_view *
 sm_address_space_view(const struct sm_address_space *space)
 {
     return sm_load_acquire(&space->view); /* of the publish in publish() */
+}
+
+/** Number of the view that @space shows now, or of the one before while a commit is
+ *  between the two: whoever finds it unchanged uses what is still valid to them.
+ *  Threads: as sm_address_space_section() */
+SM_INLINE uint64_t sm_address_space_generation(const struct sm_address_space *space)
+{
+    return sm_load_acquire(&space->generation); /* of the publish in publish() */
 }
 
 /** The root of spaces that begin at @region, which may be NULL; made if there is none.

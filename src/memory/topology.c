@@ -163,8 +163,10 @@ static void publish(struct sm_root *root)
     root->before = root->view;
     root->view = sm_flat_edit_finish(&root->edit, root->before);
     root->editing = false;
-    sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root)
+    sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root) {
         sm_publish(&space->view, root->view); /* to sm_address_space_view() */
+        sm_publish(&space->generation, space->generation + 1);
+    }
 }
 
 /* Make the rendered views current and say so.  Returns the edit's ticket. */
