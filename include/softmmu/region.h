@@ -219,6 +219,9 @@ SM_MUST_CHECK int sm_region_new_alias(struct sm_region *target, const char *name
                                       struct sm_range window, struct sm_region **out);
 
 /** Map @child at @offset of @parent.
+ *
+ *  @parent may be of any kind: its children hide, each where it answers, what the parent
+ *  is itself.  Those of an alias lie on top of its window, seen through this alias only.
  *  @priority  larger wins (R3); 0 is usual, negative is background
  *  Errors     -EBUSY already mapped (R1); -ELOOP (R2); -ERANGE overflows 2^64 */
 SM_MUST_CHECK int sm_region_map(struct sm_region *parent, uint64_t offset,
@@ -237,6 +240,10 @@ SM_MUST_CHECK int sm_region_set_priority(struct sm_region *child, int priority);
  *  Errors   -ERANGE overflows 2^64 where it is mapped, leaves an alias's target, or
  *           is more memory than was made for it */
 SM_MUST_CHECK int sm_region_resize(struct sm_region *region, uint64_t last);
+
+/** Have an alias show its target from offset @first on: it keeps its size.
+ *  Errors   -EINVAL no alias; -ERANGE the window would leave the target as it is now */
+SM_MUST_CHECK int sm_region_set_window(struct sm_region *alias, uint64_t first);
 
 /** Hide @region with all that is mapped into it, also from its aliases; or show it
  *  again.  Regions are made enabled. */

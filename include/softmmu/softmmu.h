@@ -5,7 +5,8 @@
  * included here is stable: opaque objects, and tables and option structs that
  * begin with struct_size, to which fields are only ever appended.  A caller
  * sets struct_size to sizeof of what it was compiled with; fields beyond it
- * count as zero, and a size that no version had is -EINVAL.
+ * count as zero, and a size that no version had is -EINVAL.  A later version's
+ * is taken where all that it adds is zero.
  *
  * Not included: softtlb_hit.h, whose layout may change in any version.
  */

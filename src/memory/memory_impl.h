@@ -126,6 +126,7 @@ struct sm_region_state {
     uint64_t offset;          /* in parent                                     */
     uint64_t age;             /* of the mapping; larger is later               */
     uint64_t last;            /* highest offset                                */
+    uint64_t window;          /* alias: where in target it begins              */
     int priority;
     bool readonly;
     bool disabled;
@@ -158,7 +159,6 @@ struct sm_region {
     struct sm_device *device;     /* MMIO, ROM device                           */
     const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
     struct sm_region *target;     /* alias                                      */
-    uint64_t window;              /* alias: where in target it begins           */
     struct sm_root *root;         /* of the spaces that begin here; or NULL    */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
     uint64_t mark;                /* visited in the walk of that number         */

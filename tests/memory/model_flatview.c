@@ -415,6 +415,24 @@ static void edit_resize(struct test *test)
         region->last = last;
 }
 
+static void edit_window(struct test *test)
+{
+    const int at = some_region(test);
+    struct model_region *region = &test->model.region[at];
+    const uint64_t first = below(test, 4) ? below(test, MAX_BYTES) : some_offset(test);
+    const int error = sm_region_set_window(test->region[at], first);
+
+    if (region->kind != SM_REGION_ALIAS) {
+        EXPECT(error == -EINVAL);
+        return;
+    }
+    const uint64_t last = test->model.region[region->target].last;
+    const bool fits = first <= last && region->last <= last - first;
+    EXPECT(error == (fits ? 0 : -ERANGE));
+    if (fits)
+        region->window.first = first;
+}
+
 static void edit_priority(struct test *test)
 {
     const int at = some_region(test), priority = (int)below(test, 3) - 1;
@@ -473,7 +491,7 @@ static void edit(struct test *test)
 {
     const int at = (int)below(test, N_REGIONS);
 
-    switch (below(test, 18)) {
+    switch (below(test, 20)) {
     case 0:
     case 1:
     case 2:
@@ -492,6 +510,8 @@ static void edit(struct test *test)
     case 6: edit_free(test); break;
     case 7: edit_resize(test); break;
     case 8: edit_priority(test); break;
+    case 9:
+    case 10: edit_window(test); break;
     default: edit_map(test);
     }
 }
