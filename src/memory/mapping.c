@@ -46,7 +46,7 @@ struct bounce {
     sm_gpa gpa;
     struct sm_attrs attrs;
     bool write;
-    uint8_t byte[];
+    _Alignas(16) uint8_t byte[]; /* as the borrower would find it in RAM       */
 };
 
 #define IS_BOUNCE ((uintptr_t)1)

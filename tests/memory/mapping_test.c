@@ -181,6 +181,7 @@ static void long_ones(void **state)
                                                  &plain, size - done, SM_READ, &mapping),
                          SM_TX_OK);
         assert_true(mapping.size <= SM_BOUNCE_MAX);
+        assert_int_equal((uintptr_t)mapping.host % 16, 0);
         const uint64_t *word = mapping.host;
         for (uint64_t i = 0; i < mapping.size / 8; i++)
             assert_int_equal(word[i], done / 8 + i);
