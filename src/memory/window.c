@@ -84,6 +84,22 @@ static bool inside(const struct sm_window_state *state, uint64_t offset, uint64_
 
 /* --- Accesses ----------------------------------------------------------- */
 
+/* As sm_reader_begin() and _end(), without a call where an agent needs neither. */
+SM_INLINE void begin(struct sm_reader *reader, struct sm_topology *topo)
+{
+    const struct sm_agent *agent = sm_thread.agent;
+
+    reader->how = SM_READER_AGENT;
+    if (SM_UNLIKELY(!agent || agent->topo != topo))
+        sm_reader_begin(reader, topo);
+}
+
+SM_INLINE void end(struct sm_reader *reader)
+{
+    if (SM_UNLIKELY(reader->how != SM_READER_AGENT))
+        sm_reader_end(reader);
+}
+
 /* All that a window stores in RAM: a word, or from @bytes.  Inside a reader. */
 SM_INLINE void store_ram(uint8_t *host, const void *bytes, uint64_t word, uint64_t size)
 {
@@ -102,11 +118,11 @@ enum sm_tx sm_window_load(struct sm_window *window, uint64_t offset, unsigned si
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     if (SM_UNLIKELY(!inside(state, offset, size)))
         return SM_TX_DECODE_ERROR;
-    sm_reader_begin(&reader, state->space->topo);
+    begin(&reader, state->space->topo);
     const uint8_t *host = find(state, offset, size, false);
     if (SM_LIKELY(host))
         *value = sm_load_sized(host, size);
-    sm_reader_end(&reader);
+    end(&reader);
     return SM_LIKELY(host) ? SM_TX_OK
                            : sm_address_space_load(state->space, state->gpa + offset,
                                                    &state->attrs, size, value);
@@ -121,11 +137,11 @@ enum sm_tx sm_window_store(struct sm_window *window, uint64_t offset, unsigned s
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     if (SM_UNLIKELY(!inside(state, offset, size)))
         return SM_TX_DECODE_ERROR;
-    sm_reader_begin(&reader, state->space->topo);
+    begin(&reader, state->space->topo);
     uint8_t *host = find(state, offset, size, true);
     if (SM_LIKELY(host))
         store_ram(host, NULL, value, size);
-    sm_reader_end(&reader);
+    end(&reader);
     return SM_LIKELY(host) ? SM_TX_OK
                            : sm_address_space_store(state->space, state->gpa + offset,
                                                     &state->attrs, size, value);
@@ -143,11 +159,11 @@ enum sm_tx sm_window_read(struct sm_window *window, uint64_t offset, void *buf,
     if (SM_UNLIKELY(!inside(state, offset, size)))
         return SM_TX_DECODE_ERROR;
     if (SM_LIKELY(size && size <= SM_RAM_CHUNK)) {
-        sm_reader_begin(&reader, state->space->topo);
+        begin(&reader, state->space->topo);
         host = find(state, offset, size, false);
         if (SM_LIKELY(host))
             sm_copy_from_ram(buf, host, size);
-        sm_reader_end(&reader);
+        end(&reader);
     }
     if (SM_UNLIKELY(!host))
         return sm_address_space_read(state->space, state->gpa + offset, &state->attrs,
@@ -169,11 +185,11 @@ enum sm_tx sm_window_write(struct sm_window *window, uint64_t offset, const void
     if (SM_UNLIKELY(!inside(state, offset, size)))
         return SM_TX_DECODE_ERROR;
     if (SM_LIKELY(size && size <= SM_RAM_CHUNK)) {
-        sm_reader_begin(&reader, state->space->topo);
+        begin(&reader, state->space->topo);
         host = find(state, offset, size, true);
         if (SM_LIKELY(host))
             store_ram(host, buf, 0, size);
-        sm_reader_end(&reader);
+        end(&reader);
     }
     if (SM_UNLIKELY(!host))
         return sm_address_space_write(state->space, state->gpa + offset, &state->attrs,
