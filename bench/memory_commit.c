@@ -458,8 +458,16 @@ static void churn(double seconds)
     board_fini(&board);
 }
 
+/* As a device does on a thread that is no vCPU's. */
+static void in_work(void *dev)
+{
+    accesses("work", dev, 0x80000000, 5 * STEP);
+}
+
 static void small_board(void)
 {
+    struct sm_work work = {.run = in_work};
+    struct sm_device *device;
     struct board board = {0};
     struct sm_agent agent = {.passed = SM_AGENT_OFFLINE};
     struct sm_region *ram;
@@ -473,6 +481,9 @@ static void small_board(void)
     CHECK(sm_region_new_ram(board.topo, "ram", 1 << 20, &ram));
     map_one(&board, board.root, 0x80000000 + OTHER_RAM, ram);
     accesses("other", &board, 0x80000000, 5 * STEP);
+    CHECK(sm_device_new(board.topo, "worker", &board, &device));
+    sm_device_defer(device, &work);
+    sm_topology_work(board.topo);
     sm_agent_add(board.topo, &agent, &agent_ops);
     sm_agent_online(&agent);
     accesses("vCPU", &board, 0x80000000, 5 * STEP);

@@ -198,6 +198,7 @@ void sm_work_run(struct sm_topology *topo, bool io)
 {
     const struct sm_agent *agent = sm_thread.agent;
     const bool pinned = !agent || agent->topo != topo;
+    struct sm_topology *const outer = sm_thread.pinned;
     struct sm_caller caller;
     bool more = true;
 
@@ -206,14 +207,18 @@ void sm_work_run(struct sm_topology *topo, bool io)
     for (size_t tries = count_ready(topo); tries && more; tries--) {
         /* Before a device is taken from the line: sm_device_free() waits for us then.
          * Anew for each, as every ticket issued meanwhile waits for us too. */
-        if (pinned)
+        if (pinned) {
             sm_caller_begin(topo, &caller);
+            sm_thread.pinned = topo;
+        }
         pthread_mutex_lock(&topo->work_lock);
         more = !sm_list_empty(&topo->ready);
         if (more)
             run_device(topo, io);
         pthread_mutex_unlock(&topo->work_lock);
-        if (pinned)
+        if (pinned) {
+            sm_thread.pinned = outer;
             sm_caller_end(topo, &caller);
+        }
     }
 }

@@ -11,7 +11,8 @@
  *   an online agent      its ticket: it has not passed (agent.h)
  *   any other thread     an RCU section while it touches RAM; before it enters a
  *                        device it pins itself instead, as callbacks may take long
- * A ticket waits for all three.
+ *   one that runs work   its pin, all the while: what it finds was current after that
+ * A ticket waits for them all.
  *
  * sm_topology_check() runs (R1)-(R3) and the above on a topology that is not being
  * edited by another thread; debug builds run it at every commit.
@@ -64,6 +65,7 @@ void sm_caller_end(struct sm_topology *topo, struct sm_caller *caller);
 /** How a thread is protected while it looks at views of one topology. */
 struct sm_reader {
     struct sm_topology *topo;
+    /* AGENT: protected anyhow, as an agent or by the pin of who runs work */
     enum { SM_READER_AGENT, SM_READER_RCU, SM_READER_PINNED } how;
     struct sm_caller caller;
 };
@@ -312,6 +314,7 @@ struct sm_thread {
     struct sm_device_frame *frames;
     struct sm_agent *agent; /* the online one, if this thread is a vCPU's      */
     unsigned n_edits;       /* begun and not ended                             */
+    struct sm_topology *pinned; /* whose deferred work this thread runs, pinned */
 };
 extern _Thread_local struct sm_thread sm_thread
     __attribute__((tls_model("initial-exec")));

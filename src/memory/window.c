@@ -84,13 +84,13 @@ static bool inside(const struct sm_window_state *state, uint64_t offset, uint64_
 
 /* --- Accesses ----------------------------------------------------------- */
 
-/* As sm_reader_begin() and _end(), without a call where an agent needs neither. */
+/* As sm_reader_begin() and _end(), without a call where neither does anything. */
 SM_INLINE void begin(struct sm_reader *reader, struct sm_topology *topo)
 {
     const struct sm_agent *agent = sm_thread.agent;
 
     reader->how = SM_READER_AGENT;
-    if (SM_UNLIKELY(!agent || agent->topo != topo))
+    if (SM_UNLIKELY((!agent || agent->topo != topo) && sm_thread.pinned != topo))
         sm_reader_begin(reader, topo);
 }
 
