@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 enum { MANY = 10000, FEW = 100, N_AGENTS = 2, TURNS = 300, ACCESSES = 500000, PASSES = 9 };
-enum { STEP = 0x1000, DEPTH = 10 };
+enum { STEP = 0x1000, DEPTH = 10, OTHER_RAM = 2 << 20 };
 
 struct watcher {
     struct sm_agent agent;
@@ -311,6 +311,33 @@ static void load_ram(struct board *board, const void *arg)
                                     8, &value);
 }
 
+/* As a ring is read: here, and then elsewhere. */
+static void load_two(struct board *board, const void *arg)
+{
+    const sm_gpa *gpa = arg;
+    uint64_t value;
+
+    for (int i = 0; i < ACCESSES; i += 2) {
+        (void)sm_address_space_load(board->space, *gpa + (uint64_t)(i & 62) * 8, &plain,
+                                    8, &value);
+        (void)sm_address_space_load(board->space, *gpa + OTHER_RAM, &plain, 8, &value);
+    }
+}
+
+static void load_two_windows(struct board *board, const void *arg)
+{
+    const sm_gpa *gpa = arg;
+    struct sm_window ring, other;
+    uint64_t value;
+
+    sm_window_open(&ring, board->space, *gpa, &plain, 0x1000);
+    sm_window_open(&other, board->space, *gpa + OTHER_RAM, &plain, 0x1000);
+    for (int i = 0; i < ACCESSES; i += 2) {
+        (void)sm_window_load(&ring, (uint64_t)(i & 62) * 8, 8, &value);
+        (void)sm_window_load(&other, 0, 8, &value);
+    }
+}
+
 static void read_device(struct board *board, const void *arg)
 {
     const sm_gpa *gpa = arg;
@@ -323,11 +350,21 @@ static void read_device(struct board *board, const void *arg)
 static void accesses(const char *who, struct board *board, sm_gpa ram, sm_gpa io)
 {
     printf("RAM load, 8 bytes, %-9s %7.2f ns\n", who, best_of(load_ram, board, &ram));
+    printf("RAM loads here and there, %-4s %6.2f ns; by windows %.2f ns\n", who,
+           best_of(load_two, board, &ram), best_of(load_two_windows, board, &ram));
     printf("MMIO read, %-17s %7.2f ns\n", who, best_of(read_device, board, &io));
+}
+
+/* As a device does on a thread that is no vCPU's. */
+static void in_work(void *dev)
+{
+    accesses("work", dev, 0x80000000, 5 * STEP);
 }
 
 static void small_board(void)
 {
+    struct sm_work work = {.run = in_work};
+    struct sm_device *device;
     struct board board = {0};
     struct sm_agent agent = {.passed = SM_AGENT_OFFLINE};
     struct sm_region *ram;
@@ -338,7 +375,12 @@ static void small_board(void)
     (void)build_flat(&board, 30);
     CHECK(sm_region_new_ram(board.topo, "ram", 1 << 20, &ram));
     map_one(&board, board.root, 0x80000000, ram);
+    CHECK(sm_region_new_ram(board.topo, "ram", 1 << 20, &ram));
+    map_one(&board, board.root, 0x80000000 + OTHER_RAM, ram);
     accesses("other", &board, 0x80000000, 5 * STEP);
+    CHECK(sm_device_new(board.topo, "worker", &board, &device));
+    sm_device_defer(device, &work);
+    sm_topology_work(board.topo);
     sm_agent_add(board.topo, &agent, &agent_ops);
     sm_agent_online(&agent);
     accesses("vCPU", &board, 0x80000000, 5 * STEP);

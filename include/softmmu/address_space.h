@@ -61,6 +61,29 @@ enum sm_tx sm_address_space_write(struct sm_address_space *space, sm_gpa gpa,
                                   const struct sm_attrs *attrs, const void *buf,
                                   uint64_t size, uint64_t *done);
 
+/** Set @size bytes to @value, as writing them would (A1). */
+enum sm_tx sm_address_space_fill(struct sm_address_space *space, sm_gpa gpa,
+                                 const struct sm_attrs *attrs, uint8_t value,
+                                 uint64_t size, uint64_t *done);
+
+/** One end of a copy. */
+struct sm_place {
+    struct sm_address_space *space;
+    sm_gpa gpa;
+    const struct sm_attrs *attrs;
+};
+
+/** Copy @size bytes from one place to another, in spaces of the same topology or not.
+ *
+ *  A stretch of bounded size is read, then written, and so on upwards: where the two
+ *  overlap, which bytes win is not said; what was read of a device and cannot be
+ *  written is lost.
+ *  @done       bytes that arrived; may be NULL
+ *  @at_source  whose failure is returned; may be NULL; unset when there is none
+ *  Returns     as a write that stops where either end fails */
+enum sm_tx sm_address_space_copy(const struct sm_place *to, const struct sm_place *from,
+                                 uint64_t size, uint64_t *done, bool *at_source);
+
 /** Make one access of 1, 2, 4 or 8 bytes, least significant byte at @gpa.
  *  Cost     RAM: one lookup, no lock, no call but this */
 enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
@@ -81,7 +104,7 @@ enum sm_tx sm_address_space_cas(struct sm_address_space *space, sm_gpa gpa,
                                 struct sm_value expected, struct sm_value desired,
                                 struct sm_value *old);
 
-/** RAM lent to a caller: stays allocated, and outlives its unmapping. */
+/** Memory lent to a caller: stays allocated.  RAM outlives its unmapping. */
 struct sm_mapping {
     void *host;
     uint64_t size;
@@ -97,7 +120,32 @@ struct sm_mapping {
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
                                 const struct sm_attrs *attrs, uint64_t size,
                                 enum sm_access access, struct sm_mapping *out);
+/** Give a mapping back, and drop what a buffer of sm_address_space_borrow() holds. */
 void sm_mapping_release(struct sm_mapping *mapping);
+
+enum { SM_BOUNCE_MAX = 64 << 10 };
+
+/** Borrow memory at @gpa, whatever answers there: RAM as sm_address_space_map() does,
+ *  else a buffer that stands in for at most SM_BOUNCE_MAX bytes of the section.
+ *
+ *  Who wants more calls again.  A buffer for SM_READ was filled by a read with @attrs;
+ *  one for SM_WRITE is zero, and sm_mapping_finish() writes it, with the same @attrs.
+ *  SM_ATTR_RAM_ONLY has no buffers.  Given back before @space is freed.
+ *  Returns  SM_TX_OK with out->size in 1..@size: a read that failed behind the first
+ *           byte gives what came before.  A failure of the first byte, or what is no
+ *           memory to write at all; SM_TX_DEVICE_ERROR also for want of host memory */
+enum sm_tx sm_address_space_borrow(struct sm_address_space *space, sm_gpa gpa,
+                                   const struct sm_attrs *attrs, uint64_t size,
+                                   enum sm_access access, struct sm_mapping *out);
+
+/** Give back a mapping of sm_address_space_borrow() or _map(), of which the first
+ *  @written bytes were written.
+ *
+ *  @written  at most its size; 0 for SM_READ
+ *  @done     may be NULL; those that reached the guest, as sm_address_space_write()
+ *  Returns   how writing a buffer ended; SM_TX_OK for all else */
+enum sm_tx sm_mapping_finish(struct sm_mapping *mapping, uint64_t written,
+                             uint64_t *done);
 
 SM_END_DECLS
 #endif

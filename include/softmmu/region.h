@@ -183,14 +183,30 @@ SM_MUST_CHECK int sm_region_new_io(struct sm_device *device, const char *name,
 /** Create a ROM device, like flash: @size bytes of memory of which writes are calls.
  *
  *  Reads are of the memory, in any width and without a call, until
- *  sm_region_set_calls() makes them calls too.  Debugger and loader (SM_ATTR_DEBUG)
- *  write the memory, in either mode.
+ *  sm_region_set_calls() makes them calls too.  Debugger and loader (SM_ATTR_DEBUG,
+ *  without SM_ATTR_EFFECTS) write the memory, in either mode.
  *  @ops     .write and what reads need in the other mode; .write may change the
  *           memory at sm_region_host()
  *  Errors   as sm_region_new_io() and sm_region_new_ram() */
 SM_MUST_CHECK int sm_region_new_rom_device(struct sm_device *device, const char *name,
                                            uint64_t size, const struct sm_io_ops *ops,
                                            struct sm_region **out);
+
+/** What was asked of a device's region.  Accesses, however many callbacks each took. */
+struct sm_region_stats {
+    uint32_t struct_size, reserved;
+    uint64_t reads, writes;             /* that were let in                    */
+    uint64_t bytes_read, bytes_written; /* of those that succeeded             */
+    uint64_t refused; /* not let in: width, alignment, direction, re-entry (L4),
+                         SM_ATTR_RAM_ONLY, a debugger's write                  */
+    uint64_t failed;  /* let in, and answered with something else than SM_TX_OK */
+};
+
+/** Tell what was asked of @region; all zero of what has no callbacks.  Nothing is counted
+ *  while a ROM device's memory is read.
+ *  @out      struct_size set; what it covers is filled in
+ *  Threads   any; exact when nobody is inside */
+void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats *out);
 
 /** Host address of the first byte of RAM, ROM or a ROM device; NULL of all others.
  *  It stays while the region lives.  Guests may be storing to it. */
@@ -203,6 +219,9 @@ SM_MUST_CHECK int sm_region_new_alias(struct sm_region *target, const char *name
                                       struct sm_range window, struct sm_region **out);
 
 /** Map @child at @offset of @parent.
+ *
+ *  @parent may be of any kind: its children hide, each where it answers, what the parent
+ *  is itself.  Those of an alias lie on top of its window, seen through this alias only.
  *  @priority  larger wins (R3); 0 is usual, negative is background
  *  Errors     -EBUSY already mapped (R1); -ELOOP (R2); -ERANGE overflows 2^64 */
 SM_MUST_CHECK int sm_region_map(struct sm_region *parent, uint64_t offset,
@@ -221,6 +240,10 @@ SM_MUST_CHECK int sm_region_set_priority(struct sm_region *child, int priority);
  *  Errors   -ERANGE overflows 2^64 where it is mapped, leaves an alias's target, or
  *           is more memory than was made for it */
 SM_MUST_CHECK int sm_region_resize(struct sm_region *region, uint64_t last);
+
+/** Have an alias show its target from offset @first on: it keeps its size.
+ *  Errors   -EINVAL no alias; -ERANGE the window would leave the target as it is now */
+SM_MUST_CHECK int sm_region_set_window(struct sm_region *alias, uint64_t first);
 
 /** Hide @region with all that is mapped into it, also from its aliases; or show it
  *  again.  Regions are made enabled. */

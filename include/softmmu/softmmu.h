@@ -5,7 +5,8 @@
  * included here is stable: opaque objects, and tables and option structs that
  * begin with struct_size, to which fields are only ever appended.  A caller
  * sets struct_size to sizeof of what it was compiled with; fields beyond it
- * count as zero, and a size that no version had is -EINVAL.
+ * count as zero, and a size that no version had is -EINVAL.  A later version's
+ * is taken where all that it adds is zero.
  *
  * Not included: softtlb_hit.h, whose layout may change in any version.
  */
@@ -21,6 +22,7 @@
 #include "softmmu/softtlb.h"
 #include "softmmu/types.h"
 #include "softmmu/vcpu.h"
+#include "softmmu/window.h"
 
 #define SM_VERSION_MAJOR 0
 #define SM_VERSION_MINOR 1

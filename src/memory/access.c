@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
-#include "softmmu/softtlb_hit.h"
+#include "memory/ram_access.h"
 
 /* The section that an agent found last, if all of an access lies in it; NULL: look it up.
  * Needs no reader: its ticket protects the agent. */
@@ -18,27 +18,6 @@ static const struct sm_flat_section *known(const struct sm_address_space *space,
     const uint64_t offset = gpa - section->range.first;
     const uint64_t length = section->range.last - section->range.first;
     return offset <= length && length - offset >= size - 1 ? section : NULL;
-}
-
-/* As sm_host_load(), which wants a constant size. */
-static uint64_t load_sized(const uint8_t *host, unsigned size)
-{
-    switch (size) {
-    case 8: return sm_host_load(host, 3);
-    case 4: return sm_host_load(host, 2);
-    case 2: return sm_host_load(host, 1);
-    default: return sm_host_load(host, 0);
-    }
-}
-
-static void store_sized(uint8_t *host, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 8: sm_host_store(host, 3, value); break;
-    case 4: sm_host_store(host, 2, value); break;
-    case 2: sm_host_store(host, 1, value); break;
-    default: sm_host_store(host, 0, value);
-    }
 }
 
 /* Find who answers all of an access; NULL, and a result, when nobody does.  *@split:
@@ -64,7 +43,7 @@ static const struct sm_flat_section *find(struct sm_reader *reader,
         if (SM_LIKELY(section->host) || (section->rom && !write))
             return section;
         if (attrs->flags & SM_ATTR_RAM_ONLY) {
-            *tx = SM_TX_ACCESS_ERROR;
+            *tx = sm_mmio_refuse(section->region);
             return NULL;
         }
     } while (sm_reader_pin(reader));
@@ -85,7 +64,7 @@ static SM_NOINLINE enum sm_tx load_slow(struct sm_address_space *space, sm_gpa g
     if (SM_LIKELY(section)) {
         const uint8_t *host = sm_flat_section_readable(section, gpa);
         if (host)
-            *value = load_sized(host, size);
+            *value = sm_load_sized(host, size);
         else
             tx = sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
                               attrs, value);
@@ -114,7 +93,7 @@ enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
     if (!host)
         return sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
                             attrs, value);
-    *value = load_sized(host, size);
+    *value = sm_load_sized(host, size);
     return SM_TX_OK;
 }
 
@@ -133,7 +112,7 @@ static SM_NOINLINE enum sm_tx store_slow(struct sm_address_space *space, sm_gpa 
         if (SM_UNLIKELY(section->readonly) && !(attrs->flags & SM_ATTR_DEBUG))
             tx = SM_TX_ACCESS_ERROR;
         else if (section->host)
-            store_sized(sm_flat_section_host(section, gpa), size, value);
+            sm_store_sized(sm_flat_section_host(section, gpa), size, value);
         else
             tx = sm_mmio_write(section->region, sm_flat_section_offset(section, gpa),
                                size, attrs, value);
@@ -158,6 +137,6 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     if (!host)
         return sm_mmio_write(section->region, sm_flat_section_offset(section, gpa), size,
                              attrs, value);
-    store_sized(host, size, value);
+    sm_store_sized(host, size, value);
     return SM_TX_OK;
 }

@@ -56,6 +56,7 @@ static void attach(struct sm_address_space *space, struct sm_root *root)
 {
     space->root = root;
     space->view = root->view;
+    space->generation = 1;
     sm_list_add_before(&space->topo->spaces, &space->node);
     sm_list_add_before(&root->spaces, &space->same_root);
     if (root->region)

@@ -28,7 +28,7 @@ int sm_device_new(struct sm_topology *topo, const char *name, void *dev,
         memcpy(device->name, name, length);
     device->topo = topo;
     device->dev = dev;
-    pthread_mutex_init(&device->lock, NULL);
+    sm_lock_init(&device->lock);
     pthread_mutex_init(&device->atomic_lock, NULL);
     sm_list_init(&device->ready);
     device->first = QUEUE_END;
@@ -43,7 +43,7 @@ int sm_device_new(struct sm_topology *topo, const char *name, void *dev,
 void sm_device_destroy(struct sm_device *device)
 {
     pthread_mutex_destroy(&device->atomic_lock);
-    pthread_mutex_destroy(&device->lock);
+    sm_lock_destroy(&device->lock);
     sm_free(device);
 }
 
@@ -82,15 +82,6 @@ int sm_device_free(struct sm_device *device)
 
 /* --- Lock and guard ----------------------------------------------------- */
 
-static bool inside(const struct sm_device *device)
-{
-    for (const struct sm_device_frame *frame = sm_thread.frames; frame;
-         frame = frame->outer)
-        if (frame->device == device)
-            return true;
-    return false;
-}
-
 bool sm_thread_holds_device(void)
 {
     for (const struct sm_device_frame *frame = sm_thread.frames; frame;
@@ -100,51 +91,17 @@ bool sm_thread_holds_device(void)
     return false;
 }
 
-static void push_frame(struct sm_device *device, struct sm_device_frame *frame,
-                       bool locked)
-{
-    *frame = (struct sm_device_frame){device, sm_thread.frames, locked};
-    sm_thread.frames = frame;
-}
-
-/* Take the lock, checking the order: device before topology, and one at most (L1). */
-static void lock_device(struct sm_device *device)
-{
-    sm_assert_hot(!sm_thread_holds_device());
-    sm_assert_hot(!sm_thread.n_edits);
-    pthread_mutex_lock(&device->lock);
-}
-
-bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
-                     bool lockless)
-{
-    if (inside(device))
-        return false;
-    if (!lockless)
-        lock_device(device);
-    push_frame(device, frame, !lockless);
-    return true;
-}
-
-void sm_device_leave(struct sm_device_frame *frame)
-{
-    sm_assert_hot(sm_thread.frames == frame);
-    sm_thread.frames = frame->outer;
-    if (frame->locked)
-        pthread_mutex_unlock(&frame->device->lock);
-}
-
 void sm_device_lock(struct sm_device *device)
 {
-    lock_device(device);
-    push_frame(device, &device->hold, true);
+    sm_device_acquire(device);
+    sm_device_push(device, &device->hold, true);
 }
 
 void sm_device_unlock(struct sm_device *device)
 {
     sm_assert_hot(sm_thread.frames == &device->hold);
     sm_thread.frames = device->hold.outer;
-    pthread_mutex_unlock(&device->lock);
+    sm_unlock(&device->lock);
 }
 
 /* --- Deferred work ------------------------------------------------------ */
@@ -200,7 +157,7 @@ static void run_first(struct sm_device *device)
     device->n_work--;
     work->next = NULL; /* it may defer itself again */
     pthread_mutex_unlock(&topo->work_lock);
-    push_frame(device, &frame, false);
+    sm_device_push(device, &frame, false);
     run(device->dev);
     sm_device_leave(&frame);
     pthread_mutex_lock(&topo->work_lock);
@@ -241,6 +198,7 @@ void sm_work_run(struct sm_topology *topo, bool io)
 {
     const struct sm_agent *agent = sm_thread.agent;
     const bool pinned = !agent || agent->topo != topo;
+    struct sm_topology *const outer = sm_thread.pinned;
     struct sm_caller caller;
     bool more = true;
 
@@ -249,14 +207,18 @@ void sm_work_run(struct sm_topology *topo, bool io)
     for (size_t tries = count_ready(topo); tries && more; tries--) {
         /* Before a device is taken from the line: sm_device_free() waits for us then.
          * Anew for each, as every ticket issued meanwhile waits for us too. */
-        if (pinned)
+        if (pinned) {
             sm_caller_begin(topo, &caller);
+            sm_thread.pinned = topo;
+        }
         pthread_mutex_lock(&topo->work_lock);
         more = !sm_list_empty(&topo->ready);
         if (more)
             run_device(topo, io);
         pthread_mutex_unlock(&topo->work_lock);
-        if (pinned)
+        if (pinned) {
+            sm_thread.pinned = outer;
             sm_caller_end(topo, &caller);
+        }
     }
 }

@@ -100,11 +100,12 @@ static bool push_above(struct seen *todo, unsigned *n, struct seen seen)
             return false;
     }
     sm_list_for_each(alias, &region->aliases, struct sm_region, alias) {
-        const struct sm_range window = {alias->window, alias->window + alias->now.last};
+        const struct sm_range window = {alias->now.window,
+                                        alias->now.window + alias->now.last};
         if (sm_range_intersect(seen.range, window, &range) &&
             !push(todo, n, alias,
-                  (struct sm_range){range.first - alias->window,
-                                    range.last - alias->window}))
+                  (struct sm_range){range.first - alias->now.window,
+                                    range.last - alias->now.window}))
             return false;
     }
     return true;

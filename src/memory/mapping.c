@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* mapping.c - lends RAM to callers. */
+/* mapping.c - lends RAM to callers, or a buffer where there is none.
+ *
+ * A mapping that is RAM holds a reference to it; one that is a buffer, the buffer, and a
+ * bit that says so.
+ */
+#include "base/alloc.h"
 #include "memory/memory_impl.h"
 
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
@@ -33,8 +38,112 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
     return tx;
 }
 
+/* --- Buffers ------------------------------------------------------------ */
+
+/* Stands in for memory of a guest that is not RAM. */
+struct bounce {
+    struct sm_address_space *space;
+    sm_gpa gpa;
+    struct sm_attrs attrs;
+    bool write;
+    _Alignas(16) uint8_t byte[]; /* as the borrower would find it in RAM       */
+};
+
+#define IS_BOUNCE ((uintptr_t)1)
+
+static struct bounce *bounce_of(const struct sm_mapping *mapping)
+{
+    const uintptr_t held = mapping->reserved[0];
+    return held & IS_BOUNCE ? (struct bounce *)(held & ~IS_BOUNCE) : NULL;
+}
+
+/* How many bytes from @gpa one buffer stands in for, up to @size; or why none. */
+static enum sm_tx bounce_size(struct sm_address_space *space, sm_gpa gpa,
+                              const struct sm_attrs *attrs, enum sm_access access,
+                              uint64_t *size)
+{
+    struct sm_section section;
+
+    if (!*size || (attrs->flags & SM_ATTR_RAM_ONLY))
+        return SM_TX_ACCESS_ERROR;
+    if (!sm_address_space_lookup(space, gpa, &section))
+        return SM_TX_DECODE_ERROR;
+    if (access == SM_WRITE && section.readonly && !(attrs->flags & SM_ATTR_DEBUG))
+        return SM_TX_ACCESS_ERROR;
+    *size = SM_MIN(*size, (uint64_t)SM_BOUNCE_MAX);
+    if (section.range.last - gpa < *size)
+        *size = section.range.last - gpa + 1; /* RAM behind it is lent as such */
+    return SM_TX_OK;
+}
+
+static enum sm_tx bounce_new(struct sm_address_space *space, sm_gpa gpa,
+                             const struct sm_attrs *attrs, uint64_t size,
+                             enum sm_access access, struct sm_mapping *out)
+{
+    enum sm_tx tx = bounce_size(space, gpa, attrs, access, &size);
+
+    if (tx != SM_TX_OK)
+        return tx;
+    struct bounce *bounce = sm_alloc(sizeof(*bounce) + size);
+    if (!bounce)
+        return SM_TX_DEVICE_ERROR;
+    bounce->space = space;
+    bounce->gpa = gpa;
+    bounce->attrs = *attrs;
+    bounce->write = access == SM_WRITE;
+    if (!bounce->write) {
+        tx = sm_address_space_read(space, gpa, attrs, bounce->byte, size, &size);
+        if (!size) {
+            sm_free(bounce);
+            return tx;
+        }
+    }
+    *out = (struct sm_mapping){
+        .host = bounce->byte,
+        .size = size,
+        .reserved = {(uintptr_t)bounce | IS_BOUNCE, 0},
+    };
+    return SM_TX_OK;
+}
+
+enum sm_tx sm_address_space_borrow(struct sm_address_space *space, sm_gpa gpa,
+                                   const struct sm_attrs *attrs, uint64_t size,
+                                   enum sm_access access, struct sm_mapping *out)
+{
+    const enum sm_tx tx = sm_address_space_map(space, gpa, attrs, size, access, out);
+
+    return tx == SM_TX_ACCESS_ERROR ? bounce_new(space, gpa, attrs, size, access, out)
+                                    : tx;
+}
+
+/* --- Giving back -------------------------------------------------------- */
+
 void sm_mapping_release(struct sm_mapping *mapping)
 {
-    sm_ram_put((struct sm_ram *)mapping->reserved[0]);
+    struct bounce *bounce = bounce_of(mapping);
+
+    if (bounce)
+        sm_free(bounce);
+    else
+        sm_ram_put((struct sm_ram *)mapping->reserved[0]);
     *mapping = (struct sm_mapping){0};
+}
+
+enum sm_tx sm_mapping_finish(struct sm_mapping *mapping, uint64_t written, uint64_t *done)
+{
+    const struct bounce *bounce = bounce_of(mapping);
+    const uint64_t size = SM_MIN(written, mapping->size);
+    enum sm_tx tx = SM_TX_OK;
+    uint64_t moved = size;
+
+    if (bounce) {
+        moved = 0;
+        if (bounce->write && size)
+            tx = sm_address_space_write(bounce->space, bounce->gpa, &bounce->attrs,
+                                        bounce->byte, size, &moved);
+    }
+    if (done)
+        *done = moved;
+    sm_mapping_release(mapping);
+    return tx;
 }

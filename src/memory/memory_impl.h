@@ -11,7 +11,8 @@
  *   an online agent      its ticket: it has not passed (agent.h)
  *   any other thread     an RCU section while it touches RAM; before it enters a
  *                        device it pins itself instead, as callbacks may take long
- * A ticket waits for all three.
+ *   one that runs work   its pin, all the while: what it finds was current after that
+ * A ticket waits for them all.
  *
  * sm_topology_check() runs (R1)-(R3) and the above on a topology that is not being
  * edited by another thread; debug builds run it at every commit.
@@ -21,6 +22,7 @@
 
 #include "base/atomic.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/panic.h"
 #include "memory/agent.h"
 #include "memory/flatview.h"
@@ -63,6 +65,7 @@ void sm_caller_end(struct sm_topology *topo, struct sm_caller *caller);
 /** How a thread is protected while it looks at views of one topology. */
 struct sm_reader {
     struct sm_topology *topo;
+    /* AGENT: protected anyhow, as an agent or by the pin of who runs work */
     enum { SM_READER_AGENT, SM_READER_RCU, SM_READER_PINNED } how;
     struct sm_caller caller;
 };
@@ -125,11 +128,20 @@ struct sm_region_state {
     uint64_t offset;          /* in parent                                     */
     uint64_t age;             /* of the mapping; larger is later               */
     uint64_t last;            /* highest offset                                */
+    uint64_t window;          /* alias: where in target it begins              */
     int priority;
     bool readonly;
     bool disabled;
     bool calls;    /* ROM device: reads are calls                              */
     bool given_up; /* sm_region_free() in an edit that has not been committed  */
+};
+
+/** What sm_region_get_stats() adds up: accesses that succeeded, by direction and
+ *  logarithm of their size, so that one addition counts both them and their bytes.
+ *  Written under the device's lock, or atomically where there is none; read by any. */
+struct sm_io_counts {
+    uint64_t done[2][4], failed[2]; /* [1]: writes                             */
+    uint64_t refused;               /* atomic                                  */
 };
 
 struct sm_region {
@@ -149,12 +161,12 @@ struct sm_region {
     struct sm_device *device;     /* MMIO, ROM device                           */
     const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
     struct sm_region *target;     /* alias                                      */
-    uint64_t window;              /* alias: where in target it begins           */
     struct sm_root *root;         /* of the spaces that begin here; or NULL    */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
     uint64_t mark;                /* visited in the walk of that number         */
     struct sm_region *next;       /* of the list that a walk has yet to visit   */
     struct sm_retired retired;
+    struct sm_io_counts counts;   /* MMIO, ROM device                          */
     char name[];
 };
 
@@ -225,6 +237,7 @@ struct sm_address_space {
     struct sm_list listeners;  /* the lower priority first                     */
     struct sm_root *root;
     struct sm_flat_view *view; /* atomic: root->view, published by commit      */
+    uint64_t generation;       /* atomic, from 1: published after .view        */
     struct sm_retired retired;
     char name[];
 };
@@ -234,6 +247,14 @@ SM_INLINE const struct sm_flat_view *
 sm_address_space_view(const struct sm_address_space *space)
 {
     return sm_load_acquire(&space->view); /* of the publish in publish() */
+}
+
+/** Number of the view that @space shows now, or of the one before while a commit is
+ *  between the two: whoever finds it unchanged uses what is still valid to them.
+ *  Threads: as sm_address_space_section() */
+SM_INLINE uint64_t sm_address_space_generation(const struct sm_address_space *space)
+{
+    return sm_load_acquire(&space->generation); /* of the publish in publish() */
 }
 
 /** The root of spaces that begin at @region, which may be NULL; made if there is none.
@@ -276,7 +297,7 @@ struct sm_device {
     struct sm_list node; /* in topo->devices                                   */
     void *dev;
     uint32_t n_users; /* regions; under the topology's lock                    */
-    pthread_mutex_t lock;
+    struct sm_lock lock;
     pthread_mutex_t atomic_lock; /* read-modify-writes of lockless regions     */
     struct sm_device_frame hold; /* of whoever called sm_device_lock()         */
     /* Under topo->work_lock: */
@@ -293,17 +314,60 @@ struct sm_thread {
     struct sm_device_frame *frames;
     struct sm_agent *agent; /* the online one, if this thread is a vCPU's      */
     unsigned n_edits;       /* begun and not ended                             */
+    struct sm_topology *pinned; /* whose deferred work this thread runs, pinned */
 };
 extern _Thread_local struct sm_thread sm_thread
     __attribute__((tls_model("initial-exec")));
 
-/** Enter @device for a callback, taking its lock unless @lockless.
- *  Returns  false if this thread is inside it already (L4) */
-bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
-                     bool lockless);
-void sm_device_leave(struct sm_device_frame *frame);
 /** Tell whether this thread holds any device's lock. */
 bool sm_thread_holds_device(void);
+
+/** Tell whether this thread is inside @device. */
+SM_INLINE bool sm_device_entered(const struct sm_device *device)
+{
+    for (const struct sm_device_frame *frame = sm_thread.frames; frame;
+         frame = frame->outer)
+        if (frame->device == device)
+            return true;
+    return false;
+}
+
+SM_INLINE void sm_device_push(struct sm_device *device, struct sm_device_frame *frame,
+                              bool locked)
+{
+    *frame = (struct sm_device_frame){device, sm_thread.frames, locked};
+    sm_thread.frames = frame;
+}
+
+/** Take the lock, checking the order: device before topology, and one at most (L1). */
+SM_INLINE void sm_device_acquire(struct sm_device *device)
+{
+    sm_assert_hot(!sm_thread_holds_device());
+    sm_assert_hot(!sm_thread.n_edits);
+    sm_lock(&device->lock);
+}
+
+/** Enter @device for a callback, taking its lock unless @lockless.
+ *  Returns  false if this thread is inside it already (L4) */
+SM_INLINE bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
+                               bool lockless)
+{
+    if (SM_UNLIKELY(sm_device_entered(device)))
+        return false;
+    if (!lockless)
+        sm_device_acquire(device);
+    sm_device_push(device, frame, !lockless);
+    return true;
+}
+
+SM_INLINE void sm_device_leave(struct sm_device_frame *frame)
+{
+    sm_assert_hot(sm_thread.frames == frame);
+    sm_thread.frames = frame->outer;
+    if (frame->locked)
+        sm_unlock(&frame->device->lock);
+}
+
 /** Run work that waits; with SM_WORK_IO only if @io.  Threads: holding nothing. */
 void sm_work_run(struct sm_topology *topo, bool io);
 void sm_device_destroy(struct sm_device *device);

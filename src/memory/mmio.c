@@ -19,7 +19,7 @@
 struct mmio {
     const struct sm_region *region;
     const struct sm_attrs *attrs;
-    bool debug; /* reads have no effect                                         */
+    bool debug; /* nothing may have an effect: reads peek                       */
 };
 
 /* A stretch of an access that one callback covers, alone or with bytes around it. */
@@ -40,6 +40,12 @@ static bool inside_region(const struct sm_region *region, uint64_t offset, unsig
 {
     const uint64_t last = sm_load_relaxed(&region->last); /* of sm_regions_apply() */
     return offset <= last && size - 1 <= last - offset;
+}
+
+/* Is the asker one who changes nothing? */
+static bool harmless(const struct sm_attrs *attrs)
+{
+    return (attrs->flags & (SM_ATTR_DEBUG | SM_ATTR_EFFECTS)) == SM_ATTR_DEBUG;
 }
 
 /* May this be asked at all?  @size is 1, 2, 4 or 8. */
@@ -174,7 +180,7 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
         *value = load_memory(mmio->region, offset, size);
         return SM_TX_OK;
     }
-    if (SM_LIKELY(is_plain(mmio, offset, size) && mmio->region->ops->read)) {
+    if (SM_LIKELY(is_plain(mmio, offset, size))) {
         const enum sm_tx tx = mmio->region->ops->read(mmio->region->device->dev, offset,
                                                       size, mmio->attrs, &all);
         if (SM_LIKELY(tx == SM_TX_OK))
@@ -198,7 +204,7 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
 static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
                                uint64_t value)
 {
-    if (SM_LIKELY(is_plain(mmio, offset, size) && mmio->region->ops->write))
+    if (SM_LIKELY(is_plain(mmio, offset, size)))
         return mmio->region->ops->write(mmio->region->device->dev, offset, size,
                                         mmio->attrs, value & sm_mask(8 * size));
     for (unsigned done = 0; done < size;) {
@@ -210,6 +216,32 @@ static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigne
         done += piece.n;
     }
     return SM_TX_OK;
+}
+
+/* --- Statistics --------------------------------------------------------- */
+
+/* Count one more; where the device's lock is held, nobody else does. */
+static void count(const struct sm_region *region, uint64_t *counter)
+{
+    if (SM_UNLIKELY(region->ops->flags & SM_IO_LOCKLESS))
+        sm_fetch_add_relaxed(counter, 1);
+    else
+        sm_store_relaxed(counter, sm_load_relaxed(counter) + 1);
+}
+
+static void count_access(struct sm_region *region, bool write, unsigned size,
+                         enum sm_tx tx)
+{
+    struct sm_io_counts *counts = &region->counts;
+
+    count(region, SM_LIKELY(tx == SM_TX_OK) ? &counts->done[write][sm_log2(size)]
+                                            : &counts->failed[write]);
+}
+
+enum sm_tx sm_mmio_refuse(struct sm_region *region)
+{
+    sm_fetch_add_relaxed(&region->counts.refused, 1);
+    return SM_TX_ACCESS_ERROR;
 }
 
 /* --- Entering ----------------------------------------------------------- */
@@ -242,16 +274,19 @@ static void leave(struct visit *visit)
 enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
                         const struct sm_attrs *attrs, uint64_t *value)
 {
-    const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
+    const struct mmio mmio = {region, attrs, harmless(attrs)};
     struct visit visit;
 
     if (reads_memory(region) && inside_region(region, offset, size)) {
         *value = load_memory(region, offset, size);
         return SM_TX_OK;
     }
-    if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
-        return SM_TX_ACCESS_ERROR;
+    if (SM_UNLIKELY(!accepted(region, offset, size, attrs) ||
+                    !(mmio.debug ? (bool)region->ops->peek : (bool)region->ops->read) ||
+                    !enter(region, &visit)))
+        return sm_mmio_refuse(region);
     const enum sm_tx tx = read_inside(&mmio, offset, size, value);
+    count_access(region, false, size, tx);
     leave(&visit);
     return tx;
 }
@@ -259,7 +294,7 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
 enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
                          const struct sm_attrs *attrs, uint64_t value)
 {
-    const struct mmio mmio = {region, attrs, attrs->flags & SM_ATTR_DEBUG};
+    const struct mmio mmio = {region, attrs, harmless(attrs)};
     struct visit visit;
 
     if (region->ram && mmio.debug && !(attrs->flags & SM_ATTR_RAM_ONLY) &&
@@ -267,9 +302,11 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
         store_memory(region, offset, size, value);
         return SM_TX_OK;
     }
-    if (!accepted(region, offset, size, attrs) || !enter(region, &visit))
-        return SM_TX_ACCESS_ERROR;
+    if (SM_UNLIKELY(mmio.debug || !accepted(region, offset, size, attrs) ||
+                    !region->ops->write || !enter(region, &visit)))
+        return sm_mmio_refuse(region);
     const enum sm_tx tx = write_inside(&mmio, offset, size, value);
+    count_access(region, true, size, tx);
     leave(&visit);
     return tx;
 }
@@ -294,19 +331,21 @@ static enum sm_tx update(struct sm_region *region, uint64_t offset, unsigned siz
 
     halves.flags |= SM_ATTR_ATOMIC;
     const struct mmio mmio = {region, &halves, false};
-    if (!accepted(region, offset, size, attrs) ||
+    if (harmless(attrs) || !accepted(region, offset, size, attrs) ||
         (!region->ops->read && !reads_memory(region)) || !region->ops->write ||
         !enter(region, &visit))
-        return SM_TX_ACCESS_ERROR;
+        return sm_mmio_refuse(region);
     if (lockless) /* at least among themselves */
         pthread_mutex_lock(&region->device->atomic_lock);
     enum sm_tx tx = read_inside(&mmio, offset, size, &found);
-    if (tx == SM_TX_OK) {
-        if (!how->cas)
-            tx = write_inside(&mmio, offset, size,
-                              sm_rmw_result(how->op, size, found, how->operand));
-        else if (found == (how->expected & sm_mask(8 * size)))
-            tx = write_inside(&mmio, offset, size, how->operand);
+    if (!reads_memory(region))
+        count_access(region, false, size, tx);
+    if (tx == SM_TX_OK &&
+        (!how->cas || found == (how->expected & sm_mask(8 * size)))) {
+        tx = write_inside(&mmio, offset, size,
+                          how->cas ? how->operand
+                                   : sm_rmw_result(how->op, size, found, how->operand));
+        count_access(region, true, size, tx);
     }
     if (lockless)
         pthread_mutex_unlock(&region->device->atomic_lock);

@@ -13,8 +13,10 @@
  * and SM_ATTR_RAM_ONLY give SM_TX_ACCESS_ERROR.  Read-only sections are the
  * caller's to refuse (A4).
  *
+ * SM_ATTR_DEBUG without SM_ATTR_EFFECTS peeks, writes and updates nothing.
+ *
  * A ROM device's memory is read here in any width, unless its reads are calls, and
- * written with SM_ATTR_DEBUG.
+ * written by whom the paragraph above keeps from the device.
  */
 #ifndef SM_MEMORY_MMIO_H
 #define SM_MEMORY_MMIO_H
@@ -23,8 +25,7 @@
 
 struct sm_region;
 
-/** Read; *value is zero-extended, and untouched unless SM_TX_OK is returned.
- *  With SM_ATTR_DEBUG the region is peeked at. */
+/** Read; *value is zero-extended, and untouched unless SM_TX_OK is returned. */
 enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
                         const struct sm_attrs *attrs, uint64_t *value);
 enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
@@ -43,5 +44,9 @@ enum sm_tx sm_mmio_cas(struct sm_region *region, uint64_t offset, unsigned size,
  *  widest natural one that the region accepts (A1).  1..8, at most @size; the access
  *  itself may still be refused. */
 unsigned sm_mmio_piece(const struct sm_region *region, uint64_t offset, uint64_t size);
+
+/** Count an access that was refused on its way to @region, which has callbacks.
+ *  Returns  SM_TX_ACCESS_ERROR */
+enum sm_tx sm_mmio_refuse(struct sm_region *region);
 
 #endif

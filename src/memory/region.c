@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/sized.h"
 #include "memory/memory_impl.h"
 
 #include <errno.h>
@@ -117,7 +118,7 @@ static int memory_alloc(struct sm_topology *topo, const char *name,
 
 static bool options_ok(const struct sm_ram_options *options)
 {
-    if (options->struct_size != sizeof(*options) || options->kind > SM_RAM_CALLER ||
+    if (options->kind > SM_RAM_CALLER ||
         (options->flags & ~(uint32_t)(SM_RAM_ROM | SM_RAM_PRIVATE)) || !options->size ||
         (options->max_size && options->max_size < options->size))
         return false;
@@ -127,11 +128,13 @@ static bool options_ok(const struct sm_ram_options *options)
 }
 
 int sm_region_new_ram_from(struct sm_topology *topo, const char *name,
-                           const struct sm_ram_options *options, struct sm_region **out)
+                           const struct sm_ram_options *given, struct sm_region **out)
 {
+    struct sm_ram_options all;
+    const struct sm_ram_options *const options = &all;
     struct sm_region *region;
 
-    if (!options_ok(options))
+    if (!sm_sized_take(&all, sizeof(all), given, sizeof(all)) || !options_ok(options))
         return -EINVAL;
     const int error =
         memory_alloc(topo, name,
@@ -162,6 +165,29 @@ int sm_region_fd(const struct sm_region *region)
     return region->ram ? region->ram->fd : -1;
 }
 
+void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats *out)
+{
+    const struct sm_io_counts *counts = &region->counts;
+    const uint32_t size = SM_MIN(out->struct_size, (uint32_t)sizeof(*out));
+    struct sm_region_stats stats = {.struct_size = size};
+
+    for (unsigned i = 0; i < SM_ARRAY_LEN(counts->done[0]); i++) {
+        const uint64_t reads = sm_load_relaxed(&counts->done[0][i]);
+        const uint64_t writes = sm_load_relaxed(&counts->done[1][i]);
+        stats.reads += reads;
+        stats.writes += writes;
+        stats.bytes_read += reads << i;
+        stats.bytes_written += writes << i;
+    }
+    const uint64_t failed_reads = sm_load_relaxed(&counts->failed[0]);
+    const uint64_t failed_writes = sm_load_relaxed(&counts->failed[1]);
+    stats.reads += failed_reads;
+    stats.writes += failed_writes;
+    stats.failed = failed_reads + failed_writes;
+    stats.refused = sm_load_relaxed(&counts->refused);
+    memcpy(out, &stats, size);
+}
+
 void *sm_region_host(const struct sm_region *region)
 {
     return region->ram ? region->ram->host : NULL;
@@ -177,7 +203,7 @@ static bool ops_ok(const struct sm_io_ops *ops)
 {
     const uint32_t known = SM_IO_BIG_ENDIAN | SM_IO_LOCKLESS | SM_IO_WIDEN_WRITES;
 
-    return ops->struct_size == sizeof(*ops) && !(ops->flags & ~known) &&
+    return sm_sized_ok(ops, sizeof(*ops), sizeof(*ops)) && !(ops->flags & ~known) &&
            (ops->read || ops->write) && widths_ok(&ops->accepts) &&
            widths_ok(&ops->implements);
 }
@@ -224,7 +250,7 @@ int sm_region_new_alias(struct sm_region *target, const char *name,
     if (!region)
         return -ENOMEM;
     region->target = target;
-    region->window = window.first;
+    region->now.window = window.first;
     region_enlist(region, out);
     return 0;
 }
@@ -333,6 +359,13 @@ int sm_region_set_priority(struct sm_region *child, int priority)
     return 0;
 }
 
+/* Does the target of @alias have what an alias up to @last shows from @first on? */
+static bool shows(const struct sm_region *alias, uint64_t first, uint64_t last)
+{
+    const uint64_t target_last = alias->target->now.last;
+    return first <= target_last && last <= target_last - first;
+}
+
 /* Does @region reach no further than where it is mapped, shown or stored allows? */
 static bool may_last(const struct sm_region *region, uint64_t last)
 {
@@ -342,8 +375,7 @@ static bool may_last(const struct sm_region *region, uint64_t last)
         return false;
     if (region->ram)
         return last < region->ram->size;
-    return !region->target || (region->window <= region->target->now.last &&
-                               last <= region->target->now.last - region->window);
+    return !region->target || shows(region, region->now.window, last);
 }
 
 int sm_region_resize(struct sm_region *region, uint64_t last)
@@ -362,6 +394,19 @@ int sm_region_resize(struct sm_region *region, uint64_t last)
     if (region->now.parent)
         sm_children_add(region);
     sm_region_dirty(region, differs);
+    return 0;
+}
+
+int sm_region_set_window(struct sm_region *alias, uint64_t first)
+{
+    sm_topology_must_edit(alias->topo);
+    if (!alias->target)
+        return -EINVAL;
+    if (!shows(alias, first, alias->now.last))
+        return -ERANGE;
+    sm_region_touch(alias);
+    alias->now.window = first;
+    sm_region_dirty_all(alias);
     return 0;
 }
 

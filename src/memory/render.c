@@ -127,8 +127,8 @@ static bool finish(struct render *render, struct visit visit)
     switch (region->kind) {
     case SM_REGION_CONTAINER: return true;
     case SM_REGION_ALIAS: /* the target may have become shorter than the window */
-        if (!sm_range_intersect((struct sm_range){region->window + visit.window.first,
-                                                  region->window + visit.window.last},
+        if (!sm_range_intersect((struct sm_range){region->now.window + visit.window.first,
+                                                  region->now.window + visit.window.last},
                                 (struct sm_range){0, region->target->now.last}, &shown))
             return true;
         return push(render, region->target, shown, visit.at, visit.readonly);

@@ -176,7 +176,7 @@ void sm_reader_begin(struct sm_reader *reader, struct sm_topology *topo)
     const struct sm_agent *agent = sm_thread.agent;
 
     reader->topo = topo;
-    if (agent && agent->topo == topo) {
+    if ((agent && agent->topo == topo) || sm_thread.pinned == topo) {
         reader->how = SM_READER_AGENT;
     } else {
         reader->how = SM_READER_RCU;

@@ -2,6 +2,7 @@
 /* topology.c - opens edits, renders what they changed, publishes it (R4, R5). */
 #include "base/alloc.h"
 #include "base/atomic.h"
+#include "base/sized.h"
 #include "memory/memory_impl.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 int sm_topology_new(const struct sm_owner_ops *ops, void *owner, struct sm_topology **out)
 {
-    if (ops && ops->struct_size != sizeof(*ops))
+    if (ops && !sm_sized_ok(ops, sizeof(*ops), sizeof(*ops))) /* one version yet */
         return -EINVAL;
     struct sm_topology *topo = sm_alloc(sizeof(*topo));
     if (!topo)
@@ -163,8 +164,10 @@ static void publish(struct sm_root *root)
     root->before = root->view;
     root->view = sm_flat_edit_finish(&root->edit, root->before);
     root->editing = false;
-    sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root)
+    sm_list_for_each(space, &root->spaces, struct sm_address_space, same_root) {
         sm_publish(&space->view, root->view); /* to sm_address_space_view() */
+        sm_publish(&space->generation, space->generation + 1);
+    }
 }
 
 /* Make the rendered views current and say so.  Returns the edit's ticket. */
@@ -232,7 +235,7 @@ static void check_region(struct sm_region *region)
     sm_assert((region->kind == SM_REGION_ALIAS) == !!region->target);
     sm_assert(!region->ram || region->now.last < region->ram->size);
     if (region->target)
-        sm_assert(region->now.last <= UINT64_MAX - region->window);
+        sm_assert(region->now.last <= UINT64_MAX - region->now.window);
 }
 
 /* R2: take away, again and again, the regions that nothing not yet taken leads to.

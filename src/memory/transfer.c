@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
-#include "softmmu/softtlb_hit.h"
+#include "memory/ram_access.h"
 
 #include <string.h>
 
@@ -13,8 +13,10 @@
  * nobody may rely on until it is complete. */
 enum { BULK = 64 };
 
-static void copy_from_ram(uint8_t *buf, const uint8_t *host, uint64_t size)
+void sm_copy_from_ram(void *to, const uint8_t *host, uint64_t size)
 {
+    uint8_t *buf = to;
+
     while (size) {
         const unsigned bits = sm_log2(
             ((uintptr_t)host | 8) & -((uintptr_t)host | 8)); /* 0..3: how it is aligned */
@@ -36,8 +38,10 @@ static void copy_from_ram(uint8_t *buf, const uint8_t *host, uint64_t size)
     }
 }
 
-static void copy_to_ram(uint8_t *host, const uint8_t *buf, uint64_t size)
+void sm_copy_to_ram(uint8_t *host, const void *from, uint64_t size)
 {
+    const uint8_t *buf = from;
+
     while (size) {
         const unsigned bits = sm_log2(((uintptr_t)host | 8) & -((uintptr_t)host | 8));
         const unsigned piece_bits = SM_MIN(bits, sm_log2(size));
@@ -60,9 +64,6 @@ static void copy_to_ram(uint8_t *host, const uint8_t *buf, uint64_t size)
 }
 
 /* --- Transfers ---------------------------------------------------------- */
-
-/* Longest stretch of RAM copied under one RCU section. */
-#define CHUNK (UINT64_C(1) << 20)
 
 struct transfer {
     struct sm_address_space *space;
@@ -109,18 +110,18 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
         host = transfer->write ? sm_flat_section_host(section, gpa)
                                : sm_flat_section_readable(section, gpa);
         if (!host && (flags & SM_ATTR_RAM_ONLY))
-            return SM_TX_ACCESS_ERROR;
+            return sm_mmio_refuse(section->region);
     } while (!host && sm_reader_pin(reader));
 
     if (section->range.last - gpa < *size)
         *size = section->range.last - gpa + 1;
     if (!host)
         return mmio_step(transfer, section, gpa, buf, size);
-    *size = SM_MIN(*size, CHUNK);
+    *size = SM_MIN(*size, SM_RAM_CHUNK);
     if (transfer->write)
-        copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
+        sm_copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
     else
-        copy_from_ram(buf, host, *size);
+        sm_copy_from_ram(buf, host, *size);
     return SM_TX_OK;
 }
 

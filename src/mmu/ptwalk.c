@@ -214,12 +214,13 @@ static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned 
             return SM_TX_DECODE_ERROR;
         walking->section = section;
     }
-    if (SM_UNLIKELY(!section->host))
+    const uint8_t *const host = sm_flat_section_readable(section, where);
+    if (SM_UNLIKELY(!host))
         return SM_TX_ACCESS_ERROR;
     if (SM_UNLIKELY(section->range.last - where < size - 1))
         return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
                                      raw);
-    *raw = sm_host_load(sm_flat_section_host(section, where), size == 4 ? 2 : 3);
+    *raw = sm_host_load(host, size == 4 ? 2 : 3);
     return SM_TX_OK;
 }
 
@@ -250,7 +251,7 @@ static void remember(struct sm_walking *walking, unsigned stage, uint64_t addres
         return; /* a wider root */
     if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
         return;
-    remembered.host = sm_flat_section_host(section, where);
+    remembered.host = sm_flat_section_readable(section, where);
     if ((uintptr_t)remembered.host & 7)
         return;
     if (walk->protect) {

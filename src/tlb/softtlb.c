@@ -46,17 +46,17 @@ static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_
     entry->tag = host ? page : page | SM_TLB_MMIO;
 }
 
-/** Host address of the page of @gpa, if all of it may be accessed there: whole, and
- *  aligned so that what is atomic for the guest is so for the host. */
+/** Host address of the page of @gpa, if all of it may be read there: whole, and aligned
+ *  so that what is atomic for the guest is so for the host.  A ROM device's, while its
+ *  reads are of its memory: who changes that changes the view. */
 static uint8_t *page_host(const struct sm_flat_section *section, sm_gpa gpa)
 {
     const sm_gpa first = gpa & SM_PAGE_MASK, last = gpa | ~SM_PAGE_MASK;
     uint8_t *host;
 
-    if (!section || !section->host || first < section->range.first ||
-        last > section->range.last)
+    if (!section || first < section->range.first || last > section->range.last)
         return NULL;
-    host = sm_flat_section_host(section, first);
+    host = (uint8_t *)(uintptr_t)sm_flat_section_readable(section, first);
     return (uintptr_t)host % 64 == 0 ? host : NULL;
 }
 
@@ -94,8 +94,8 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     uint8_t *const host = page_host(section, xlate->gpa);
     /* What is written but not read is kept off the direct path, so that a direct
      * entry for writes allows a read-modify-write without a second look. */
-    uint8_t *const writable = host && !section->readonly && (xlate->perms & SM_PERM_R)
-        ? host : NULL;
+    uint8_t *const writable = host && section->host && !section->readonly &&
+                              (xlate->perms & SM_PERM_R) ? host : NULL;
 
     if (SM_UNLIKELY(!context))
         return;
@@ -172,7 +172,10 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
     out->host = section && section->range.last - xlate.gpa >= req->size - 1u &&
                         !(req->access == SM_WRITE && section->readonly) &&
                         (xlate.perms & (1u << req->access))
-        ? sm_flat_section_host(section, xlate.gpa) : NULL;
+        ? (req->access == SM_WRITE
+               ? sm_flat_section_host(section, xlate.gpa)
+               : (uint8_t *)(uintptr_t)sm_flat_section_readable(section, xlate.gpa))
+        : NULL;
     if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
         SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);

@@ -204,7 +204,10 @@ static void attributes(void **state)
     assert_int_equal(sm_address_space_store(space, 0x2000, &plain, 1, 0),
                      SM_TX_ACCESS_ERROR);
     assert_int_equal(board.bytes.writes, 0);
-    assert_int_equal(sm_address_space_store(space, 0x2000, &debug, 1, 0), SM_TX_OK);
+    assert_int_equal(sm_address_space_store(space, 0x2000, &debug, 1, 0),
+                     SM_TX_ACCESS_ERROR);
+    assert_int_equal(board.bytes.writes, 0);
+    assert_int_equal(sm_address_space_store(space, 0x2000, &effects, 1, 0), SM_TX_OK);
     assert_int_equal(board.bytes.writes, 1);
     world_fini(&board.world);
 }

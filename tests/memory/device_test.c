@@ -306,6 +306,90 @@ static void freed_in_use(void **state)
     world_fini(&world);
 }
 
+/* Work that frees RAM under its own reader: the RAM stays until the work has ended. */
+struct remover {
+    struct world *world;
+    struct sm_device *device;
+    struct sm_region *ram;
+    struct sm_work work;
+    int released, seen; /* seen: released while the work ran                   */
+    enum sm_tx before, after;
+};
+
+static void ram_released(void *owner, void *host)
+{
+    ((struct remover *)owner)->released++;
+}
+
+static void *collect(void *arg)
+{
+    struct sm_topology *topo = arg;
+
+    sm_topology_work(topo); /* a grace period passes: no RCU section is open */
+    return NULL;
+}
+
+static void remove_ram(void *dev)
+{
+    struct remover *remover = dev;
+    struct sm_topology *topo = remover->world->topo;
+    struct sm_reader reader;
+    uint64_t value;
+    pthread_t thread;
+
+    sm_reader_begin(&reader, topo);
+    assert_int_equal(reader.how, SM_READER_AGENT);
+    const struct sm_flat_section *section =
+        sm_address_space_section(remover->world->space, 0x8000);
+    assert_non_null(section);
+    remover->before =
+        sm_address_space_load(remover->world->space, 0x8000, &plain, 8, &value);
+    sm_topology_begin(topo);
+    sm_region_unmap(remover->ram);
+    assert_int_equal(sm_region_free(remover->ram), 0);
+    const sm_ticket ticket = commit(remover->world);
+    assert_int_equal(pthread_create(&thread, NULL, collect, topo), 0);
+    pthread_join(thread, NULL);
+    assert_false(sm_ticket_done(topo, ticket));
+    remover->seen = remover->released;
+    section->host[0] = 1;
+    sm_reader_end(&reader);
+    remover->after =
+        sm_address_space_load(remover->world->space, 0x8000, &plain, 8, &value);
+}
+
+static void work_is_a_reader(void **state)
+{
+    static _Alignas(4096) uint8_t mine[4096];
+    struct remover remover = {.work = {.run = remove_ram}};
+    const struct sm_ram_options options = {.struct_size = sizeof(options),
+                                           .kind = SM_RAM_CALLER,
+                                           .size = sizeof(mine),
+                                           .host = mine,
+                                           .release = ram_released,
+                                           .owner = &remover};
+    struct sm_reader reader;
+    struct world world;
+
+    world_init(&world);
+    remover.world = &world;
+    assert_int_equal(sm_device_new(world.topo, "remover", &remover, &remover.device), 0);
+    assert_int_equal(sm_region_new_ram_from(world.topo, "mine", &options, &remover.ram),
+                     0);
+    show(&world, 0x8000, remover.ram);
+    sm_device_defer(remover.device, &remover.work);
+    sm_topology_work(world.topo);
+    assert_int_equal(remover.before, SM_TX_OK);
+    assert_int_equal(remover.after, SM_TX_DECODE_ERROR);
+    assert_int_equal(remover.seen, 0);
+    sm_topology_work(world.topo);
+    assert_int_equal(remover.released, 1);
+    sm_reader_begin(&reader, world.topo); /* no more */
+    assert_int_equal(reader.how, SM_READER_RCU);
+    sm_reader_end(&reader);
+    world_fini(&world);
+}
+
 static void freed_with_work(void **state)
 {
     struct gadget gadget;
@@ -453,7 +537,7 @@ int main(void)
         cmocka_unit_test(work_in_order), cmocka_unit_test(work_of_vcpus),
         cmocka_unit_test(guard),         cmocka_unit_test(others_wait),
         cmocka_unit_test(freed_in_use),  cmocka_unit_test(freed_with_work),
-        cmocka_unit_test(many_runners),
+        cmocka_unit_test(many_runners),  cmocka_unit_test(work_is_a_reader),
 #ifdef SM_DEBUG_CHECKS
         cmocka_unit_test(lock_order),
 #endif

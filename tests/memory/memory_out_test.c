@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include <sys/mman.h>
+
 void *__real_sm_alloc(size_t size);
 void *__real_sm_realloc(void *block, size_t size);
 void *__wrap_sm_alloc(size_t size);
@@ -91,6 +93,87 @@ static void makers(void **state)
     world_fini(&world);
 }
 
+/* No memory to stand in for a device: an error, and nothing is lent. */
+static void buffers(void **state)
+{
+    struct sm_mapping mapping = {0};
+    struct sm_device *device;
+    struct sm_region *region;
+    struct world world;
+
+    world_init(&world);
+    assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), 0);
+    assert_int_equal(sm_region_new_io(device, "r", 0xff, &ops, &region), 0);
+    show(&world, 0x1000, region);
+    left = 0;
+    assert_int_equal(
+        sm_address_space_borrow(world.space, 0x1000, &plain, 8, SM_READ, &mapping),
+        SM_TX_DEVICE_ERROR);
+    left = -1;
+    assert_null(mapping.host);
+    assert_int_equal(
+        sm_address_space_borrow(world.space, 0x1000, &plain, 8, SM_READ, &mapping),
+        SM_TX_OK);
+    sm_mapping_release(&mapping);
+    world_fini(&world);
+}
+
+static int n_released;
+
+static void released(void *owner, void *host)
+{
+    n_released++;
+}
+
+/* Each kind of memory, refused at each of its allocations: no descriptor stays open,
+ * and what is the caller's stays the caller's. */
+static void kinds_of_ram(void **state)
+{
+    static _Alignas(4096) uint8_t mine[4096];
+    struct sm_region *region = NULL;
+    struct sm_ram_options options = {
+        .struct_size = sizeof(options), .size = 4096, .host = mine, .release = released};
+    struct world world;
+
+    world_init(&world);
+    const int file = memfd_create("file", MFD_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, 4096), 0);
+    const int next = dup(file);
+    close(next);
+    options.fd = file;
+    for (uint32_t kind = SM_RAM_ANONYMOUS; kind <= SM_RAM_CALLER; kind++) {
+        options.kind = kind;
+        for (long n = 0; n < 2; n++) { /* the region, the memory's own record */
+            left = n;
+            assert_int_equal(
+                sm_region_new_ram_from(world.topo, "r", &options, &region), -ENOMEM);
+            assert_null(region);
+            const int now = dup(file);
+            assert_int_equal(now, next);
+            close(now);
+        }
+        left = 2;
+        assert_int_equal(sm_region_new_ram_from(world.topo, "r", &options, &region), 0);
+        assert_int_equal(left, 0); /* there are no others */
+        left = -1;
+        assert_int_equal(n_released, 0);
+        assert_int_equal(sm_region_free(region), 0);
+        sm_topology_work(world.topo);
+        assert_int_equal(n_released, kind == SM_RAM_CALLER);
+        region = NULL;
+    }
+    /* The host refuses to map it. */
+    options.kind = SM_RAM_SHARED;
+    options.size = UINT64_C(1) << 62;
+    assert_true(sm_region_new_ram_from(world.topo, "r", &options, &region) < 0);
+    const int now = dup(file);
+    assert_int_equal(now, next);
+    close(now);
+    close(file);
+    world_fini(&world);
+}
+
 /* Every allocation of a commit fails once; the edit stays open, and can be finished. */
 static void commits(void **state)
 {
@@ -148,6 +231,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makers),
+        cmocka_unit_test(buffers),
+        cmocka_unit_test(kinds_of_ram),
         cmocka_unit_test(commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

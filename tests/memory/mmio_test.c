@@ -309,6 +309,122 @@ static void atomics(void **state)
     world_fini(&world);
 }
 
+/* A debugger changes nothing, unless it says that it wants to. */
+static void debuggers(void **state)
+{
+    struct bytes bytes = {.ops.accepts = {1, 8, false}, .ops.implements = {4, 4, false}};
+    struct world world;
+    uint64_t value = 7;
+
+    world_init(&world);
+    struct sm_region *region = make(&world, &bytes);
+    bytes.ops.flags = SM_IO_WIDEN_WRITES;
+    for (unsigned size = 1; size <= 8; size *= 2)
+        assert_int_equal(sm_mmio_write(region, 0, size, &debug, 1), SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_mmio_rmw(region, 0, 4, &debug, SM_RMW_ADD, 1, &value),
+                     SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_mmio_cas(region, 0, 4, &debug, 0, 1, &value), SM_TX_ACCESS_ERROR);
+    assert_int_equal(bytes.calls, 0);
+    assert_int_equal(value, 7);
+
+    assert_int_equal(sm_mmio_read(region, 0, 4, &effects, &value), SM_TX_OK);
+    assert_int_equal(bytes.flags, SM_ATTR_DEBUG | SM_ATTR_EFFECTS);
+    assert_int_equal(sm_mmio_write(region, 2, 1, &effects, 0x99), SM_TX_OK);
+    assert_int_equal(bytes.byte[2], 0x99);
+    assert_int_equal(sm_mmio_rmw(region, 0, 4, &effects, SM_RMW_SWAP, 1, &value),
+                     SM_TX_OK);
+    assert_int_equal(bytes.byte[0], 1);
+    /* Alone it says nothing. */
+    const struct sm_attrs alone = {.process = SM_NO_PROCESS, .flags = SM_ATTR_EFFECTS};
+    assert_int_equal(sm_mmio_write(region, 0, 1, &alone, 5), SM_TX_OK);
+    assert_int_equal(bytes.byte[0], 5);
+    world_fini(&world);
+}
+
+static void expect_stats(const struct sm_region *region, uint64_t reads, uint64_t writes,
+                         uint64_t bytes_read, uint64_t bytes_written, uint64_t refused,
+                         uint64_t failed)
+{
+    struct sm_region_stats stats = {.struct_size = sizeof(stats), .reserved = 1};
+
+    sm_region_get_stats(region, &stats);
+    assert_int_equal(stats.struct_size, sizeof(stats));
+    assert_int_equal(stats.reserved, 0);
+    assert_int_equal(stats.reads, reads);
+    assert_int_equal(stats.writes, writes);
+    assert_int_equal(stats.bytes_read, bytes_read);
+    assert_int_equal(stats.bytes_written, bytes_written);
+    assert_int_equal(stats.refused, refused);
+    assert_int_equal(stats.failed, failed);
+}
+
+static void count_all(struct world *world, uint32_t flags)
+{
+    struct bytes bytes = {.ops.flags = flags,
+                          .ops.accepts = {1, 8, false},
+                          .ops.implements = {1, 4, false}};
+    struct sm_region *region = make(world, &bytes);
+    uint64_t value;
+
+    expect_stats(region, 0, 0, 0, 0, 0, 0);
+    for (unsigned size = 1; size <= 8; size *= 2) /* the last in two callbacks */
+        assert_int_equal(sm_mmio_read(region, 0, size, &plain, &value), SM_TX_OK);
+    assert_int_equal(sm_mmio_read(region, 0, 2, &debug, &value), SM_TX_OK);
+    expect_stats(region, 5, 0, 17, 0, 0, 0);
+    assert_int_equal(sm_mmio_write(region, 8, 4, &plain, 0), SM_TX_OK);
+    bytes.fail_at_call[bytes.calls % 16] = SM_TX_DEVICE_ERROR;
+    assert_int_equal(sm_mmio_write(region, 8, 4, &plain, 0), SM_TX_DEVICE_ERROR);
+    expect_stats(region, 5, 2, 17, 4, 0, 1);
+    assert_int_equal(sm_mmio_read(region, 1, 2, &plain, &value), SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_mmio_read(region, SIZE, 1, &plain, &value), SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_mmio_write(region, 0, 1, &debug, 0), SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_mmio_write(region, 0, 1, &ram_only, 0), SM_TX_ACCESS_ERROR);
+    expect_stats(region, 5, 2, 17, 4, 4, 1);
+    /* Both halves of an update count, and only those that took place. */
+    memset(bytes.fail_at_call, 0, sizeof(bytes.fail_at_call));
+    assert_int_equal(sm_mmio_rmw(region, 0, 4, &plain, SM_RMW_SWAP, 0, &value), SM_TX_OK);
+    assert_int_equal(sm_mmio_cas(region, 0, 4, &plain, 1, 2, &value), SM_TX_OK);
+    expect_stats(region, 7, 3, 25, 8, 4, 1);
+    /* A thread that is inside already. */
+    struct sm_device_frame frame;
+    assert_true(sm_device_enter(bytes.device, &frame, true));
+    assert_int_equal(sm_mmio_read(region, 0, 4, &plain, &value), SM_TX_ACCESS_ERROR);
+    sm_device_leave(&frame);
+    expect_stats(region, 7, 3, 25, 8, 5, 1);
+    /* On the way there, too. */
+    show(world, flags ? 0x2000 : 0x1000, region);
+    assert_int_equal(sm_address_space_load(world->space, flags ? 0x2000 : 0x1000,
+                                           &ram_only, 1, &value),
+                     SM_TX_ACCESS_ERROR);
+    assert_int_equal(sm_address_space_read(world->space, flags ? 0x2000 : 0x1000,
+                                           &ram_only, &value, 1, NULL),
+                     SM_TX_ACCESS_ERROR);
+    expect_stats(region, 7, 3, 25, 8, 7, 1);
+}
+
+static void statistics(void **state)
+{
+    struct bytes bytes = {.ops.accepts = {1, 8, false}, .ops.implements = {1, 8, false}};
+    struct world world;
+    uint64_t value;
+
+    world_init(&world);
+    count_all(&world, 0);
+    count_all(&world, SM_IO_LOCKLESS);
+    expect_stats(world.root, 0, 0, 0, 0, 0, 0);
+    struct sm_region *region = make(&world, &bytes);
+    assert_int_equal(sm_mmio_read(region, 0, 8, &plain, &value), SM_TX_OK);
+    /* An older caller knows less. */
+    struct sm_region_stats stats;
+    memset(&stats, 0xee, sizeof(stats));
+    stats.struct_size = offsetof(struct sm_region_stats, writes);
+    sm_region_get_stats(region, &stats);
+    assert_int_equal(stats.struct_size, offsetof(struct sm_region_stats, writes));
+    assert_int_equal(stats.reads, 1);
+    assert_true(stats.writes == UINT64_C(0xeeeeeeeeeeeeeeee));
+    world_fini(&world);
+}
+
 static void pieces(void **state)
 {
     struct bytes any = {.ops.accepts = {1, 8, false}, .ops.implements = {1, 8, false}};
@@ -340,6 +456,7 @@ int main(void)
         cmocka_unit_test(table),      cmocka_unit_test(far_offsets),
         cmocka_unit_test(directions), cmocka_unit_test(failures),
         cmocka_unit_test(atomics),    cmocka_unit_test(pieces),
+        cmocka_unit_test(debuggers),  cmocka_unit_test(statistics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

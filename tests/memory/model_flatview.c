@@ -167,6 +167,12 @@ static bool follows(struct answer a, struct answer b, uint64_t distance)
            (a.region < 0 || b.offset == a.offset + distance);
 }
 
+/* Does this asker change nothing of a device? */
+static bool is_harmless(const struct sm_attrs *attrs)
+{
+    return (attrs->flags & SM_ATTR_DEBUG) && !(attrs->flags & SM_ATTR_EFFECTS);
+}
+
 /* Is an access to @answer a call? */
 static bool is_call(const struct test *test, struct answer answer, bool write,
                     const struct sm_attrs *attrs)
@@ -174,7 +180,7 @@ static bool is_call(const struct test *test, struct answer answer, bool write,
     const struct model_region *region = &test->model.region[answer.region];
 
     if (region->kind == SM_REGION_ROM_DEVICE)
-        return write ? !(attrs->flags & SM_ATTR_DEBUG) : region->calls;
+        return write ? !is_harmless(attrs) : region->calls;
     return region->kind == SM_REGION_IO;
 }
 
@@ -409,6 +415,24 @@ static void edit_resize(struct test *test)
         region->last = last;
 }
 
+static void edit_window(struct test *test)
+{
+    const int at = some_region(test);
+    struct model_region *region = &test->model.region[at];
+    const uint64_t first = below(test, 4) ? below(test, MAX_BYTES) : some_offset(test);
+    const int error = sm_region_set_window(test->region[at], first);
+
+    if (region->kind != SM_REGION_ALIAS) {
+        EXPECT(error == -EINVAL);
+        return;
+    }
+    const uint64_t last = test->model.region[region->target].last;
+    const bool fits = first <= last && region->last <= last - first;
+    EXPECT(error == (fits ? 0 : -ERANGE));
+    if (fits)
+        region->window.first = first;
+}
+
 static void edit_priority(struct test *test)
 {
     const int at = some_region(test), priority = (int)below(test, 3) - 1;
@@ -467,7 +491,7 @@ static void edit(struct test *test)
 {
     const int at = (int)below(test, N_REGIONS);
 
-    switch (below(test, 18)) {
+    switch (below(test, 20)) {
     case 0:
     case 1:
     case 2:
@@ -486,6 +510,8 @@ static void edit(struct test *test)
     case 6: edit_free(test); break;
     case 7: edit_resize(test); break;
     case 8: edit_priority(test); break;
+    case 9:
+    case 10: edit_window(test); break;
     default: edit_map(test);
     }
 }
@@ -711,7 +737,8 @@ static enum sm_tx model_bytes(struct test *test, int space, sm_gpa gpa, bool wri
         if (answer.region < 0)
             return SM_TX_DECODE_ERROR;
         if ((write && answer.readonly && !(attrs->flags & SM_ATTR_DEBUG)) ||
-            (is_call(test, answer, write, attrs) && (attrs->flags & SM_ATTR_RAM_ONLY)))
+            (is_call(test, answer, write, attrs) &&
+             ((attrs->flags & SM_ATTR_RAM_ONLY) || (write && is_harmless(attrs)))))
             return SM_TX_ACCESS_ERROR;
         if (write)
             *byte_of(test, answer, true, attrs) = buf[*done];
@@ -730,8 +757,9 @@ static sm_gpa some_address(struct test *test)
  * copy of them, and the two are compared. */
 static void check_transfer(struct test *test)
 {
-    static const struct sm_attrs *const askers[] = {&plain, &plain, &debug, &ram_only};
-    const struct sm_attrs *attrs = askers[below(test, 4)];
+    static const struct sm_attrs *const askers[] = {&plain, &plain, &debug, &effects,
+                                                    &ram_only};
+    const struct sm_attrs *attrs = askers[below(test, SM_ARRAY_LEN(askers))];
     const int space = (int)below(test, N_SPACES);
     const sm_gpa gpa = some_address(test);
     const bool single = below(test, 2), write = below(test, 2);

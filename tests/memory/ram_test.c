@@ -164,7 +164,17 @@ static void refusals(void **state)
     }
     const struct sm_ram_options old = {.struct_size = 8, .size = 1};
     assert_int_equal(sm_region_new_ram_from(world.topo, "r", &old, &region), -EINVAL);
+    struct {
+        struct sm_ram_options options;
+        uint64_t later;
+    } more = {.options = {.struct_size = sizeof(more), .size = 1}, .later = 1};
+    assert_int_equal(sm_region_new_ram_from(world.topo, "r", &more.options, &region),
+                     -EINVAL);
     assert_null(region);
+    more.later = 0;
+    assert_int_equal(sm_region_new_ram_from(world.topo, "r", &more.options, &region), 0);
+    assert_int_equal(sm_region_free(region), 0);
+    region = NULL;
     /* What may only be read can be ours, but not shared. */
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -57,6 +57,15 @@ static void malformed_io(void **state)
         assert_int_equal(sm_region_new_io(device, "io", 0xf, &ops, &region), -EINVAL);
         assert_null(region);
     }
+    struct {
+        struct sm_io_ops ops;
+        uint64_t later;
+    } more = {.ops = good, .later = 1};
+    more.ops.struct_size = sizeof(more);
+    assert_int_equal(sm_region_new_io(device, "io", 0xf, &more.ops, &region), -EINVAL);
+    more.later = 0;
+    assert_int_equal(sm_region_new_io(device, "io", 0xf, &more.ops, &region), 0);
+    assert_int_equal(sm_region_free(region), 0);
     assert_int_equal(sm_region_new_io(device, "io", UINT64_MAX, &good, &region), 0);
     assert_int_equal(sm_device_free(device), -EBUSY);
     assert_int_equal(sm_region_free(region), 0);
@@ -222,6 +231,61 @@ static void commit_outside_edit(struct world *world)
     (void)!sm_topology_commit(world->topo, NULL);
 }
 
+/* An alias's window is an edit like all others. */
+static void windows_move(void **state)
+{
+    const char *const begin = "0000000000001000-00000000000013ff ram ram+800\n";
+    struct world world;
+    sm_ticket ticket;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *alias = new_alias(ram, "alias", 0x800, 0xbff);
+    struct sm_region *outer = new_alias(alias, "outer", 0x100, 0x1ff);
+    show(&world, 0x1000, alias);
+    expect_view(&world, begin);
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_window(ram, 0), -EINVAL);
+    assert_int_equal(sm_region_set_window(alias, 0xc01), -ERANGE);
+    assert_int_equal(sm_region_set_window(alias, 0x1000), -ERANGE);
+    assert_int_equal(sm_region_set_window(alias, UINT64_MAX), -ERANGE);
+    assert_int_equal(sm_topology_commit(world.topo, &ticket), 0);
+    assert_int_equal(ticket, 0);
+    expect_view(&world, begin);
+
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_window(alias, 0xc00), 0);
+    sm_topology_abort(world.topo);
+    expect_view(&world, begin);
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_window(alias, 0xc00), 0);
+    commit(&world);
+    expect_view(&world, "0000000000001000-00000000000013ff ram ram+c00\n");
+    /* To where it is: nothing changes. */
+    const struct sm_flat_view *view = world.space->view;
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_window(alias, 0xc00), 0);
+    commit(&world);
+    assert_ptr_equal(world.space->view, view);
+
+    /* Through an alias of it, and with its size; against its target as it is by then. */
+    sm_topology_begin(world.topo);
+    sm_region_unmap(alias);
+    map(world.root, 0, outer, 0);
+    assert_int_equal(sm_region_set_window(alias, 0), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-00000000000000ff ram ram+100\n");
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_resize(alias, 0xfff), 0);
+    assert_int_equal(sm_region_set_window(alias, 1), -ERANGE);
+    assert_int_equal(sm_region_set_window(outer, 0xf00), 0);
+    assert_int_equal(sm_region_resize(ram, 0xf7f), 0);
+    assert_int_equal(sm_region_set_window(alias, 0), -ERANGE);
+    commit(&world);
+    expect_view(&world, "0000000000000000-000000000000007f ram ram+f00\n");
+    world_fini(&world);
+}
+
 static void outside_edits(void **state)
 {
     struct world world;
@@ -240,6 +304,7 @@ int main(void)
         cmocka_unit_test(alias_windows), cmocka_unit_test(maps_once),
         cmocka_unit_test(no_cycles),     cmocka_unit_test(deep),
         cmocka_unit_test(freeing),       cmocka_unit_test(outside_edits),
+        cmocka_unit_test(windows_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

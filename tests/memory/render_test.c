@@ -181,6 +181,103 @@ static void children_of_all_kinds(void **state)
     world_fini(&world);
 }
 
+static enum sm_tx read_offset(void *dev, uint64_t offset, unsigned size,
+                              const struct sm_attrs *attrs, uint64_t *value)
+{
+    *value = offset;
+    return SM_TX_OK;
+}
+
+/* A device with RAM in its midst: it is hidden there, and cut where its parent ends. */
+static void self_backed(void **state)
+{
+    static const struct sm_io_ops ops = {
+        .struct_size = sizeof(ops),
+        .read = read_offset,
+        .accepts = {1, 8, false},
+        .implements = {1, 8, false},
+    };
+    struct sm_device *device;
+    struct sm_region *io;
+    struct world world;
+    uint64_t value;
+
+    world_init(&world);
+    assert_int_equal(sm_device_new(world.topo, "device", NULL, &device), 0);
+    assert_int_equal(sm_region_new_io(device, "io", 0xfff, &ops, &io), 0);
+    struct sm_region *buffer = new_ram(&world, "buffer", 0x200);
+    struct sm_region *below = new_ram(&world, "below", 0x100);
+    sm_topology_begin(world.topo);
+    map(io, 0x400, buffer, 0);
+    map(io, 0xf80, below, -9); /* still above its parent's own behaviour */
+    map(world.root, 0x10000, io, 0);
+    commit(&world);
+    expect_view(&world, "0000000000010000-00000000000103ff io io+0\n"
+                        "0000000000010400-00000000000105ff ram buffer+0\n"
+                        "0000000000010600-0000000000010f7f io io+600\n"
+                        "0000000000010f80-0000000000010fff ram below+0\n");
+    assert_int_equal(sm_address_space_load(world.space, 0x10600, &plain, 8, &value),
+                     SM_TX_OK);
+    assert_int_equal(value, 0x600);
+    assert_int_equal(sm_address_space_store(world.space, 0x10400, &plain, 8, 7),
+                     SM_TX_OK);
+    assert_int_equal(*(uint64_t *)sm_region_host(buffer), 7);
+    /* What hides or locks the parent does so with its children. */
+    sm_topology_begin(world.topo);
+    sm_region_set_readonly(io, true);
+    assert_int_equal(sm_region_resize(io, 0x4ff), 0);
+    commit(&world);
+    expect_view(&world, "0000000000010000-00000000000103ff io io+0 ro\n"
+                        "0000000000010400-00000000000104ff ram buffer+0 ro\n");
+    sm_topology_begin(world.topo);
+    sm_region_set_enabled(io, false);
+    commit(&world);
+    expect_view(&world, "");
+    world_fini(&world);
+}
+
+/* What is mapped into an alias is seen there, and through its own aliases; not in the
+ * target, and not where the alias's window goes. */
+static void children_of_an_alias(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *alias = new_alias(ram, "alias", 0x400, 0x7ff);
+    struct sm_region *beside = new_alias(ram, "beside", 0x400, 0x7ff);
+    struct sm_region *outer = new_alias(alias, "outer", 0x80, 0x17f);
+    struct sm_region *over = new_ram(&world, "over", 0x100);
+    sm_topology_begin(world.topo);
+    map(alias, 0x100, over, 0);
+    map(world.root, 0, ram, 0);
+    map(world.root, 0x1000, alias, 0);
+    map(world.root, 0x2000, beside, 0);
+    map(world.root, 0x3000, outer, 0);
+    assert_int_equal(sm_region_map(over, 0, outer, 0), -EBUSY);
+    struct sm_region *loop = new_alias(alias, "loop", 0, 0x3ff);
+    assert_int_equal(sm_region_map(over, 0, loop, 0), -ELOOP);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0\n"
+                        "0000000000001000-00000000000010ff ram ram+400\n"
+                        "0000000000001100-00000000000011ff ram over+0\n"
+                        "0000000000001200-00000000000013ff ram ram+600\n"
+                        "0000000000002000-00000000000023ff ram ram+400\n"
+                        "0000000000003000-000000000000307f ram ram+480\n"
+                        "0000000000003080-00000000000030ff ram over+0\n");
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_set_window(alias, 0), 0);
+    commit(&world);
+    expect_view(&world, "0000000000000000-0000000000000fff ram ram+0\n"
+                        "0000000000001000-00000000000010ff ram ram+0\n"
+                        "0000000000001100-00000000000011ff ram over+0\n"
+                        "0000000000001200-00000000000013ff ram ram+200\n"
+                        "0000000000002000-00000000000023ff ram ram+400\n"
+                        "0000000000003000-000000000000307f ram ram+80\n"
+                        "0000000000003080-00000000000030ff ram over+0\n");
+    world_fini(&world);
+}
+
 /* Nothing answers where something is reserved, whatever lies below. */
 static void reserved(void **state)
 {
@@ -252,6 +349,8 @@ int main(void)
         cmocka_unit_test(merging),
         cmocka_unit_test(readonly_paths),
         cmocka_unit_test(children_of_all_kinds),
+        cmocka_unit_test(self_backed),
+        cmocka_unit_test(children_of_an_alias),
         cmocka_unit_test(reserved),
         cmocka_unit_test(switched),
     };

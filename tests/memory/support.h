@@ -15,6 +15,8 @@
 
 static const struct sm_attrs plain = {.process = SM_NO_PROCESS};
 static const struct sm_attrs debug = {.process = SM_NO_PROCESS, .flags = SM_ATTR_DEBUG};
+static const struct sm_attrs effects = {.process = SM_NO_PROCESS,
+                                        .flags = SM_ATTR_DEBUG | SM_ATTR_EFFECTS};
 static const struct sm_attrs ram_only = {.process = SM_NO_PROCESS,
                                          .flags = SM_ATTR_RAM_ONLY};
 

@@ -35,6 +35,17 @@ static void bad_table(void **state)
     ops.struct_size = sizeof(ops);
     assert_int_equal(sm_topology_new(&ops, NULL, &topo), 0);
     sm_topology_free(topo);
+    /* A later version's, that does and does not ask for what is new there. */
+    struct {
+        struct sm_owner_ops ops;
+        void (*later)(void *owner);
+    } more = {.ops.struct_size = sizeof(more)};
+    assert_int_equal(sm_topology_new(&more.ops, NULL, &topo), 0);
+    sm_topology_free(topo);
+    more.later = free;
+    topo = NULL;
+    assert_int_equal(sm_topology_new(&more.ops, NULL, &topo), -EINVAL);
+    assert_null(topo);
 }
 
 static void nests(void **state)

@@ -3,7 +3,8 @@
  *
  * Nothing may be left of a machine (the leak checker looks), and two machines on two
  * threads may not meet at any lock: every mutex that is taken is noted, with who took it
- * (pthread_mutex_lock() is wrapped by the linker).
+ * (pthread_mutex_lock() is wrapped by the linker).  A device's own lock lies in the
+ * device, which has one topology; only where it is such a mutex (base/lock.h) it is seen.
  */
 #include "identity_guest.h"
 

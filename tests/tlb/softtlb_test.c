@@ -343,6 +343,104 @@ static void a_crossing_access_misses_whatever_is_filled(void **state)
     }
 }
 
+#define FLASH_AT UINT64_C(0x20000000)
+
+/* Let the flash's reads be calls, or of its memory; the vCPU hears of it when it looks. */
+static void set_calls(struct sm_region *flash, bool calls)
+{
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_set_calls(flash, calls), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(fake.vcpu);
+}
+
+static void a_rom_device_is_direct_while_its_memory_is_read(void **state)
+{
+    struct sm_region *flash;
+    struct sm_value value;
+    void *host;
+
+    assert_int_equal(
+        sm_region_new_rom_device(fake.device, "flash", 0x2000, &fake_io_ops, &flash), 0);
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_map(fake.guest.root, FLASH_AT, flash, 0), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(fake.vcpu);
+    uint8_t *const memory = sm_region_host(flash);
+    memory[0x1008] = 0x5a;
+    fake.io_value = 0x77;
+    fake_map(&fake, GUEST_RAM, 0x5000, pte_of(FLASH_AT + 0x1000, PTE_RWXAD));
+    for (int round = 0; round < 2; round++) {
+        /* Loads and fetches are direct; stores are the device's, and stay so. */
+        assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x5008, op_of(0, MODE_S), &value,
+                                          &fault),
+                         SM_STEP_DONE);
+        assert_int_equal(value.lo, 0x5a);
+        assert_true(fake_hit(&fake, MODE_S, 0x5008, 8, SM_READ, &host));
+        assert_ptr_equal(host, memory + 0x1008);
+        assert_int_equal(sm_tlb_touch(fake.vcpu, 0x5008, 4, SM_FETCH, MODE_S, 0, &host,
+                                      &fault),
+                         SM_STEP_DONE);
+        assert_ptr_equal(host, memory + 0x1008);
+        assert_true(hits(0x5008, SM_FETCH));
+        fake.n_log = 0;
+        assert_int_equal(store(0x5008, MODE_S), SM_STEP_DONE_LEAVE);
+        assert_false(hits(0x5008, SM_WRITE));
+        assert_int_equal(fake.n_log, 1);
+        assert_true(fake.log[0].write && fake.log[0].offset == 0x1008);
+        assert_int_equal(memory[0x1008], 0x5a);
+        assert_true(hits(0x5008, SM_READ));
+        /* No reservation and no update is made there, as of ROM. */
+        uint64_t old;
+        assert_int_equal(sm_tlb_rmw(fake.vcpu, 0x5008, op_of(2, MODE_S), SM_RMW_ADD, 1,
+                                    &old, &fault),
+                         SM_STEP_FAULT);
+
+        /* The other mode: nothing is direct any more. */
+        set_calls(flash, true);
+        assert_false(hits(0x5008, SM_READ) || hits(0x5008, SM_FETCH));
+        assert_int_equal(sm_tlb_read_slow(fake.vcpu, 0x5008, op_of(0, MODE_S), &value,
+                                          &fault),
+                         SM_STEP_DONE_LEAVE);
+        assert_int_equal(value.lo, 0x77);
+        assert_false(hits(0x5008, SM_READ));
+        assert_int_equal(sm_tlb_touch(fake.vcpu, 0x5008, 4, SM_FETCH, MODE_S, 0, &host,
+                                      &fault),
+                         SM_STEP_DONE);
+        assert_null(host);
+        set_calls(flash, false);
+    }
+}
+
+/* Tables in a ROM device are walked, and remembered for as long as they are memory. */
+static void tables_in_a_rom_device(void **state)
+{
+    struct sm_region *flash;
+
+    assert_int_equal(
+        sm_region_new_rom_device(fake.device, "flash", 0x3000, &fake_io_ops, &flash), 0);
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_map(fake.guest.root, FLASH_AT, flash, 0), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(fake.vcpu);
+    uint64_t *const table = sm_region_host(flash);
+    table[0] = pte_of(FLASH_AT + 0x1000, PTE_V);
+    table[512] = pte_of(FLASH_AT + 0x2000, PTE_V);
+    table[1024 + 5] = pte_of(DATA, PTE_RWXAD);
+    table[1024 + 6] = pte_of(DATA + 0x1000, PTE_RWXAD);
+    fake_select(&fake, FLASH_AT, 9);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(load(0x5000, MODE_S), SM_STEP_DONE);
+        assert_int_equal(load(0x6000, MODE_S), SM_STEP_DONE);
+        assert_true(hits(0x5000, SM_READ) && hits(0x6000, SM_READ));
+        set_calls(flash, true);
+        assert_int_equal(load(0x5000, MODE_S), SM_STEP_FAULT);
+        assert_int_equal(load(0x6000, MODE_S), SM_STEP_FAULT);
+        set_calls(flash, false);
+    }
+    assert_int_equal(fake.n_log, 0); /* walks call no device */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -352,6 +450,8 @@ int main(void)
         TEST(what_is_written_but_not_read_is_not_direct),
         TEST(a_page_of_a_large_leaf_is_its_own_entry),
         TEST(regions_off_the_page_grid_are_not_direct),
+        TEST(a_rom_device_is_direct_while_its_memory_is_read),
+        TEST(tables_in_a_rom_device),
         TEST(stats_are_cut_to_what_the_caller_knows),
         TEST(hits_are_counted_exactly_when_asked),
         TEST(depths_tell_how_far_walks_went),
