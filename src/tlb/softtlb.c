@@ -22,9 +22,10 @@ static void note_large(struct sm_tlb_context *context, sm_gva page, unsigned lea
     last->last = SM_MAX(last->last, leaf.last);
 }
 
-/** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus. */
+/** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus.
+ *  @clean  the dirty logs are to be told of the first store */
 static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_gva page,
-                      const uint8_t *host, const struct sm_xlate *xlate)
+                      const uint8_t *host, bool clean, const struct sm_xlate *xlate)
 {
     const unsigned slot = sm_tlb_slot(page);
     struct sm_tlb_entry *const entry = &context->store->table.slot[access][slot];
@@ -45,7 +46,7 @@ static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_
     if (xlate->leaf_bits[0] > SM_PAGE_BITS)
         note_large(context, page, xlate->leaf_bits[0]);
     entry->host_bias = host ? (uint64_t)(uintptr_t)host - page : 0;
-    entry->tag = host ? page : page | SM_TLB_MMIO;
+    entry->tag = !host ? page | SM_TLB_MMIO : clean ? page | SM_TLB_CLEAN : page;
 }
 
 /** Host address of the page of @gpa, if all of it may be accessed there: whole, and
@@ -78,12 +79,14 @@ static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     vcpu->only = NULL;
     if (!(xlate->perms & (1u << req->access)))
         return;
-    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, xlate);
+    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, false,
+              xlate);
     vcpu->only = &context->store->table.slot[req->access][sm_tlb_slot(req->gva)];
 }
 
 /** Install the answer for its access, and for the other of read and write where that
- *  costs no walk: a page that is written is read as well. */
+ *  costs no walk: a page that is written is read as well.  An answer for a write comes
+ *  after its page was marked; one for a read leaves the marks alone. */
 static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                     const struct sm_xlate *xlate, const struct sm_flat_section *section)
 {
@@ -105,13 +108,16 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         return;
     }
     if (xlate->perms & (1u << access))
-        fill_slot(context, access, page, access == SM_WRITE ? writable : host, xlate);
+        fill_slot(context, access, page, access == SM_WRITE ? writable : host, false,
+                  xlate);
     if (access == SM_WRITE && (xlate->perms & SM_PERM_R)) {
-        fill_slot(context, SM_READ, page, host, xlate);
+        fill_slot(context, SM_READ, page, host, false, xlate);
     } else if (access == SM_READ && (xlate->perms & SM_PERM_W) && writable &&
                (context->store->table.slot[SM_WRITE][sm_tlb_slot(page)].tag &
                 SM_TLB_ABSENT)) {
-        fill_slot(context, SM_WRITE, page, writable, xlate);
+        fill_slot(context, SM_WRITE, page, writable,
+                  !sm_section_is_marked(section, xlate->gpa & SM_PAGE_MASK, SM_PAGE_SIZE),
+                  xlate);
     }
 }
 
@@ -171,9 +177,30 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                         !(req->access == SM_WRITE && section->readonly) &&
                         (xlate.perms & (1u << req->access))
         ? sm_flat_section_host(section, xlate.gpa) : NULL;
+    if (req->access == SM_WRITE && out->host && !(req->flags & SM_REQ_PROBE))
+        sm_section_mark(section, xlate.gpa & SM_PAGE_MASK, SM_PAGE_SIZE);
     if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
         SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);
+    return true;
+}
+
+/** Tell the logs of the store that is about to be made through a clean entry, which
+ *  says so no more.  Returns false where the view shows other memory by now: then the
+ *  entry goes, and a new one is to be asked for. */
+static SM_NOINLINE bool tell_logs(struct sm_vcpu *vcpu, struct sm_tlb_entry *entry,
+                                  const struct sm_tlb_cold *cold)
+{
+    const struct sm_flat_section *section = find_section(vcpu, cold->space, cold->gpa);
+    const uint64_t host = (entry->tag & SM_PAGE_MASK) + entry->host_bias;
+
+    if (!section || section->readonly ||
+        (uintptr_t)page_host(section, cold->gpa) != host) {
+        entry->tag = SM_TLB_ABSENT;
+        return false;
+    }
+    sm_section_mark(section, cold->gpa, SM_PAGE_SIZE);
+    entry->tag &= SM_PAGE_MASK;
     return true;
 }
 
@@ -187,11 +214,14 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     sm_assert_hot(req->size >= 1 &&
                   (req->gva & ~SM_PAGE_MASK) + req->size <= SM_PAGE_SIZE);
     if (context) {
-        const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
+        struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
         const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
         /* An entry by the bus need not allow the read that an atomic makes, too. */
         const uint64_t other = req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO;
 
+        if (SM_UNLIKELY(entry->tag == ((req->gva & SM_PAGE_MASK) | SM_TLB_CLEAN)) &&
+            !(req->flags & SM_REQ_PROBE) && !tell_logs(vcpu, entry, cold))
+            return fill(vcpu, req, out, fault);
         if ((entry->tag & ~other) == (req->gva & SM_PAGE_MASK)) {
             out->host = entry->tag & SM_TLB_MMIO
                 ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
