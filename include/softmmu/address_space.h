@@ -114,7 +114,8 @@ struct sm_mapping {
 /** Borrow the RAM at @gpa, at most up to the end of its section.
  *
  *  Copies nothing and never buffers: what is not RAM is SM_TX_ACCESS_ERROR.
- *  @access  SM_READ or SM_WRITE
+ *  @access  SM_READ or SM_WRITE; what is lent for writing counts as dirty until it is
+ *           released, with .host and .size as they were (dirty_log.h, D2)
  *  Returns  SM_TX_OK with out->size in 1..@size
  */
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,

@@ -256,7 +256,8 @@ SM_MUST_CHECK int sm_region_set_calls(struct sm_region *region, bool calls);
 /** Refuse writes through this region: the CPU's, a device's, everyone's. */
 void sm_region_set_readonly(struct sm_region *region, bool readonly);
 
-/** Give up an unmapped region.  Errors: -EBUSY mapped, or an alias's target. */
+/** Give up an unmapped region.
+ *  Errors   -EBUSY mapped, an alias's target, or with a dirty log */
 SM_MUST_CHECK int sm_region_free(struct sm_region *region);
 
 SM_END_DECLS

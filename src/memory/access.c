@@ -20,6 +20,14 @@ static const struct sm_flat_section *known(const struct sm_address_space *space,
     return offset <= length && length - offset >= size - 1 ? section : NULL;
 }
 
+/* Store to a section of memory, and tell the logs before. */
+static void store_to(const struct sm_flat_section *section, sm_gpa gpa, unsigned size,
+                     uint64_t value)
+{
+    sm_ram_mark(section->region->ram, sm_flat_section_offset(section, gpa), size);
+    sm_store_sized(sm_flat_section_host(section, gpa), size, value);
+}
+
 /* Find who answers all of an access; NULL, and a result, when nobody does.  *@split:
  * several do.  Pins @reader if the answer is a device. */
 static const struct sm_flat_section *find(struct sm_reader *reader,
@@ -112,7 +120,7 @@ static SM_NOINLINE enum sm_tx store_slow(struct sm_address_space *space, sm_gpa 
         if (SM_UNLIKELY(section->readonly) && !(attrs->flags & SM_ATTR_DEBUG))
             tx = SM_TX_ACCESS_ERROR;
         else if (section->host)
-            sm_store_sized(sm_flat_section_host(section, gpa), size, value);
+            store_to(section, gpa, size, value);
         else
             tx = sm_mmio_write(section->region, sm_flat_section_offset(section, gpa),
                                size, attrs, value);
@@ -133,10 +141,9 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     const struct sm_flat_section *section = known(space, gpa, size);
     if (SM_UNLIKELY(!section || section->readonly))
         return store_slow(space, gpa, attrs, size, value);
-    uint8_t *host = sm_flat_section_host(section, gpa);
-    if (!host)
+    if (!section->host)
         return sm_mmio_write(section->region, sm_flat_section_offset(section, gpa), size,
                              attrs, value);
-    sm_store_sized(host, size, value);
+    store_to(section, gpa, size, value);
     return SM_TX_OK;
 }

@@ -34,7 +34,7 @@ struct sm_agent;
 
 #define SM_AGENT_OFFLINE UINT64_MAX
 
-/** Both run on any thread, possibly under the topology's lock: they post a
+/** All run on any thread, possibly under the topology's lock: they post a
  *  request into the agent's own words and return; they take no lock of ours. */
 struct sm_agent_ops {
     /** The view of @space changed within @range: forget what was derived from it
@@ -45,6 +45,9 @@ struct sm_agent_ops {
                          const struct sm_range *range);
     /** Pass a safe point soon. */
     void (*kick)(struct sm_agent *agent);
+    /** Stores to these bytes of host memory are to be reported again (D1): from the next
+     *  safe point on, mark before the next one.  NULL: the agent always does. */
+    void (*rearm)(struct sm_agent *agent, const uint8_t *first, const uint8_t *last);
 };
 
 struct sm_agent {

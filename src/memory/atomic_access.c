@@ -123,8 +123,8 @@ struct sm_value sm_ram_cas(struct sm_topology *topo, void *host, unsigned size,
 
 /* --- The address space -------------------------------------------------- */
 
-/* Find who answers all of an aligned atomic access.  Leaves @reader begun, pinned if
- * the answer is a device.  @host: NULL for a device */
+/* Find who answers all of an aligned atomic access, and tell the logs if it is memory.
+ * Leaves @reader begun, pinned if the answer is a device.  @host: NULL for a device */
 static enum sm_tx find(struct sm_reader *reader, struct sm_address_space *space,
                        sm_gpa gpa, const struct sm_attrs *attrs, unsigned size,
                        const struct sm_flat_section **section, uint8_t **host)
@@ -141,8 +141,13 @@ static enum sm_tx find(struct sm_reader *reader, struct sm_address_space *space,
         if ((*section)->readonly && !(attrs->flags & SM_ATTR_DEBUG))
             return SM_TX_ACCESS_ERROR;
         *host = sm_flat_section_host(*section, gpa);
-        if (*host)
-            return (uintptr_t)*host & (size - 1) ? SM_TX_ACCESS_ERROR : SM_TX_OK;
+        if (*host && ((uintptr_t)*host & (size - 1)))
+            return SM_TX_ACCESS_ERROR;
+        if (*host) {
+            sm_ram_mark((*section)->region->ram, sm_flat_section_offset(*section, gpa),
+                        size);
+            return SM_TX_OK;
+        }
         if (size > 8 || (attrs->flags & SM_ATTR_RAM_ONLY))
             return SM_TX_ACCESS_ERROR;
     } while (sm_reader_pin(reader));

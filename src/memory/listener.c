@@ -5,32 +5,65 @@
 #include "softmmu/listener.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct sm_listener {
     struct sm_address_space *space;
     struct sm_list node; /* in space->listeners: the lower priority first      */
-    const struct sm_listener_ops *ops;
+    struct sm_listener_ops ops;
     void *owner;
     int priority;
 };
 
 typedef void tell_fn(void *owner, const struct sm_section *section);
 
+static struct sm_section public_section(const struct sm_flat_section *section)
+{
+    return (struct sm_section){section->range, section->region, section->offset,
+                               section->readonly};
+}
+
 static void tell(const struct sm_listener *listener, tell_fn *how,
                  const struct sm_flat_section *section)
 {
-    const struct sm_section public = {section->range, section->region, section->offset,
-                                      section->readonly};
-    how(listener->owner, &public);
+    const struct sm_section public = public_section(section);
+
+    if (how)
+        how(listener->owner, &public);
+}
+
+static bool is_logged(const struct sm_flat_section *section)
+{
+    return section->region->ram && section->region->ram->logs;
+}
+
+/* What is told of a section, with what belongs to it (N5). */
+typedef void tell_section_fn(const struct sm_listener *listener,
+                             const struct sm_flat_section *section);
+
+static void tell_added(const struct sm_listener *listener,
+                       const struct sm_flat_section *section)
+{
+    tell(listener, listener->ops.added, section);
+    if (is_logged(section))
+        tell(listener, listener->ops.log_started, section);
+}
+
+static void tell_removed(const struct sm_listener *listener,
+                         const struct sm_flat_section *section)
+{
+    if (is_logged(section))
+        tell(listener, listener->ops.log_stopped, section);
+    tell(listener, listener->ops.removed, section);
 }
 
 /* Tell of all sections of @view. */
-static void tell_all(const struct sm_listener *listener, tell_fn *how,
+static void tell_all(const struct sm_listener *listener, tell_section_fn *how,
                      const struct sm_flat_view *view)
 {
     for (const struct sm_flat_section *section = NULL;
-         how && (section = sm_flat_view_next(view, section));)
-        tell(listener, how, section);
+         (section = sm_flat_view_next(view, section));)
+        how(listener, section);
 }
 
 /* Does @view show exactly this section? */
@@ -45,14 +78,12 @@ static bool shows(const struct sm_flat_view *view, const struct sm_flat_section 
 
 /* Tell of the sections of @view that @other does not show.  They overlap or touch one
  * of the windows that the commit rendered, which are in order and apart. */
-static void tell_difference(const struct sm_listener *listener, tell_fn *how,
+static void tell_difference(const struct sm_listener *listener, tell_section_fn *how,
                             const struct sm_root *root, const struct sm_flat_view *view,
                             const struct sm_flat_view *other)
 {
     uint64_t at = 0;
 
-    if (!how)
-        return;
     for (unsigned i = 0; i < root->n_dirty; i++) {
         const struct sm_range window = root->dirty[i];
         const uint64_t last = window.last < UINT64_MAX ? window.last + 1 : UINT64_MAX;
@@ -64,12 +95,20 @@ static void tell_difference(const struct sm_listener *listener, tell_fn *how,
             if (section->range.first > last)
                 break;
             if (!shows(other, section))
-                tell(listener, how, section);
+                how(listener, section);
             if (section->range.last == UINT64_MAX)
                 return;
             at = section->range.last + 1;
         }
     }
+}
+
+static void tell_unchanged(const struct sm_listener *listener, const struct sm_root *root)
+{
+    for (const struct sm_flat_section *section = NULL;
+         listener->ops.unchanged && (section = sm_flat_view_next(root->view, section));)
+        if (shows(root->before, section))
+            tell(listener, listener->ops.unchanged, section);
 }
 
 static void tell_space(struct sm_address_space *space, sm_ticket ticket)
@@ -80,13 +119,15 @@ static void tell_space(struct sm_address_space *space, sm_ticket ticket)
     for (struct sm_list *node = listeners->prev; node != listeners; node = node->prev) {
         const struct sm_listener *listener =
             sm_list_entry(node, struct sm_listener, node);
-        tell_difference(listener, listener->ops->removed, root, root->before, root->view);
+        tell_difference(listener, tell_removed, root, root->before, root->view);
     }
     sm_list_for_each(listener, listeners, struct sm_listener, node)
-        tell_difference(listener, listener->ops->added, root, root->view, root->before);
+        tell_unchanged(listener, root);
     sm_list_for_each(listener, listeners, struct sm_listener, node)
-        if (listener->ops->committed)
-            listener->ops->committed(listener->owner, ticket);
+        tell_difference(listener, tell_added, root, root->view, root->before);
+    sm_list_for_each(listener, listeners, struct sm_listener, node)
+        if (listener->ops.committed)
+            listener->ops.committed(listener->owner, ticket);
 }
 
 void sm_listeners_tell(struct sm_root *root, sm_ticket ticket)
@@ -97,19 +138,93 @@ void sm_listeners_tell(struct sm_root *root, sm_ticket ticket)
     root->topo->telling = false;
 }
 
+/* --- Dirty logs --------------------------------------------------------- */
+
+/* Tell of the sections of @region, by @how or that they were @cleared. */
+static void tell_region(const struct sm_listener *listener,
+                        const struct sm_region *region, tell_fn *how,
+                        const struct sm_range *cleared)
+{
+    const struct sm_flat_view *view = listener->space->view;
+
+    for (const struct sm_flat_section *section = NULL;
+         (how || cleared) && (section = sm_flat_view_next(view, section));) {
+        const uint64_t length = section->range.last - section->range.first;
+        struct sm_range range = {section->offset, section->offset + length};
+
+        if (section->region != region)
+            continue;
+        tell(listener, how, section);
+        if (!cleared || !sm_range_intersect(range, *cleared, &range))
+            continue;
+        const struct sm_section public = public_section(section);
+        range.first += section->range.first - section->offset;
+        range.last += section->range.first - section->offset;
+        listener->ops.log_cleared(listener->owner, &public, &range);
+    }
+}
+
+void sm_listeners_logged(struct sm_region *region, bool logged)
+{
+    struct sm_topology *topo = region->topo;
+
+    topo->telling = true;
+    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node) {
+        struct sm_list *listeners = &space->listeners;
+        if (logged) {
+            sm_list_for_each(listener, listeners, struct sm_listener, node)
+                tell_region(listener, region, listener->ops.log_started, NULL);
+            continue;
+        }
+        for (struct sm_list *at = listeners->prev; at != listeners; at = at->prev) {
+            const struct sm_listener *listener =
+                sm_list_entry(at, struct sm_listener, node);
+            tell_region(listener, region, listener->ops.log_stopped, NULL);
+        }
+    }
+    topo->telling = false;
+}
+
+void sm_listeners_cleared(struct sm_region *region, struct sm_range offsets)
+{
+    struct sm_topology *topo = region->topo;
+
+    sm_assert(!topo->telling);
+    topo->telling = true;
+    sm_list_for_each(space, &topo->spaces, struct sm_address_space, node)
+        sm_list_for_each(listener, &space->listeners, struct sm_listener, node)
+            if (listener->ops.log_cleared)
+                tell_region(listener, region, NULL, &offsets);
+    topo->telling = false;
+}
+
+/* --- Life --------------------------------------------------------------- */
+
+/* Copy what the caller knows of; the rest is zero.  Returns false for a size that no
+ * version had. */
+static bool take_ops(const struct sm_listener_ops *from, struct sm_listener_ops *to)
+{
+    if (from->struct_size != offsetof(struct sm_listener_ops, unchanged) &&
+        from->struct_size != sizeof(*to))
+        return false;
+    memcpy(to, from, from->struct_size);
+    return true;
+}
+
 int sm_listener_new(struct sm_address_space *space, const struct sm_listener_ops *ops,
                     void *owner, int priority, struct sm_listener **out)
 {
     struct sm_topology *topo = space->topo;
     struct sm_listener *listener;
 
-    if (ops->struct_size != sizeof(*ops))
+    struct sm_listener_ops known = {0};
+    if (!take_ops(ops, &known))
         return -EINVAL;
     listener = sm_alloc(sizeof(*listener));
     if (!listener)
         return -ENOMEM;
     listener->space = space;
-    listener->ops = ops;
+    listener->ops = known;
     listener->owner = owner;
     listener->priority = priority;
 
@@ -120,10 +235,12 @@ int sm_listener_new(struct sm_address_space *space, const struct sm_listener_ops
            sm_list_entry(where, struct sm_listener, node)->priority <= priority)
         where = where->next;
     sm_list_add_before(where, &listener->node);
+    if (known.log_cleared)
+        sm_fetch_add(&topo->n_hear_cleared, 1);
     topo->telling = true;
-    tell_all(listener, ops->added, space->view);
-    if (ops->committed)
-        ops->committed(owner, 0);
+    tell_all(listener, tell_added, space->view);
+    if (known.committed)
+        known.committed(owner, 0);
     topo->telling = false;
     sm_topology_unlock(topo);
     *out = listener;
@@ -138,8 +255,10 @@ void sm_listener_free(struct sm_listener *listener)
     sm_topology_lock(topo);
     sm_assert(!topo->telling);
     sm_list_remove(&listener->node);
+    if (listener->ops.log_cleared)
+        sm_fetch_add(&topo->n_hear_cleared, UINT32_MAX);
     topo->telling = true;
-    tell_all(listener, listener->ops->removed, space->view);
+    tell_all(listener, tell_removed, space->view);
     topo->telling = false;
     sm_topology_unlock(topo);
     sm_free(listener);

@@ -27,12 +27,16 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
         tx = SM_TX_ACCESS_ERROR;
     } else {
         const uint64_t after = section->range.last - gpa; /* bytes behind this one */
-        sm_ram_get(section->region->ram);
+        const uint64_t offset = sm_flat_section_offset(section, gpa);
+        struct sm_ram *const ram = section->region->ram;
+        sm_ram_get(ram);
         *out = (struct sm_mapping){
-            .host = section->region->ram->host + sm_flat_section_offset(section, gpa),
+            .host = ram->host + offset,
             .size = after < size ? after + 1 : size,
-            .reserved = {(uintptr_t)section->region->ram, 0},
+            .reserved = {(uintptr_t)ram, 0},
         };
+        if (access == SM_WRITE)
+            out->reserved[1] = sm_ram_lend(ram, offset, out->size);
     }
     sm_reader_end(&reader);
     return tx;
@@ -122,10 +126,16 @@ void sm_mapping_release(struct sm_mapping *mapping)
 {
     struct bounce *bounce = bounce_of(mapping);
 
-    if (bounce)
+    if (bounce) {
         sm_free(bounce);
-    else
-        sm_ram_put((struct sm_ram *)mapping->reserved[0]);
+    } else {
+        struct sm_ram *const ram = (struct sm_ram *)mapping->reserved[0];
+        if (mapping->reserved[1])
+            sm_ram_give_back(ram, mapping->reserved[1],
+                             (uint64_t)((uint8_t *)mapping->host - ram->host),
+                             mapping->size);
+        sm_ram_put(ram);
+    }
     *mapping = (struct sm_mapping){0};
 }
 

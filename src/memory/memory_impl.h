@@ -95,6 +95,10 @@ void sm_ticket_fini(struct sm_topology *topo);
 
 /* --- Regions ------------------------------------------------------------ */
 
+/* Stretches that are lent for writing: so many are noted exactly, the others by the
+ * 1/64 of the memory that they lie in. */
+enum { SM_N_LENT = 32, SM_N_LENT_PARTS = 64 };
+
 /** Host memory; outlives its region while it is lent out (sm_mapping). */
 struct sm_ram {
     uint32_t refs; /* atomic */
@@ -104,6 +108,10 @@ struct sm_ram {
     bool borrowed; /* the caller's                                             */
     void (*release)(void *owner, void *host);
     void *owner;
+    struct sm_dirty_log *logs;             /* atomic; the first, or NULL       */
+    uint64_t lent[SM_N_LENT];              /* atomic: first page, last + 1; 0: free */
+    uint32_t lent_parts[SM_N_LENT_PARTS];  /* atomic: how many, by part        */
+    uint32_t n_lent_parts;                 /* atomic: that any part is counted for */
 };
 
 /** Make memory as options that were checked say.
@@ -111,6 +119,26 @@ struct sm_ram {
 int sm_ram_new(const struct sm_ram_options *options, struct sm_ram **out);
 void sm_ram_get(struct sm_ram *ram);
 void sm_ram_put(struct sm_ram *ram);
+
+/* --- What is written: dirty_log.c --------------------------------------- */
+
+void sm_ram_mark_logs(struct sm_ram *ram, uint64_t offset, uint64_t size);
+
+/** Mark the pages of @size bytes (from 1) at @offset, in all logs, before they are
+ *  stored to.  Threads: memory/dirty_log.h */
+SM_INLINE void sm_ram_mark(struct sm_ram *ram, uint64_t offset, uint64_t size)
+{
+    if (SM_UNLIKELY(sm_load_relaxed(&ram->logs)))
+        sm_ram_mark_logs(ram, offset, size);
+}
+
+/** Note that these bytes are written unseen from now on (D2), and mark them.
+ *  Returns  a note of it, from 1 */
+uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
+/** Mark them, and forget the note.  Threads: any */
+void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
+/** Free the logs that are left.  Nobody marks. */
+void sm_ram_drop_logs(struct sm_ram *ram);
 
 enum sm_region_kind {
     SM_REGION_CONTAINER,
@@ -267,6 +295,12 @@ void sm_root_destroy(struct sm_root *root);
 /** Tell the listeners of all spaces of @root, whose view replaced root->before, what
  *  changed in root->dirty.  During a commit, topology locked. */
 void sm_listeners_tell(struct sm_root *root, sm_ticket ticket);
+/** Tell all listeners that @region has its first log, or has lost its last one.
+ *  Topology locked. */
+void sm_listeners_logged(struct sm_region *region, bool logged);
+/** Tell those who want to hear it that a take cleared pages among the bytes @offsets.
+ *  Topology locked. */
+void sm_listeners_cleared(struct sm_region *region, struct sm_range offsets);
 /** Free what listens to @space, untold: the topology goes. */
 void sm_listeners_drop(struct sm_address_space *space);
 
@@ -391,6 +425,7 @@ struct sm_topology {
     uint64_t mark;
     struct sm_list regions, touched, devices, spaces;
     struct sm_list roots, changed; /* changed: those that may differ from the tree */
+    uint32_t n_hear_cleared; /* atomic: listeners with .log_cleared              */
 
     pthread_mutex_t agents_lock;
     struct sm_list agents;

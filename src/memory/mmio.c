@@ -111,6 +111,7 @@ static uint64_t load_memory(const struct sm_region *region, uint64_t offset, uns
 static void store_memory(const struct sm_region *region, uint64_t offset, unsigned size,
                          uint64_t value)
 {
+    sm_ram_mark(region->ram, offset, size);
     sm_host_store(region->ram->host + offset, sm_log2(size), value);
 }
 

@@ -65,8 +65,10 @@ static void region_enlist(struct sm_region *region, struct sm_region **out)
 
 void sm_region_destroy(struct sm_region *region)
 {
-    if (region->ram)
+    if (region->ram) {
+        sm_ram_drop_logs(region->ram);
         sm_ram_put(region->ram);
+    }
     sm_free(region);
 }
 
@@ -451,7 +453,8 @@ int sm_region_free(struct sm_region *region)
 
     sm_topology_lock(topo);
     sm_assert(!region->now.given_up);
-    if (region->now.parent || region->n_aliases || region->n_spaces) {
+    if (region->now.parent || region->n_aliases || region->n_spaces ||
+        (region->ram && region->ram->logs)) {
         result = -EBUSY;
     } else if (topo->depth == 1 && sm_list_empty(&region->children)) {
         /* No edit is open, and no view shows it: nothing to take back. */

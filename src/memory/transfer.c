@@ -118,10 +118,12 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
     if (!host)
         return mmio_step(transfer, section, gpa, buf, size);
     *size = SM_MIN(*size, SM_RAM_CHUNK);
-    if (transfer->write)
+    if (transfer->write) {
+        sm_ram_mark(section->region->ram, sm_flat_section_offset(section, gpa), *size);
         sm_copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
-    else
+    } else {
         sm_copy_from_ram(buf, host, *size);
+    }
     return SM_TX_OK;
 }
 

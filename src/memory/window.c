@@ -42,7 +42,7 @@ static SM_NOINLINE void look(struct sm_window_state *state, uint64_t offset)
     const sm_gpa gpa = state->gpa + offset;
 
     state->host = NULL;
-    state->writable = false;
+    state->ram = NULL;
     state->first = state->last = offset;
     /* Before the view: see window_impl.h. */
     state->generation = sm_address_space_generation(state->space);
@@ -56,8 +56,8 @@ static SM_NOINLINE void look(struct sm_window_state *state, uint64_t offset)
     state->last = offset + behind;
     state->host =
         (uint8_t *)(uintptr_t)sm_flat_section_readable(section, gpa - before);
-    state->writable = section->host && (!section->readonly ||
-                                        (state->attrs.flags & SM_ATTR_DEBUG));
+    if (section->host && (!section->readonly || (state->attrs.flags & SM_ATTR_DEBUG)))
+        state->ram = section->region->ram;
 }
 
 /* Find the memory of @size bytes (from 1) at @offset, inside a reader; NULL: go the
@@ -67,7 +67,7 @@ static uint8_t *find(struct sm_window_state *state, uint64_t offset, uint64_t si
 {
     if (SM_UNLIKELY(!is_current(state) || offset < state->first || offset > state->last))
         look(state, offset);
-    return SM_LIKELY(state->host && (!write || state->writable) &&
+    return SM_LIKELY(state->host && (!write || state->ram) &&
                      size - 1 <= state->last - offset)
                ? state->host + (offset - state->first)
                : NULL;
@@ -101,8 +101,10 @@ SM_INLINE void end(struct sm_reader *reader)
 }
 
 /* All that a window stores in RAM: a word, or from @bytes.  Inside a reader. */
-SM_INLINE void store_ram(uint8_t *host, const void *bytes, uint64_t word, uint64_t size)
+SM_INLINE void store_ram(const struct sm_window_state *state, uint8_t *host,
+                         const void *bytes, uint64_t word, uint64_t size)
 {
+    sm_ram_mark(state->ram, (uint64_t)(host - state->ram->host), size);
     if (bytes)
         sm_copy_to_ram(host, bytes, size);
     else
@@ -140,7 +142,7 @@ enum sm_tx sm_window_store(struct sm_window *window, uint64_t offset, unsigned s
     begin(&reader, state->space->topo);
     uint8_t *host = find(state, offset, size, true);
     if (SM_LIKELY(host))
-        store_ram(host, NULL, value, size);
+        store_ram(state, host, NULL, value, size);
     end(&reader);
     return SM_LIKELY(host) ? SM_TX_OK
                            : sm_address_space_store(state->space, state->gpa + offset,
@@ -188,7 +190,7 @@ enum sm_tx sm_window_write(struct sm_window *window, uint64_t offset, const void
         begin(&reader, state->space->topo);
         host = find(state, offset, size, true);
         if (SM_LIKELY(host))
-            store_ram(host, buf, 0, size);
+            store_ram(state, host, buf, 0, size);
         end(&reader);
     }
     if (SM_UNLIKELY(!host))

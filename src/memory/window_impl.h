@@ -22,7 +22,7 @@ struct sm_window_state {
     uint64_t generation;  /* 0: none, as no space has it                       */
     uint64_t first, last; /* offsets of the stretch                            */
     uint8_t *host;        /* of .first; NULL: by the ordinary way              */
-    uint64_t writable;    /* or only read there                                */
+    struct sm_ram *ram;   /* that .host is of, to be written; NULL: only read   */
     uint64_t reserved[2];
 } __attribute__((may_alias));
 SM_STATIC_ASSERT(sizeof(struct sm_window_state) == sizeof(struct sm_window),

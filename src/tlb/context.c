@@ -273,7 +273,8 @@ static unsigned check_slot(const struct sm_vcpu *vcpu,
 
     if (tag & SM_TLB_ABSENT)
         return 0;
-    sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)SM_TLB_MMIO) == 0);
+    sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN)) == 0);
+    sm_assert(!(tag & SM_TLB_CLEAN) || (access == SM_WRITE && !(tag & SM_TLB_MMIO)));
     sm_assert(sm_tlb_slot(page) == slot);
     sm_assert(!(cold->gpa & ~SM_PAGE_MASK) && !(cold->ipa & ~SM_PAGE_MASK));
     sm_assert(cold->space < vcpu->n_spaces);

@@ -7,6 +7,7 @@
  * load, three compares and an entry to fill.  Everything else is tlb_fill's: whatever is
  * not found here, is to be marked, or refused.
  */
+#include "memory/memory_impl.h"
 #include "softmmu/ptwalk.h"
 #include "tlb/tlb_impl.h"
 
@@ -63,6 +64,7 @@ void sm_tlb_refill_aim(struct sm_tlb_context *context,
     by->host_bias = (uint64_t)(uintptr_t)section->host - section->range.first;
     if ((by->host_bias + pages.first) & 63)
         return; /* what is atomic for the guest is to be so for the host */
+    by->ram = section->region->ram;
     by->first = pages.first;
     by->n = (pages.last - pages.first) - (SM_PAGE_SIZE - 1);
 }
@@ -138,11 +140,16 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     const sm_gva page = req->gva & SM_PAGE_MASK;
     const unsigned slot = sm_tlb_slot(page);
     struct found found;
+    bool logged;
 
     if (SM_UNLIKELY(!by->tables || (req->flags & ~(uint32_t)SM_REQ_ATOMIC) ||
                     !find_leaf(by, req->gva, access, &found) ||
                     /* What is not read is written by the bus. */
                     !(found.perms & SM_PERM_R)))
+        return sm_tlb_fill(vcpu, req, out, fault);
+    /* A log that begins after this look has all pages set (D1). */
+    logged = sm_load_relaxed(&by->ram->logs) != NULL;
+    if (SM_UNLIKELY(logged && access == SM_WRITE))
         return sm_tlb_fill(vcpu, req, out, fault);
 
     sm_assert_hot(vcpu->online); /* V5 */
@@ -154,7 +161,7 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     /* As after a walk: the other of read and write, where that costs none. */
     if (access == SM_WRITE)
         put(context, SM_READ * SM_TLB_SLOTS + slot, page, &found);
-    else if (access == SM_READ && (found.perms & SM_PERM_W) &&
+    else if (access == SM_READ && (found.perms & SM_PERM_W) && !logged &&
              (context->store->table.slot[SM_WRITE][slot].tag & SM_TLB_ABSENT))
         put(context, SM_WRITE * SM_TLB_SLOTS + slot, page, &found);
 

@@ -20,9 +20,10 @@ void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned lea
     last->last = SM_MAX(last->last, leaf.last);
 }
 
-/** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus. */
+/** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus.
+ *  @clean  the dirty logs are to be told of the first store */
 static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_gva page,
-                      const uint8_t *host, const struct sm_xlate *xlate)
+                      const uint8_t *host, bool clean, const struct sm_xlate *xlate)
 {
     const unsigned slot = sm_tlb_slot(page);
     struct sm_tlb_entry *const entry = &context->store->table.slot[access][slot];
@@ -43,7 +44,7 @@ static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_
     if (xlate->leaf_bits[0] > SM_PAGE_BITS)
         sm_tlb_note_large(context, page, xlate->leaf_bits[0]);
     entry->host_bias = host ? (uint64_t)(uintptr_t)host - page : 0;
-    entry->tag = host ? page : page | SM_TLB_MMIO;
+    entry->tag = !host ? page | SM_TLB_MMIO : clean ? page | SM_TLB_CLEAN : page;
 }
 
 /** Host address of the page of @gpa, if all of it may be read there: whole, and aligned
@@ -78,13 +79,15 @@ static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     vcpu->only = NULL;
     if (!(xlate->perms & (1u << req->access)))
         return;
-    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, xlate);
+    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, false,
+              xlate);
     vcpu->only_of = context;
     vcpu->only = &context->store->table.slot[req->access][sm_tlb_slot(req->gva)];
 }
 
 /** Install the answer for its access, and for the other of read and write where that
- *  costs no walk: a page that is written is read as well. */
+ *  costs no walk: a page that is written is read as well.  An answer for a write comes
+ *  after its page was marked; one for a read leaves the marks alone. */
 static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                     const struct sm_xlate *xlate, const struct sm_flat_section *section)
 {
@@ -106,13 +109,16 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         return;
     }
     if (xlate->perms & (1u << access))
-        fill_slot(context, access, page, access == SM_WRITE ? writable : host, xlate);
+        fill_slot(context, access, page, access == SM_WRITE ? writable : host, false,
+                  xlate);
     if (access == SM_WRITE && (xlate->perms & SM_PERM_R)) {
-        fill_slot(context, SM_READ, page, host, xlate);
+        fill_slot(context, SM_READ, page, host, false, xlate);
     } else if (access == SM_READ && (xlate->perms & SM_PERM_W) && writable &&
                (context->store->table.slot[SM_WRITE][sm_tlb_slot(page)].tag &
                 SM_TLB_ABSENT)) {
-        fill_slot(context, SM_WRITE, page, writable, xlate);
+        fill_slot(context, SM_WRITE, page, writable,
+                  !sm_section_is_marked(section, xlate->gpa & SM_PAGE_MASK, SM_PAGE_SIZE),
+                  xlate);
     }
     sm_tlb_refill_aim(context, section);
 }
@@ -176,6 +182,8 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
                ? sm_flat_section_host(section, xlate.gpa)
                : (uint8_t *)(uintptr_t)sm_flat_section_readable(section, xlate.gpa))
         : NULL;
+    if (req->access == SM_WRITE && out->host && !(req->flags & SM_REQ_PROBE))
+        sm_section_mark(section, xlate.gpa & SM_PAGE_MASK, SM_PAGE_SIZE);
     if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
         SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);
@@ -187,6 +195,34 @@ static SM_NOINLINE void count_hit(struct sm_vcpu *vcpu, struct sm_tlb_context *c
 {
     vcpu->stats.hits[access]++;
     context->stats.hits[access]++;
+}
+
+/** Tell the logs of the store that is about to be made through a clean entry of
+ *  @context, which says so no more, and go on.  Where the view shows other memory by now
+ *  the entry goes, and a new one is asked for. */
+static SM_NOINLINE bool find_clean(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                                   const struct sm_xlate_req *req,
+                                   struct sm_tlb_target *out, struct sm_fault *fault)
+{
+    const unsigned slot = sm_tlb_slot(req->gva);
+    struct sm_tlb_entry *const entry = &context->store->table.slot[SM_WRITE][slot];
+    const struct sm_tlb_cold *const cold = &context->store->cold[SM_WRITE][slot];
+    const struct sm_flat_section *section;
+    const uint64_t host = (entry->tag & SM_PAGE_MASK) + entry->host_bias;
+
+    if ((entry->tag & SM_PAGE_MASK) != (req->gva & SM_PAGE_MASK) ||
+        (req->flags & SM_REQ_PROBE))
+        return sm_tlb_fill(vcpu, req, out, fault);
+    section = find_section(vcpu, cold->space, cold->gpa);
+    if (!section || !section->host || section->readonly ||
+        (uintptr_t)page_host(section, cold->gpa) != host) {
+        entry->tag = SM_TLB_ABSENT;
+        context->n_dropped++;
+        return sm_tlb_fill(vcpu, req, out, fault);
+    }
+    sm_section_mark(section, cold->gpa, SM_PAGE_SIZE);
+    entry->tag &= SM_PAGE_MASK;
+    return sm_tlb_find(vcpu, req, out, fault);
 }
 
 bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
@@ -207,7 +243,9 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     const uint64_t tag = entry->tag;
 
     if ((tag & ~other) != (req->gva & SM_PAGE_MASK))
-        return sm_tlb_refill(vcpu, context, req, out, fault);
+        return SM_UNLIKELY((tag & ~SM_PAGE_MASK) == SM_TLB_CLEAN)
+            ? find_clean(vcpu, context, req, out, fault)
+            : sm_tlb_refill(vcpu, context, req, out, fault);
     const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
     out->host = tag & SM_TLB_MMIO
         ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);

@@ -9,14 +9,17 @@
  *   refill.c      misses of which all is known but the leaf
  *   tlb_slow.c    loads, stores and touches that the hit path declines
  *   tlb_flush.c   scopes applied here, or posted to every vCPU
+ *   tlb_asked.c   what others ask in ranges of memory: to look again at stores
  *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
  *
- * An entry is direct (its tag is the page) or goes through the bus (page | SM_TLB_MMIO:
- * the translation is remembered, what answers is looked up at each access).  Every
- * other entry is SM_TLB_ABSENT.
+ * An entry is direct (its tag is the page), or clean (page | SM_TLB_CLEAN, writes only:
+ * as direct, but the dirty logs are to be told first), or goes through the bus (page |
+ * SM_TLB_MMIO: the translation is remembered, what answers is looked up at each access).
+ * Every other entry is SM_TLB_ABSENT.  An entry for writes is direct only while its page
+ * is marked in all logs, or a request to rearm it is pending (D1).
  *
- * Memory order.  Others write three things of a vCPU: mail, .flush_everything and
- * fast.request, in this order; the last is raised after, or by, sm_topology_issue().
+ * Memory order.  Others write of a vCPU: mail or what is asked, then .flush_everything or
+ * .asked, then fast.request, which is raised after, or by, sm_topology_issue().
  * A safe point takes the request down first, passes (which loads the ticket number
  * with acquire), and reads the mail last.  So whoever sees a ticket done knows that
  * its mail is read before this vCPU touches guest memory again; what arrives later
@@ -29,6 +32,7 @@
 #include "base/base.h"
 #include "base/bits.h"
 #include "memory/agent.h"
+#include "memory/dirty_log.h"
 #include "memory/flatview.h"
 #include "mmu/walk_cache.h"
 #include "softmmu/address_space.h"
@@ -42,7 +46,8 @@ enum {
     SM_N_BUCKETS = 64,
     SM_FILL_LOG = 1024, /* fills after which a flush clears the whole table        */
     SM_N_LARGE = 8,     /* distinct large leaves told apart                        */
-    SM_N_MAIL = 8
+    SM_N_MAIL = 8,
+    SM_N_ASKED = 4
 };
 SM_STATIC_ASSERT((int)SM_N_CONTEXTS > (int)SM_N_MODES, "one is always free to recycle");
 SM_STATIC_ASSERT((int)SM_N_SPACES > (int)SM_N_MODES, "one is always free to recycle");
@@ -71,6 +76,7 @@ struct sm_tlb_refill {
     uint64_t address_mask;         /* of an entry, as .address_shift           */
     sm_gpa first, n;    /* pages at .first .. .first + .n lie ...              */
     uint64_t host_bias; /* ... at gpa + .host_bias                             */
+    const struct sm_ram *ram;      /* that it is of                            */
     struct sm_address_space *space;
     struct sm_range allowed;       /* before it was narrowed                   */
     struct sm_attrs attrs;
@@ -116,6 +122,15 @@ struct sm_tlb_mail {
     struct sm_tlb_scope scope;
 };
 
+/** A range of host memory, stores to which are to be reported again. */
+struct sm_tlb_asked {
+    uint32_t state; /* as of mail                                              */
+    struct sm_range range;
+};
+
+/** What of it is asked: bits of sm_vcpu.asked. */
+enum { SM_ASKED_REARM = 1 << 0, SM_ASKED_REARM_ALL = 1 << 1 };
+
 struct sm_reservation {
     bool valid;
     uint8_t size_bits;
@@ -143,6 +158,8 @@ struct sm_vcpu {
     struct sm_agent agent;
     bool online;
     uint32_t flush_everything; /* atomic; others set it                        */
+    uint32_t asked;            /* atomic; others set bits: SM_ASKED_*          */
+    struct sm_tlb_asked rearm[SM_N_ASKED];
     struct sm_tlb_mail mail[SM_N_MAIL];
     uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
     struct sm_tlb_space space[SM_N_SPACES];
@@ -266,6 +283,14 @@ void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
 
 /** Do what others asked: at a safe point, after passing it. */
 void sm_tlb_serve_mail(struct sm_vcpu *vcpu);
+
+/* --- tlb_asked.c -------------------------------------------------------------- */
+
+/** Have stores to these bytes reported again: .rearm of sm_agent_ops. */
+void sm_tlb_ask_rearm(struct sm_agent *agent, const uint8_t *first, const uint8_t *last);
+
+/** Do what was asked: at a safe point, after sm_tlb_serve_mail(). */
+void sm_tlb_serve_asked(struct sm_vcpu *vcpu);
 
 #pragma GCC visibility pop
 

@@ -92,8 +92,10 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
     if (host) {
         if (pass == PASS_READ)
             copy_from_host(byte, host, *n);
-        else if (pass == PASS_WRITE_RAM)
+        if (pass == PASS_WRITE_RAM) {
+            sm_section_mark(section, gpa, *n);
             copy_to_host(host, byte, *n);
+        }
         return SM_TX_OK;
     }
     /* Pieces are as wide as the instruction's size and its address allow, whatever the

@@ -39,6 +39,7 @@ static void agent_kick(struct sm_agent *agent)
 const struct sm_agent_ops sm_vcpu_agent_ops = {
     .view_changed = agent_view_changed,
     .kick = agent_kick,
+    .rearm = sm_tlb_ask_rearm,
 };
 
 /* --- Life ------------------------------------------------------------------------- */
@@ -152,6 +153,7 @@ static SM_NOINLINE void serve(struct sm_vcpu *vcpu)
     sm_exchange(&vcpu->fast.request, 0u); /* a full fence */
     sm_agent_pass(&vcpu->agent);
     sm_tlb_serve_mail(vcpu);
+    sm_tlb_serve_asked(vcpu);
 }
 
 void sm_vcpu_safe_point(struct sm_vcpu *vcpu)
@@ -185,6 +187,7 @@ void sm_vcpu_settle(struct sm_vcpu *vcpu, sm_ticket ticket)
     sm_exchange(&vcpu->fast.request, 0u);
     sm_agent_settle(&vcpu->agent, ticket);
     sm_tlb_serve_mail(vcpu);
+    sm_tlb_serve_asked(vcpu);
 }
 
 void sm_vcpu_check(const struct sm_vcpu *vcpu)
@@ -193,6 +196,8 @@ void sm_vcpu_check(const struct sm_vcpu *vcpu)
     sm_assert(vcpu->online || sm_load_relaxed(&vcpu->agent.passed) == SM_AGENT_OFFLINE);
     for (unsigned i = 0; i < SM_N_MAIL; i++)
         sm_assert(sm_load_relaxed(&vcpu->mail[i].state) <= SM_MAIL_READY);
+    for (unsigned i = 0; i < SM_N_ASKED; i++)
+        sm_assert(sm_load_relaxed(&vcpu->rearm[i].state) <= SM_MAIL_READY);
     sm_tlb_check(vcpu);
 }
 
