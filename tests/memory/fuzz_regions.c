@@ -453,6 +453,8 @@ static enum sm_tx touch(const struct cell *cell, bool write, uint32_t flags)
         return SM_TX_ACCESS_ERROR;
     if ((flags & SM_ATTR_RAM_ONLY) && !is_memory(cell, write))
         return SM_TX_ACCESS_ERROR;
+    if (write && (flags & SM_ATTR_DEBUG) && shadow.made[cell->n].kind == IO)
+        return SM_TX_ACCESS_ERROR; /* a debugger has no effect on devices */
     return SM_TX_OK;
 }
 

@@ -464,6 +464,8 @@ static enum sm_tx model_region(struct model *m, enum who who, bool write, uint64
         memcpy(m->byte + offset, byte, size);
         return SM_TX_OK;
     }
+    if (write && who == DEBUGGER) /* it has no effect on devices */
+        return SM_TX_ACCESS_ERROR;
     if (size < may->min || size > may->max || (!may->unaligned && offset % size != 0))
         return SM_TX_ACCESS_ERROR;
     return model_calls(m, write ? 'w' : who == DEBUGGER ? 'p' : 'r', offset, size, byte);
