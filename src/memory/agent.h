@@ -16,9 +16,9 @@
  * it increments the number, runs a full fence, then kicks.  An agent that goes
  * online or passes loads the number with acquire *before* it looks at any state
  * again: so an agent whose `passed` >= n cannot hold what n removed.  What was
- * posted to it (view_changed) it serves *after* it called sm_agent_pass() or
- * sm_agent_online(), and before it uses anything that it derived: served first, a
- * post could slip in between and be counted as passed.
+ * posted to it (view_changed, translation_changed) it serves *after* it called
+ * sm_agent_pass() or sm_agent_online(), and before it uses anything that it derived:
+ * served first, a post could slip in between and be counted as passed.
  */
 #ifndef SM_MEMORY_AGENT_H
 #define SM_MEMORY_AGENT_H
@@ -34,7 +34,7 @@ struct sm_agent;
 
 #define SM_AGENT_OFFLINE UINT64_MAX
 
-/** Both run on any thread, possibly under the topology's lock: they post a
+/** All run on any thread, possibly under the topology's lock: they post a
  *  request into the agent's own words and return; they take no lock of ours. */
 struct sm_agent_ops {
     /** The view of @space changed within @range: forget what was derived from it
@@ -45,6 +45,10 @@ struct sm_agent_ops {
                          const struct sm_range *range);
     /** Pass a safe point soon. */
     void (*kick)(struct sm_agent *agent);
+    /** Where translating regions lead may have changed: forget, at the next safe point,
+     *  what was found beyond one.  Called for every agent of the topology; NULL: it
+     *  keeps nothing of that. */
+    void (*translation_changed)(struct sm_agent *agent);
 };
 
 struct sm_agent {

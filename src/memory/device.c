@@ -82,7 +82,7 @@ int sm_device_free(struct sm_device *device)
 
 /* --- Lock and guard ----------------------------------------------------- */
 
-static bool inside(const struct sm_device *device)
+bool sm_device_is_inside(const struct sm_device *device)
 {
     for (const struct sm_device_frame *frame = sm_thread.frames; frame;
          frame = frame->outer)
@@ -118,7 +118,7 @@ static void lock_device(struct sm_device *device)
 bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
                      bool lockless)
 {
-    if (inside(device))
+    if (sm_device_is_inside(device) || sm_thread.translating)
         return false;
     if (!lockless)
         lock_device(device);
