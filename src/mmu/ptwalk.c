@@ -207,8 +207,17 @@ static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned 
             return SM_TX_DECODE_ERROR;
         walking->section = section;
     }
-    if (SM_UNLIKELY(!section->host))
-        return SM_TX_ACCESS_ERROR;
+    if (SM_UNLIKELY(!section->host)) {
+        if (!section->translating)
+            return SM_TX_ACCESS_ERROR;
+        /* A model will be asked: that may take long. */
+        if (sm_reader_pin(&walking->reader)) {
+            walking->section = NULL;
+            return read_entry(walking, where, size, raw);
+        }
+        return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
+                                     raw);
+    }
     if (SM_UNLIKELY(section->range.last - where < size - 1))
         return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
                                      raw);
@@ -237,8 +246,8 @@ static void remember(struct sm_walking *walking, unsigned stage, uint64_t addres
     if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
         return;
     host = sm_flat_section_host(section, where);
-    if ((uintptr_t)host & 7)
-        return;
+    if (!host || ((uintptr_t)host & 7))
+        return; /* behind a translating region, or crooked */
     if (walk->protect) {
         uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
         walk->protect(walk->ctx, where, sm_pt_entry_size(walk->stage[stage].format),
@@ -528,6 +537,8 @@ run_reading(const struct sm_walk *walk, struct sm_walk_cache *cache, uint64_t ad
     enum sm_walk_status status;
 
     walking.attrs.flags |= SM_ATTR_WALK | SM_ATTR_RAM_ONLY; /* P2 */
+    if ((walk->stage[0].flags | walk->stage[1].flags) & SM_WALK_PROBE)
+        walking.attrs.flags |= SM_ATTR_DEBUG; /* models of iommus report nothing */
     out->last.status = SM_WALK_OK;
     /* For a vCPU this costs nothing: its safe points keep the view. */
     sm_reader_begin(&walking.reader, sm_address_space_topology(walk->space));

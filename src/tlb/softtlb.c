@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* softtlb.c - answers a miss: asks the guest, finds the section, fills entries. */
+#include "memory/memory_impl.h" /* sm_thread */
+#include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
 
 /** Remember a leaf larger than a page, so that a fence on one page knows cheaply
@@ -148,6 +150,72 @@ static const struct sm_flat_section *find_section(struct sm_vcpu *vcpu, unsigned
     return section;
 }
 
+/** Install an answer whose way leads through translating regions to @end: for its
+ *  access only, as another kind would have to be asked for, and may be refused. */
+static void install_beyond(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                           const struct sm_xlate *xlate, const struct sm_resolved *end)
+{
+    struct sm_tlb_context *const context = sm_tlb_context_make(vcpu, req->mode);
+    const enum sm_access access = (enum sm_access)req->access;
+    const uint64_t skip = xlate->gpa & ~SM_PAGE_MASK;
+    uint8_t *host = NULL;
+
+    if (SM_UNLIKELY(!context))
+        return;
+    if (end->before >= skip && end->after >= ~SM_PAGE_MASK - skip)
+        host = sm_flat_section_host(end->section, end->gpa);
+    if (host && (uintptr_t)(host - skip) % 64 != 0)
+        host = NULL;
+    if (access == SM_WRITE &&
+        (end->section->readonly || !(xlate->perms & end->perms & SM_PERM_R)))
+        host = NULL; /* as in install() */
+    if (host) {
+        host -= skip;
+        vcpu->translated = true;
+    }
+    context->stats.fills[access]++;
+    context->stats.depth[depth_of(xlate)]++;
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_ONE_ENTRY))
+        install_only(vcpu, context, req, xlate, host);
+    else
+        fill_slot(context, access, req->gva & SM_PAGE_MASK, host, xlate);
+}
+
+/** Follow @req, which tlb_fill has allowed, through the translating region at out->gpa.
+ *
+ *  A direct entry keeps what the models said.  Whoever changes that - an invalidation, a
+ *  commit on the way - first lets the new be seen, then posts .flush_translated, then
+ *  raises the request.  This vCPU asks and installs between two safe points: so if what
+ *  it was told is old, the request is there at the next one, and is served after the
+ *  entry was installed (R5, I5).  An entry by the bus keeps nothing of theirs: each
+ *  access asks again.
+ *  Returns  false with *fault filled: a model reports a refusal once (I2), so that it
+ *           may not be found out a second time by the slow path */
+static SM_NOINLINE bool cross(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                              const struct sm_xlate *xlate, struct sm_tlb_target *out,
+                              struct sm_fault *fault)
+{
+    const enum sm_access access = (enum sm_access)req->access;
+    struct sm_resolved end;
+    enum sm_tx tx;
+
+    out->host = NULL;
+    if ((req->flags & SM_REQ_PROBE) || !(xlate->perms & (1u << access)))
+        return true;
+    tx = req->flags & SM_REQ_ATOMIC
+        ? sm_resolve_atomic(NULL, out->space, out->gpa, &out->attrs, &end)
+        : sm_resolve(NULL, out->space, out->gpa, &out->attrs, access, &end);
+    if (tx != SM_TX_OK) {
+        (void)sm_tlb_bus_error(vcpu, req, out->gpa, tx, fault);
+        return false;
+    }
+    if (end.after >= req->size - 1u && !(access == SM_WRITE && end.section->readonly))
+        out->host = sm_flat_section_host(end.section, end.gpa);
+    if (xlate->span_bits >= SM_PAGE_BITS && !(vcpu->flags & SM_VCPU_WALK_ALWAYS))
+        install_beyond(vcpu, req, xlate, &end);
+    return true;
+}
+
 static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault)
 {
@@ -156,7 +224,10 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
-    if (!vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
+    sm_thread.crossed = false;
+    const bool translated = vcpu->ops->tlb_fill(vcpu, req, &xlate, fault);
+    vcpu->translated |= sm_thread.crossed; /* the guest's tables lie beyond one */
+    if (!translated)
         return false;
     check_answer(vcpu, req, &xlate);
     vcpu->stats.depth[depth_of(&xlate)]++;
@@ -166,6 +237,8 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     out->attrs = xlate.attrs;
     out->attrs.requester = vcpu->requester;
     section = find_section(vcpu, xlate.space, xlate.gpa);
+    if (SM_UNLIKELY(section && section->translating))
+        return cross(vcpu, req, &xlate, out, fault);
     /* A fragment of a page is direct for this access, but not remembered as such. */
     out->host = section && section->range.last - xlate.gpa >= req->size - 1u &&
                         !(req->access == SM_WRITE && section->readonly) &&

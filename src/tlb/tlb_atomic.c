@@ -2,22 +2,41 @@
 /* tlb_atomic.c - read-modify-write, compare-and-swap and LR/SC on writable RAM. */
 #include "memory/atomic_access.h"
 #include "memory/reserve.h"
+#include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
+
+/** Find memory that @req reaches by the bus: it is memory all the same where it fills no
+ *  page, or lies beyond a translating region.
+ *  Returns  why it is refused, where target->host stays NULL */
+static enum sm_tx find_fragment(const struct sm_xlate_req *req,
+                                struct sm_tlb_target *target)
+{
+    const enum sm_access access = (enum sm_access)req->access;
+    struct sm_resolved end;
+    const enum sm_tx tx = req->flags & SM_REQ_ATOMIC
+        ? sm_resolve_atomic(NULL, target->space, target->gpa, &target->attrs, &end)
+        : sm_resolve(NULL, target->space, target->gpa, &target->attrs, access, &end);
+
+    if (tx == SM_TX_OK && end.after >= req->size - 1u &&
+        !(access == SM_WRITE && end.section->readonly))
+        target->host = sm_flat_section_host(end.section, end.gpa);
+    return tx == SM_TX_OK ? SM_TX_ACCESS_ERROR : tx;
+}
 
 /** Find the host address of an aligned access to RAM, or say why it is refused.
  *  Returns  NULL with *fault filled */
 static uint8_t *ram_host(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                          struct sm_tlb_target *target, struct sm_fault *fault)
 {
-    const struct sm_flat_section *section;
+    enum sm_tx tx = SM_TX_ACCESS_ERROR;
 
     if (!sm_tlb_find(vcpu, req, target, fault))
         return NULL;
+    if (SM_UNLIKELY(!target->host))
+        tx = find_fragment(req, target);
     if (SM_LIKELY(target->host && !((uintptr_t)target->host & (req->size - 1u))))
         return target->host;
-    section = sm_address_space_section(target->space, target->gpa);
-    (void)sm_tlb_bus_error(vcpu, req, target->gpa,
-                           section ? SM_TX_ACCESS_ERROR : SM_TX_DECODE_ERROR, fault);
+    (void)sm_tlb_bus_error(vcpu, req, target->gpa, tx, fault);
     return NULL;
 }
 

@@ -14,8 +14,9 @@
  * the translation is remembered, what answers is looked up at each access).  Every
  * other entry is SM_TLB_ABSENT.
  *
- * Memory order.  Others write three things of a vCPU: mail, .flush_everything and
- * fast.request, in this order; the last is raised after, or by, sm_topology_issue().
+ * Memory order.  Others write four things of a vCPU: mail, .flush_everything,
+ * .flush_translated and fast.request, the last one last; it is raised after, or by,
+ * sm_topology_issue().
  * A safe point takes the request down first, passes (which loads the ticket number
  * with acquire), and reads the mail last.  So whoever sees a ticket done knows that
  * its mail is read before this vCPU touches guest memory again; what arrives later
@@ -125,6 +126,9 @@ struct sm_vcpu {
     struct sm_agent agent;
     bool online;
     uint32_t flush_everything; /* atomic; others set it                        */
+    uint32_t flush_translated; /* atomic; others set it: everything if .translated */
+    bool translated;           /* what it keeps may come from beyond a translating
+                                  region                                       */
     struct sm_tlb_mail mail[SM_N_MAIL];
     uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
     struct sm_tlb_space space[SM_N_SPACES];
