@@ -188,32 +188,26 @@ static void install_beyond(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
  *  raises the request.  This vCPU asks and installs between two safe points: so if what
  *  it was told is old, the request is there at the next one, and is served after the
  *  entry was installed (R5, I5).  An entry by the bus keeps nothing of theirs: each
- *  access asks again.
- *  Returns  false with *fault filled: a model reports a refusal once (I2), so that it
- *           may not be found out a second time by the slow path */
-static SM_NOINLINE bool cross(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
-                              const struct sm_xlate *xlate, struct sm_tlb_target *out,
-                              struct sm_fault *fault)
+ *  access asks again.  A refusal is kept in out->tx, for the slow path to fail in the
+ *  order of addresses; a model has reported it, and reports it once (I2). */
+static SM_NOINLINE void cross(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                              const struct sm_xlate *xlate, struct sm_tlb_target *out)
 {
     const enum sm_access access = (enum sm_access)req->access;
     struct sm_resolved end;
-    enum sm_tx tx;
 
     out->host = NULL;
     if ((req->flags & SM_REQ_PROBE) || !(xlate->perms & (1u << access)))
-        return true;
-    tx = req->flags & SM_REQ_ATOMIC
+        return;
+    out->tx = req->flags & SM_REQ_ATOMIC
         ? sm_resolve_atomic(NULL, out->space, out->gpa, &out->attrs, &end)
         : sm_resolve(NULL, out->space, out->gpa, &out->attrs, access, &end);
-    if (tx != SM_TX_OK) {
-        (void)sm_tlb_bus_error(vcpu, req, out->gpa, tx, fault);
-        return false;
-    }
+    if (out->tx != SM_TX_OK)
+        return;
     if (end.after >= req->size - 1u && !(access == SM_WRITE && end.section->readonly))
         out->host = sm_flat_section_host(end.section, end.gpa);
     if (xlate->span_bits >= SM_PAGE_BITS && !(vcpu->flags & SM_VCPU_WALK_ALWAYS))
         install_beyond(vcpu, req, xlate, &end);
-    return true;
 }
 
 static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
@@ -237,8 +231,11 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     out->attrs = xlate.attrs;
     out->attrs.requester = vcpu->requester;
     section = find_section(vcpu, xlate.space, xlate.gpa);
-    if (SM_UNLIKELY(section && section->translating))
-        return cross(vcpu, req, &xlate, out, fault);
+    out->tx = SM_TX_OK;
+    if (SM_UNLIKELY(section && section->translating)) {
+        cross(vcpu, req, &xlate, out);
+        return true;
+    }
     /* A fragment of a page is direct for this access, but not remembered as such. */
     out->host = section && section->range.last - xlate.gpa >= req->size - 1u &&
                         !(req->access == SM_WRITE && section->readonly) &&
@@ -270,6 +267,7 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                 ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
             out->gpa = cold->gpa | (req->gva & ~SM_PAGE_MASK);
             out->space = vcpu->spaces[cold->space];
+            out->tx = SM_TX_OK;
             out->attrs = (struct sm_attrs){
                 .requester = vcpu->requester, .process = cold->process,
                 .flags = cold->flags, .space = cold->attrs_space};

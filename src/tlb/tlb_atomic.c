@@ -6,21 +6,19 @@
 #include "tlb/tlb_impl.h"
 
 /** Find memory that @req reaches by the bus: it is memory all the same where it fills no
- *  page, or lies beyond a translating region.
- *  Returns  why it is refused, where target->host stays NULL */
-static enum sm_tx find_fragment(const struct sm_xlate_req *req,
-                                struct sm_tlb_target *target)
+ *  page, or lies beyond a translating region. */
+static void find_fragment(const struct sm_xlate_req *req, struct sm_tlb_target *target)
 {
     const enum sm_access access = (enum sm_access)req->access;
     struct sm_resolved end;
-    const enum sm_tx tx = req->flags & SM_REQ_ATOMIC
+
+    target->tx = req->flags & SM_REQ_ATOMIC
         ? sm_resolve_atomic(NULL, target->space, target->gpa, &target->attrs, &end)
         : sm_resolve(NULL, target->space, target->gpa, &target->attrs, access, &end);
 
-    if (tx == SM_TX_OK && end.after >= req->size - 1u &&
+    if (target->tx == SM_TX_OK && end.after >= req->size - 1u &&
         !(access == SM_WRITE && end.section->readonly))
         target->host = sm_flat_section_host(end.section, end.gpa);
-    return tx == SM_TX_OK ? SM_TX_ACCESS_ERROR : tx;
 }
 
 /** Find the host address of an aligned access to RAM, or say why it is refused.
@@ -28,15 +26,15 @@ static enum sm_tx find_fragment(const struct sm_xlate_req *req,
 static uint8_t *ram_host(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                          struct sm_tlb_target *target, struct sm_fault *fault)
 {
-    enum sm_tx tx = SM_TX_ACCESS_ERROR;
-
     if (!sm_tlb_find(vcpu, req, target, fault))
         return NULL;
-    if (SM_UNLIKELY(!target->host))
-        tx = find_fragment(req, target);
+    if (SM_UNLIKELY(!target->host && target->tx == SM_TX_OK))
+        find_fragment(req, target);
     if (SM_LIKELY(target->host && !((uintptr_t)target->host & (req->size - 1u))))
         return target->host;
-    (void)sm_tlb_bus_error(vcpu, req, target->gpa, tx, fault);
+    (void)sm_tlb_bus_error(vcpu, req, target->gpa,
+                           target->tx == SM_TX_OK ? SM_TX_ACCESS_ERROR : target->tx,
+                           fault);
     return NULL;
 }
 
@@ -196,7 +194,11 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
         /* One that fails anyway is still a store to the page tables: it faults where a
          * store would, and says so before it says that it failed. */
         const struct sm_xlate_req req = request_of(gva, op, SM_WRITE, 0);
-        return sm_tlb_find(vcpu, &req, &target, fault) ? SM_STEP_DONE : SM_STEP_FAULT;
+        if (!sm_tlb_find(vcpu, &req, &target, fault))
+            return SM_STEP_FAULT;
+        return target.tx == SM_TX_OK
+            ? SM_STEP_DONE
+            : sm_tlb_bus_error(vcpu, &req, target.gpa, target.tx, fault);
     }
     host = atomic_host(vcpu, gva, op, SM_WRITE, 0, &target, fault);
     if (!host)

@@ -191,6 +191,8 @@ struct sm_tlb_target {
     sm_gpa gpa;
     struct sm_address_space *space;
     struct sm_attrs attrs;
+    enum sm_tx tx; /* not SM_TX_OK: refused on the way through translating regions,
+                      which was reported, so that it must not be asked again   */
 };
 
 /** Translate @req, by the TLB or by tlb_fill.  Returns false with *fault filled. */

@@ -160,6 +160,8 @@ static bool run_part(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass 
             copy_to_host(target->host, byte, size);
         return true;
     }
+    if (SM_UNLIKELY(target->tx != SM_TX_OK))
+        return failed(transfer, part, 0, target->tx);
     for (unsigned done = 0, n; done < size; done += n) {
         const unsigned number = (unsigned)(byte + done - transfer->byte);
         sm_gpa gpa = target->gpa + done;
@@ -311,6 +313,8 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
 
     if (!sm_tlb_find(vcpu, &req, &target, fault))
         return SM_STEP_FAULT;
+    if (SM_UNLIKELY(target.tx != SM_TX_OK))
+        return sm_tlb_bus_error(vcpu, &req, target.gpa, target.tx, fault);
     *host = target.host;
     return SM_STEP_DONE;
 }

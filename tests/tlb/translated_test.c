@@ -454,7 +454,8 @@ static void races(void **state)
     n_loads = n_bad = 0;
     assert_int_equal(pthread_create(&thread, NULL, runs, NULL), 0);
     for (unsigned i = 0; i < 200; i++) {
-        const uint64_t now = DATA + 0x1000 * (i % 3), then = DATA + 0x1000 * ((i + 1) % 3);
+        const uint64_t now = DATA + 0x1000 * (i % 3);
+        const uint64_t then = DATA + 0x1000 * ((i + 1) % 3);
         const uint64_t seen = sm_load_relaxed(&n_loads);
         put(then, 1, GOOD);
         map_page(0x1000, then | ENTRY_R);
