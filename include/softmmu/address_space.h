@@ -38,6 +38,7 @@ struct sm_address_space;
 SM_MUST_CHECK int sm_address_space_new(struct sm_topology *topo, const char *name,
                                        struct sm_region *root,
                                        struct sm_address_space **out);
+/** Before, its listeners and the iommus that lead here are freed. */
 void sm_address_space_free(struct sm_address_space *space);
 
 /** One stretch of a view that behaves alike. */

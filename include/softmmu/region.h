@@ -61,8 +61,9 @@ void sm_topology_begin(struct sm_topology *topo);
  *
  *  @ticket  may be NULL; done when nobody can reach what the edit removed.  0, and so
  *           done, when nothing changed, and from all but the outermost commit
- *  Errors   -ENOMEM.  Every space keeps its view and the edit stays open:
- *           commit again, or abort.
+ *  Errors   -ENOMEM; -ELOOP: from a space that shows a translating region a way would
+ *           lead back to that space (iommu.h, I6).  Every space keeps its view and the
+ *           edit stays open: commit again, or abort.
  *  Threads  never waits for readers
  */
 SM_MUST_CHECK int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket);

@@ -4,6 +4,7 @@
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
 #include "memory/ram_access.h"
+#include "memory/resolve.h"
 
 /* The section that an agent found last, if all of an access lies in it; NULL: look it up.
  * Needs no reader: its ticket protects the agent. */
@@ -28,10 +29,29 @@ static void store_to(const struct sm_flat_section *section, sm_gpa gpa, unsigned
     sm_store_sized(sm_flat_section_host(section, gpa), size, value);
 }
 
+/* As find(), where a translating region is to say who answers. */
+static SM_NOINLINE const struct sm_flat_section *
+find_beyond(struct sm_reader *reader, struct sm_address_space *space, sm_gpa *gpa,
+            const struct sm_attrs *attrs, unsigned size, bool write, bool *split,
+            enum sm_tx *tx)
+{
+    struct sm_resolved end;
+
+    *tx = sm_resolve(reader, space, *gpa, attrs, write ? SM_WRITE : SM_READ, &end);
+    if (*tx != SM_TX_OK)
+        return NULL;
+    *split = end.after < size - 1;
+    if (*split)
+        return NULL;
+    *gpa = end.gpa;
+    return end.section;
+}
+
 /* Find who answers all of an access; NULL, and a result, when nobody does.  *@split:
- * several do.  Pins @reader if the answer is a device. */
+ * several do.  Pins @reader if the answer is a device.  *@gpa becomes its address in
+ * the section's own space. */
 static const struct sm_flat_section *find(struct sm_reader *reader,
-                                          struct sm_address_space *space, sm_gpa gpa,
+                                          struct sm_address_space *space, sm_gpa *gpa,
                                           const struct sm_attrs *attrs, unsigned size,
                                           bool write, bool *split, enum sm_tx *tx)
 {
@@ -39,17 +59,19 @@ static const struct sm_flat_section *find(struct sm_reader *reader,
 
     *split = false;
     do {
-        section = sm_address_space_section(space, gpa);
+        section = sm_address_space_section(space, *gpa);
         if (SM_UNLIKELY(!section)) {
             *tx = SM_TX_DECODE_ERROR;
             return NULL;
         }
-        if (SM_UNLIKELY(section->range.last - gpa < size - 1)) {
+        if (SM_UNLIKELY(section->range.last - *gpa < size - 1)) {
             *split = true;
             return NULL;
         }
         if (SM_LIKELY(section->host) || (section->rom && !write))
             return section;
+        if (SM_UNLIKELY(section->translating))
+            return find_beyond(reader, space, gpa, attrs, size, write, split, tx);
         if (attrs->flags & SM_ATTR_RAM_ONLY) {
             *tx = sm_mmio_refuse(section->region);
             return NULL;
@@ -64,17 +86,18 @@ static SM_NOINLINE enum sm_tx load_slow(struct sm_address_space *space, sm_gpa g
 {
     struct sm_reader reader;
     enum sm_tx tx = SM_TX_OK;
+    sm_gpa at = gpa;
     bool split;
 
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
-        find(&reader, space, gpa, attrs, size, false, &split, &tx);
+        find(&reader, space, &at, attrs, size, false, &split, &tx);
     if (SM_LIKELY(section)) {
-        const uint8_t *host = sm_flat_section_readable(section, gpa);
+        const uint8_t *host = sm_flat_section_readable(section, at);
         if (host)
             *value = sm_load_sized(host, size);
         else
-            tx = sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
+            tx = sm_mmio_read(section->region, sm_flat_section_offset(section, at), size,
                               attrs, value);
     }
     sm_reader_end(&reader);
@@ -98,6 +121,8 @@ enum sm_tx sm_address_space_load(struct sm_address_space *space, sm_gpa gpa,
     if (SM_UNLIKELY(!section))
         return load_slow(space, gpa, attrs, size, value);
     const uint8_t *host = sm_flat_section_readable(section, gpa);
+    if (!host && SM_UNLIKELY(section->translating))
+        return load_slow(space, gpa, attrs, size, value);
     if (!host)
         return sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), size,
                             attrs, value);
@@ -111,18 +136,19 @@ static SM_NOINLINE enum sm_tx store_slow(struct sm_address_space *space, sm_gpa 
 {
     struct sm_reader reader;
     enum sm_tx tx = SM_TX_OK;
+    sm_gpa at = gpa;
     bool split;
 
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section =
-        find(&reader, space, gpa, attrs, size, true, &split, &tx);
+        find(&reader, space, &at, attrs, size, true, &split, &tx);
     if (SM_LIKELY(section)) {
         if (SM_UNLIKELY(section->readonly) && !(attrs->flags & SM_ATTR_DEBUG))
             tx = SM_TX_ACCESS_ERROR;
         else if (section->host)
-            store_to(section, gpa, size, value);
+            store_to(section, at, size, value);
         else
-            tx = sm_mmio_write(section->region, sm_flat_section_offset(section, gpa),
+            tx = sm_mmio_write(section->region, sm_flat_section_offset(section, at),
                                size, attrs, value);
     }
     sm_reader_end(&reader);
@@ -140,6 +166,8 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
     sm_assert_hot(sm_is_pow2(size) && size <= 8);
     const struct sm_flat_section *section = known(space, gpa, size);
     if (SM_UNLIKELY(!section || section->readonly))
+        return store_slow(space, gpa, attrs, size, value);
+    if (!section->host && SM_UNLIKELY(section->translating))
         return store_slow(space, gpa, attrs, size, value);
     if (!section->host)
         return sm_mmio_write(section->region, sm_flat_section_offset(section, gpa), size,

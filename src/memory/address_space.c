@@ -35,6 +35,7 @@ struct sm_root *sm_root_of(struct sm_topology *topo, struct sm_region *region)
 void sm_root_destroy(struct sm_root *root)
 {
     sm_flat_view_free(root->view);
+    sm_free(root->shown);
     sm_free(root);
 }
 
@@ -92,6 +93,7 @@ int sm_address_space_new(struct sm_topology *topo, const char *name,
     struct sm_root *root = sm_root_of(topo, region);
     if (root)
         attach(space, root);
+    /* No way leads to a new root yet: it is in no circle. */
     if (!root || sm_topology_commit(topo, NULL)) {
         if (root)
             detach(space);
@@ -113,7 +115,7 @@ void sm_address_space_free(struct sm_address_space *space)
     struct sm_topology *topo = space->topo;
 
     sm_topology_lock(topo);
-    sm_assert(sm_list_empty(&space->listeners));
+    sm_assert(sm_list_empty(&space->listeners) && !space->n_iommus);
     detach(space);
     sm_retire(topo, &space->retired, sm_topology_issue(topo), space_retired);
     sm_topology_unlock(topo);

@@ -16,9 +16,9 @@
  * it increments the number, runs a full fence, then kicks.  An agent that goes
  * online or passes loads the number with acquire *before* it looks at any state
  * again: so an agent whose `passed` >= n cannot hold what n removed.  What was
- * posted to it (view_changed) it serves *after* it called sm_agent_pass() or
- * sm_agent_online(), and before it uses anything that it derived: served first, a
- * post could slip in between and be counted as passed.
+ * posted to it (view_changed, translation_changed) it serves *after* it called
+ * sm_agent_pass() or sm_agent_online(), and before it uses anything that it derived:
+ * served first, a post could slip in between and be counted as passed.
  */
 #ifndef SM_MEMORY_AGENT_H
 #define SM_MEMORY_AGENT_H
@@ -48,6 +48,10 @@ struct sm_agent_ops {
     /** Stores to these bytes of host memory are to be reported again (D1): from the next
      *  safe point on, mark before the next one.  NULL: the agent always does. */
     void (*rearm)(struct sm_agent *agent, const uint8_t *first, const uint8_t *last);
+    /** Where translating regions lead may have changed: forget, at the next safe point,
+     *  what was found beyond one.  Called for every agent of the topology; NULL: it
+     *  keeps nothing of that. */
+    void (*translation_changed)(struct sm_agent *agent);
 };
 
 struct sm_agent {

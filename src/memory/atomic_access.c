@@ -6,6 +6,7 @@
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
 #include "memory/reserve.h"
+#include "memory/resolve.h"
 #include "softmmu/softtlb_hit.h"
 
 /* --- Operations --------------------------------------------------------- */
@@ -124,27 +125,36 @@ struct sm_value sm_ram_cas(struct sm_topology *topo, void *host, unsigned size,
 /* --- The address space -------------------------------------------------- */
 
 /* Find who answers all of an aligned atomic access, and tell the logs if it is memory.
- * Leaves @reader begun, pinned if the answer is a device.  @host: NULL for a device */
+ * Leaves @reader begun, pinned if the answer is a device.  *@gpa becomes its address in
+ * the section's own space.  @host: NULL for a device */
 static enum sm_tx find(struct sm_reader *reader, struct sm_address_space *space,
-                       sm_gpa gpa, const struct sm_attrs *attrs, unsigned size,
+                       sm_gpa *gpa, const struct sm_attrs *attrs, unsigned size,
                        const struct sm_flat_section **section, uint8_t **host)
 {
-    if (!sm_is_pow2(size) || size > 16 || (gpa & (size - 1)))
+    if (!sm_is_pow2(size) || size > 16 || (*gpa & (size - 1)))
         return SM_TX_ACCESS_ERROR;
     do {
-        *section = sm_address_space_section(space, gpa);
+        *section = sm_address_space_section(space, *gpa);
         if (!*section)
             return SM_TX_DECODE_ERROR;
         /* Nothing can be atomic across two that answer, or against its grain. */
-        if ((*section)->range.last - gpa < size - 1)
+        if ((*section)->range.last - *gpa < size - 1)
             return SM_TX_ACCESS_ERROR;
+        if (SM_UNLIKELY((*section)->translating)) {
+            struct sm_resolved end;
+            const enum sm_tx tx = sm_resolve_atomic(reader, space, *gpa, attrs, &end);
+            if (tx != SM_TX_OK || end.after < size - 1)
+                return tx != SM_TX_OK ? tx : SM_TX_ACCESS_ERROR;
+            *section = end.section;
+            *gpa = end.gpa;
+        }
         if ((*section)->readonly && !(attrs->flags & SM_ATTR_DEBUG))
             return SM_TX_ACCESS_ERROR;
-        *host = sm_flat_section_host(*section, gpa);
+        *host = sm_flat_section_host(*section, *gpa);
         if (*host && ((uintptr_t)*host & (size - 1)))
             return SM_TX_ACCESS_ERROR;
         if (*host) {
-            sm_ram_mark((*section)->region->ram, sm_flat_section_offset(*section, gpa),
+            sm_ram_mark((*section)->region->ram, sm_flat_section_offset(*section, *gpa),
                         size);
             return SM_TX_OK;
         }
@@ -166,7 +176,7 @@ enum sm_tx sm_address_space_rmw(struct sm_address_space *space, sm_gpa gpa,
     if (size > 8 || op >= SM_N_RMW)
         return SM_TX_ACCESS_ERROR;
     sm_reader_begin(&reader, space->topo);
-    enum sm_tx tx = find(&reader, space, gpa, attrs, size, &section, &host);
+    enum sm_tx tx = find(&reader, space, &gpa, attrs, size, &section, &host);
     if (tx == SM_TX_OK) {
         if (host)
             *old = sm_ram_rmw(space->topo, host, size, op, operand);
@@ -189,7 +199,7 @@ enum sm_tx sm_address_space_cas(struct sm_address_space *space, sm_gpa gpa,
 
     sm_assert_hot(!sm_thread_holds_device() || (attrs->flags & SM_ATTR_RAM_ONLY));
     sm_reader_begin(&reader, space->topo);
-    enum sm_tx tx = find(&reader, space, gpa, attrs, size, &section, &host);
+    enum sm_tx tx = find(&reader, space, &gpa, attrs, size, &section, &host);
     if (tx == SM_TX_OK) {
         if (host) {
             *old = sm_ram_cas(space->topo, host, size, expected, desired);

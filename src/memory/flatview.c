@@ -202,7 +202,7 @@ bool sm_flat_view_diff(const struct sm_flat_view *before,
 size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t size)
 {
     static const char *const kinds[] = {"container", "ram",   "rom",     "io",
-                                        "alias",     "romd",  "reserved"};
+                                        "alias",     "romd",  "reserved", "translating"};
     size_t length = 0;
 
     if (size)
@@ -236,7 +236,8 @@ static void check_section(const struct sm_flat_section *section)
     sm_assert(!section->rom == !(region->ram && region->device && !region->calls));
     sm_assert(!section->rom || section->rom == region->ram->host + section->offset);
     sm_assert(region->kind != SM_REGION_ROM || section->readonly);
-    sm_assert(region->ram || region->kind == SM_REGION_IO);
+    sm_assert(section->translating == (region->kind == SM_REGION_TRANSLATING));
+    sm_assert(region->ram || section->translating || region->kind == SM_REGION_IO);
 }
 
 /* Returns how many sections are below @node. */

@@ -35,6 +35,7 @@ struct sm_flat_section {
     uint8_t *rom;             /* of range.first, where .host is NULL: reads may be
                                  made here, writes are MMIO; NULL: all are     */
     bool readonly;            /* ROM, or reached through something read-only   */
+    bool translating;         /* resolve.h finds who answers; no .host, no .rom */
 };
 
 /** Find the section that holds @gpa in the current view; NULL in a hole.
@@ -51,7 +52,7 @@ const struct sm_flat_section *sm_address_space_section(struct sm_address_space *
 /** The topology that @space belongs to. */
 struct sm_topology *sm_address_space_topology(const struct sm_address_space *space);
 
-/** Host address of @gpa, which lies in @section; NULL for MMIO. */
+/** Host address of @gpa, which lies in @section; NULL for MMIO and what translates. */
 SM_INLINE uint8_t *sm_flat_section_host(const struct sm_flat_section *section, sm_gpa gpa)
 {
     return section->host ? section->host + (gpa - section->range.first) : NULL;
@@ -145,6 +146,9 @@ bool sm_flat_edit_replace(struct sm_flat_edit *edit, struct sm_range window,
 
 /** Tell whether the view will differ from its base. */
 bool sm_flat_edit_changed(const struct sm_flat_edit *edit);
+
+/** What the view will show, to be looked up in until the next call with @edit. */
+const struct sm_flat_view *sm_flat_edit_view(struct sm_flat_edit *edit);
 
 /** End the edit, with the view; its base is freed later, and loses what is not shared.
  *  @base    as given to sm_flat_edit_begin() */

@@ -365,6 +365,12 @@ static bool replace_nodes(struct sm_flat_edit *edit, struct run *run, unsigned l
     return emit(edit, level, edit->n_nodes.n);
 }
 
+const struct sm_flat_view *sm_flat_edit_view(struct sm_flat_edit *edit)
+{
+    edit->view->top = edit->top;
+    return edit->view;
+}
+
 bool sm_flat_edit_replace(struct sm_flat_edit *edit, struct sm_range window,
                           const struct sm_flat_section *sections, size_t n)
 {

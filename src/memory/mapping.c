@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 #include "memory/memory_impl.h"
+#include "memory/resolve.h"
 
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
                                 const struct sm_attrs *attrs, uint64_t size,
@@ -18,7 +19,17 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
         return SM_TX_ACCESS_ERROR;
     sm_reader_begin(&reader, space->topo);
     const struct sm_flat_section *section = sm_address_space_section(space, gpa);
-    if (!section) {
+    uint64_t after = section ? section->range.last - gpa : 0; /* bytes behind this one */
+    if (section && section->translating) {
+        struct sm_resolved end;
+        tx = sm_resolve(&reader, space, gpa, attrs, access, &end);
+        section = end.section;
+        gpa = end.gpa;
+        after = end.after;
+    }
+    if (tx != SM_TX_OK) {
+        /* refused on the way */
+    } else if (!section) {
         tx = SM_TX_DECODE_ERROR;
     } else if (!(access == SM_WRITE ? section->host
                                     : sm_flat_section_readable(section, gpa)) ||
@@ -26,7 +37,6 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
                                   !(attrs->flags & SM_ATTR_DEBUG))) {
         tx = SM_TX_ACCESS_ERROR;
     } else {
-        const uint64_t after = section->range.last - gpa; /* bytes behind this one */
         const uint64_t offset = sm_flat_section_offset(section, gpa);
         struct sm_ram *const ram = section->region->ram;
         sm_ram_get(ram);

@@ -5,7 +5,8 @@
  *
  * Locks, outermost first: a device's lock; the topology's lock (recursive, held from
  * begin to commit); then leaves, under which nothing of ours is called: agents_lock,
- * callers_lock, retired_lock, work_lock, and a granule of reserve.c.
+ * callers_lock, retired_lock, work_lock, an iommu's clients_lock, and a granule of
+ * reserve.c.
  *
  * Who reads a view, and what keeps it from being freed meanwhile:
  *   an online agent      its ticket: it has not passed (agent.h)
@@ -139,6 +140,7 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
 /** Free the logs that are left.  Nobody marks. */
 void sm_ram_drop_logs(struct sm_ram *ram);
+struct sm_iommu;
 
 enum sm_region_kind {
     SM_REGION_CONTAINER,
@@ -147,7 +149,8 @@ enum sm_region_kind {
     SM_REGION_IO,
     SM_REGION_ALIAS,
     SM_REGION_ROM_DEVICE,
-    SM_REGION_RESERVED
+    SM_REGION_RESERVED,
+    SM_REGION_TRANSLATING
 };
 
 /** All that edits change, so that abort can restore it without memory. */
@@ -188,6 +191,7 @@ struct sm_region {
     struct sm_ram *ram;           /* RAM, ROM, ROM device                       */
     struct sm_device *device;     /* MMIO, ROM device                           */
     const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
+    struct sm_iommu *iommu;       /* translating                                */
     struct sm_region *target;     /* alias                                      */
     struct sm_root *root;         /* of the spaces that begin here; or NULL    */
     uint32_t n_aliases, n_spaces; /* aliases and spaces that lead here         */
@@ -240,6 +244,13 @@ bool sm_render(struct sm_region *root, struct sm_range window, struct sm_rendere
 
 enum { SM_N_DIRTY = 16 };
 
+/** That a view shows an iommu's translating regions. */
+struct sm_shown {
+    struct sm_iommu *iommu;
+    uint64_t n;     /* sections of it                                          */
+    int64_t change; /* by the commit under way                                 */
+};
+
 /** What the spaces with the same root region share: their view. */
 struct sm_root {
     struct sm_topology *topo;
@@ -251,6 +262,10 @@ struct sm_root {
     struct sm_range dirty[SM_N_DIRTY]; /* apart from one another               */
     unsigned n_dirty;
     bool rendered; /* some commit has rendered it                              */
+    struct sm_shown *shown; /* loops.c: what translates in .view                */
+    struct sm_vec n_shown;
+    uint64_t mark;        /* visited in the walk of that number                */
+    struct sm_root *next; /* of the list that a walk has yet to visit          */
     /* During a commit: */
     bool editing;
     struct sm_flat_edit edit;
@@ -266,6 +281,7 @@ struct sm_address_space {
     struct sm_root *root;
     struct sm_flat_view *view; /* atomic: root->view, published by commit      */
     uint64_t generation;       /* atomic, from 1: published after .view        */
+    uint32_t n_iommus;         /* that lead here; under the topology's lock    */
     struct sm_retired retired;
     char name[];
 };
@@ -304,6 +320,23 @@ void sm_listeners_cleared(struct sm_region *region, struct sm_range offsets);
 /** Free what listens to @space, untold: the topology goes. */
 void sm_listeners_drop(struct sm_address_space *space);
 
+/* --- Translating regions: iommu.c, loops.c ------------------------------ */
+
+/** Take memory of an iommu and its clients back.  Nobody left. */
+void sm_iommu_destroy(struct sm_iommu *iommu);
+/** Let everyone know that answers of iommus may have changed: after the new ones can be
+ *  had, and before a ticket is issued. */
+void sm_translation_changed(struct sm_topology *topo);
+
+/** Count what the rendered views that are not yet published will show; each count is
+ *  undone or kept by sm_loops_settle().  Returns  false when memory is out */
+bool sm_loops_count(struct sm_topology *topo);
+/** Tell whether these views would lead an access in a circle. */
+bool sm_loops_found(struct sm_topology *topo);
+void sm_loops_settle(struct sm_topology *topo, bool published);
+/** Panic unless the counts of @root are right and no way leads back to it. */
+void sm_loops_check(struct sm_root *root);
+
 /* --- What must be rendered again: dirty.c ------------------------------- */
 
 /** Note that @range of the views of @root may change. */
@@ -330,7 +363,7 @@ struct sm_device {
     struct sm_topology *topo;
     struct sm_list node; /* in topo->devices                                   */
     void *dev;
-    uint32_t n_users; /* regions; under the topology's lock                    */
+    uint32_t n_users; /* regions, iommus; under the topology's lock            */
     struct sm_lock lock;
     pthread_mutex_t atomic_lock; /* read-modify-writes of lockless regions     */
     struct sm_device_frame hold; /* of whoever called sm_device_lock()         */
@@ -349,6 +382,8 @@ struct sm_thread {
     struct sm_agent *agent; /* the online one, if this thread is a vCPU's      */
     unsigned n_edits;       /* begun and not ended                             */
     struct sm_topology *pinned; /* whose deferred work this thread runs, pinned */
+    bool translating;       /* inside a model's translate() (I3)               */
+    bool crossed;           /* has asked a model; whoever wants to know clears it */
 };
 extern _Thread_local struct sm_thread sm_thread
     __attribute__((tls_model("initial-exec")));
@@ -356,8 +391,8 @@ extern _Thread_local struct sm_thread sm_thread
 /** Tell whether this thread holds any device's lock. */
 bool sm_thread_holds_device(void);
 
-/** Tell whether this thread is inside @device. */
-SM_INLINE bool sm_device_entered(const struct sm_device *device)
+/** Tell whether this thread is inside @device: in its callback, its work or its lock. */
+SM_INLINE bool sm_device_is_inside(const struct sm_device *device)
 {
     for (const struct sm_device_frame *frame = sm_thread.frames; frame;
          frame = frame->outer)
@@ -382,11 +417,11 @@ SM_INLINE void sm_device_acquire(struct sm_device *device)
 }
 
 /** Enter @device for a callback, taking its lock unless @lockless.
- *  Returns  false if this thread is inside it already (L4) */
+ *  Returns  false if this thread is inside it already (L4), or inside a translate() */
 SM_INLINE bool sm_device_enter(struct sm_device *device, struct sm_device_frame *frame,
                                bool lockless)
 {
-    if (SM_UNLIKELY(sm_device_entered(device)))
+    if (SM_UNLIKELY(sm_device_is_inside(device) || sm_thread.translating))
         return false;
     if (!lockless)
         sm_device_acquire(device);
@@ -423,7 +458,9 @@ struct sm_topology {
     uint64_t age;    /* of the last mapping                                    */
     uint64_t serial; /* of the last region                                     */
     uint64_t mark;
-    struct sm_list regions, touched, devices, spaces;
+    struct sm_list regions, touched, devices, spaces, iommus;
+    bool translates; /* there is, or was, a translating region                 */
+    uint64_t translation_generation; /* atomic                                 */
     struct sm_list roots, changed; /* changed: those that may differ from the tree */
     uint32_t n_hear_cleared; /* atomic: listeners with .log_cleared              */
 

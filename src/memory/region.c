@@ -8,7 +8,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/sized.h"
-#include "memory/memory_impl.h"
+#include "memory/iommu_impl.h"
 
 #include <errno.h>
 #include <string.h>
@@ -59,6 +59,10 @@ static void region_enlist(struct sm_region *region, struct sm_region **out)
         attach_alias(region);
     if (region->device)
         region->device->n_users++;
+    if (region->iommu) {
+        region->iommu->n_regions++;
+        region->topo->translates = true;
+    }
     sm_topology_unlock(region->topo);
     *out = region;
 }
@@ -238,6 +242,19 @@ int sm_region_new_rom_device(struct sm_device *device, const char *name, uint64_
         return error;
     region->device = device;
     region->ops = ops;
+    region_enlist(region, out);
+    return 0;
+}
+
+int sm_region_new_translating(struct sm_iommu *iommu, const char *name, uint64_t last,
+                              struct sm_region **out)
+{
+    struct sm_region *region =
+        region_alloc(iommu->topo, name, SM_REGION_TRANSLATING, last);
+
+    if (!region)
+        return -ENOMEM;
+    region->iommu = iommu;
     region_enlist(region, out);
     return 0;
 }
@@ -443,6 +460,8 @@ static void region_release(struct sm_region *region, sm_ticket ticket)
     sm_list_remove(&region->node);
     if (region->device)
         region->device->n_users--;
+    if (region->iommu)
+        region->iommu->n_regions--;
     sm_retire(region->topo, &region->retired, ticket, region_retired);
 }
 

@@ -61,6 +61,7 @@ static bool note(struct render *render, const struct visit *visit)
                 .rom = memory && region->device && !region->now.calls ? memory + offset
                                                                       : NULL,
                 .readonly = visit->readonly || region->kind == SM_REGION_ROM,
+                .translating = region->kind == SM_REGION_TRANSLATING,
             },
         .rank = rank,
     };

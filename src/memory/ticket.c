@@ -144,6 +144,7 @@ static void back_off(unsigned round)
 void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket)
 {
     sm_assert_hot(!sm_thread.frames && !sm_thread.n_edits); /* L2 */
+    sm_assert_hot(!sm_thread.translating);
     sm_assert_hot(!sm_thread.agent || sm_thread.agent->topo != topo);
     wait_for_readers(topo, ticket);
     for (unsigned round = 0; !is_done(topo, ticket); round++)

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/sized.h"
-#include "memory/memory_impl.h"
+#include "memory/iommu_impl.h"
 
 #include <errno.h>
 
@@ -27,6 +27,7 @@ int sm_topology_new(const struct sm_owner_ops *ops, void *owner, struct sm_topol
     sm_list_init(&topo->spaces);
     sm_list_init(&topo->roots);
     sm_list_init(&topo->changed);
+    sm_list_init(&topo->iommus);
     pthread_mutex_init(&topo->work_lock, NULL);
     sm_list_init(&topo->ready);
     sm_ticket_init(topo);
@@ -46,6 +47,8 @@ void sm_topology_free(struct sm_topology *topo)
         sm_root_destroy(root);
     sm_list_for_each_safe(region, next, &topo->regions, struct sm_region, node)
         sm_region_destroy(region);
+    sm_list_for_each_safe(iommu, next, &topo->iommus, struct sm_iommu, node)
+        sm_iommu_destroy(iommu);
     sm_list_for_each_safe(device, next, &topo->devices, struct sm_device, node)
         sm_device_destroy(device);
     pthread_mutex_destroy(&topo->work_lock);
@@ -130,13 +133,17 @@ static bool render_root(struct sm_root *root, struct sm_rendered *rendered)
 }
 
 /* Render what changed.  Failing, it leaves no view behind. */
-static bool render_all(struct sm_topology *topo)
+static int render_all(struct sm_topology *topo)
 {
     struct sm_rendered rendered = {0};
     bool ok = true;
 
     sm_list_for_each(root, &topo->changed, struct sm_root, changed)
         ok = ok && render_root(root, &rendered);
+    ok = ok && sm_loops_count(topo);
+    const bool loops = ok && sm_loops_found(topo);
+    ok = ok && !loops;
+    sm_loops_settle(topo, ok);
     sm_list_for_each(root, &topo->changed, struct sm_root, changed) {
         if (root->editing && (!ok || !sm_flat_edit_changed(&root->edit))) {
             sm_flat_edit_cancel(&root->edit);
@@ -144,7 +151,7 @@ static bool render_all(struct sm_topology *topo)
         }
     }
     sm_free(rendered.sections);
-    return ok;
+    return ok ? 0 : loops ? -ELOOP : -ENOMEM;
 }
 
 static void range_changed(void *arg, const struct sm_range *range)
@@ -185,6 +192,8 @@ static sm_ticket publish_all(struct sm_topology *topo)
         for (unsigned i = 0; root->before && i < root->n_dirty; i++)
             sm_flat_view_diff(root->before, root->view, root->dirty[i], range_changed,
                               root);
+    if (any && topo->translates)
+        sm_translation_changed(topo);
     if (any)
         ticket = sm_topology_issue(topo);
     sm_list_for_each(root, &topo->changed, struct sm_root, changed)
@@ -207,8 +216,8 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
 
     sm_topology_must_edit(topo);
     if (topo->depth == 1) {
-        const bool ok = render_all(topo);
-        if (ok) {
+        const int error = render_all(topo);
+        if (!error) {
             sm_regions_apply(topo);
             issued = publish_all(topo);
             sm_regions_settle_edit(topo, issued);
@@ -216,8 +225,8 @@ int sm_topology_commit(struct sm_topology *topo, sm_ticket *ticket)
 #ifdef SM_DEBUG_CHECKS
         sm_topology_check(topo);
 #endif
-        if (!ok)
-            return -ENOMEM;
+        if (error)
+            return error;
     }
     if (ticket)
         *ticket = issued;
@@ -299,6 +308,7 @@ void sm_topology_check(struct sm_topology *topo)
         sm_assert(!root->region || root->region->root == root);
         sm_assert(!root->n_dirty == sm_list_empty(&root->changed));
         sm_flat_view_check(root->view);
+        sm_loops_check(root);
     }
     sm_list_for_each(space, &topo->spaces, struct sm_address_space, node)
         sm_assert(space->view == space->root->view);

@@ -4,6 +4,7 @@
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
 #include "memory/ram_access.h"
+#include "memory/resolve.h"
 
 #include <string.h>
 
@@ -100,11 +101,24 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
     const struct sm_flat_section *section;
     const uint32_t flags = transfer->attrs->flags;
     const uint8_t *host;
+    uint64_t after;
 
     do {
         section = sm_address_space_section(transfer->space, gpa);
         if (!section)
             return SM_TX_DECODE_ERROR;
+        after = section->range.last - gpa;
+        if (SM_UNLIKELY(section->translating)) {
+            struct sm_resolved end;
+            const enum sm_tx tx =
+                sm_resolve(reader, transfer->space, gpa, transfer->attrs,
+                           transfer->write ? SM_WRITE : SM_READ, &end);
+            if (tx != SM_TX_OK)
+                return tx;
+            section = end.section;
+            gpa = end.gpa;
+            after = end.after;
+        }
         if (transfer->write && section->readonly && !(flags & SM_ATTR_DEBUG))
             return SM_TX_ACCESS_ERROR;
         host = transfer->write ? sm_flat_section_host(section, gpa)
@@ -113,8 +127,8 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
             return sm_mmio_refuse(section->region);
     } while (!host && sm_reader_pin(reader));
 
-    if (section->range.last - gpa < *size)
-        *size = section->range.last - gpa + 1;
+    if (after < *size)
+        *size = after + 1;
     if (!host)
         return mmio_step(transfer, section, gpa, buf, size);
     *size = SM_MIN(*size, SM_RAM_CHUNK);

@@ -215,8 +215,17 @@ static enum sm_tx read_entry(struct sm_walking *walking, sm_gpa where, unsigned 
         walking->section = section;
     }
     const uint8_t *const host = sm_flat_section_readable(section, where);
-    if (SM_UNLIKELY(!host))
-        return SM_TX_ACCESS_ERROR;
+    if (SM_UNLIKELY(!host)) {
+        if (!section->translating)
+            return SM_TX_ACCESS_ERROR;
+        /* A model will be asked: that may take long. */
+        if (sm_reader_pin(&walking->reader)) {
+            walking->section = NULL;
+            return read_entry(walking, where, size, raw);
+        }
+        return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
+                                     raw);
+    }
     if (SM_UNLIKELY(section->range.last - where < size - 1))
         return sm_address_space_load(walking->walk->space, where, &walking->attrs, size,
                                      raw);
@@ -252,8 +261,8 @@ static void remember(struct sm_walking *walking, unsigned stage, uint64_t addres
     if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
         return;
     remembered.host = sm_flat_section_readable(section, where);
-    if ((uintptr_t)remembered.host & 7)
-        return;
+    if (!remembered.host || ((uintptr_t)remembered.host & 7))
+        return; /* behind a translating region, or crooked */
     if (walk->protect) {
         uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
         walk->protect(walk->ctx, where, sm_pt_entry_size(format), &perms, &span_bits);
@@ -567,6 +576,8 @@ run_reading(const struct sm_walk *walk, struct sm_walk_cache *cache, uint64_t ad
     enum sm_walk_status status;
 
     walking.attrs.flags |= SM_ATTR_WALK | SM_ATTR_RAM_ONLY; /* P2 */
+    if ((walk->stage[0].flags | walk->stage[1].flags) & SM_WALK_PROBE)
+        walking.attrs.flags |= SM_ATTR_DEBUG; /* models of iommus report nothing */
     out->last.status = SM_WALK_OK;
     /* For a vCPU this costs nothing: its safe points keep the view. */
     sm_reader_begin(&walking.reader, sm_address_space_topology(walk->space));

@@ -168,6 +168,7 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     out->gpa = found.gpa | (req->gva & ~SM_PAGE_MASK);
     out->host = (uint8_t *)(uintptr_t)(out->gpa + by->host_bias);
     out->space = by->space;
+    out->tx = SM_TX_OK;
     out->attrs = by->attrs;
     return true;
 }

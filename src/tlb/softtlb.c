@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* softtlb.c - answers a miss: asks the guest, finds the section, fills entries. */
+#include "memory/memory_impl.h" /* sm_thread */
+#include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
 
 void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits)
@@ -156,6 +158,70 @@ static const struct sm_flat_section *find_section(struct sm_vcpu *vcpu, unsigned
     return section;
 }
 
+/** Install an answer whose way leads through translating regions to @end: for its
+ *  access only, as another kind would have to be asked for, and may be refused. */
+static void install_beyond(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                           const struct sm_xlate *xlate, const struct sm_resolved *end)
+{
+    struct sm_tlb_context *const context = sm_tlb_context_make(vcpu, req->mode);
+    const enum sm_access access = (enum sm_access)req->access;
+    const uint64_t skip = xlate->gpa & ~SM_PAGE_MASK;
+    uint8_t *host = NULL;
+
+    if (SM_UNLIKELY(!context))
+        return;
+    if (end->before >= skip && end->after >= ~SM_PAGE_MASK - skip)
+        host = sm_flat_section_host(end->section, end->gpa);
+    if (host && (uintptr_t)(host - skip) % 64 != 0)
+        host = NULL;
+    if (access == SM_WRITE &&
+        (end->section->readonly || !(xlate->perms & end->perms & SM_PERM_R)))
+        host = NULL; /* as in install() */
+    if (host && access == SM_WRITE)
+        sm_section_mark(end->section, end->gpa - skip, SM_PAGE_SIZE); /* D1 */
+    if (host) {
+        host -= skip;
+        vcpu->translated = true;
+    }
+    context->stats.fills[access]++;
+    context->stats.depth[depth_of(xlate)]++;
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_ONE_ENTRY))
+        install_only(vcpu, context, req, xlate, host);
+    else
+        fill_slot(context, access, req->gva & SM_PAGE_MASK, host, false, xlate);
+}
+
+/** Follow @req, which tlb_fill has allowed, through the translating region at out->gpa.
+ *
+ *  A direct entry keeps what the models said.  Whoever changes that - an invalidation, a
+ *  commit on the way - first lets the new be seen, then posts .flush_translated, then
+ *  raises the request.  This vCPU asks and installs between two safe points: so if what
+ *  it was told is old, the request is there at the next one, and is served after the
+ *  entry was installed (R5, I5).  An entry by the bus keeps nothing of theirs: each
+ *  access asks again.  A refusal is kept in out->tx, for the slow path to fail in the
+ *  order of addresses; a model has reported it, and reports it once (I2). */
+static SM_NOINLINE void cross(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                              const struct sm_xlate *xlate, struct sm_tlb_target *out)
+{
+    const enum sm_access access = (enum sm_access)req->access;
+    struct sm_resolved end;
+
+    out->host = NULL;
+    if ((req->flags & SM_REQ_PROBE) || !(xlate->perms & (1u << access)))
+        return;
+    out->tx = req->flags & SM_REQ_ATOMIC
+        ? sm_resolve_atomic(NULL, out->space, out->gpa, &out->attrs, &end)
+        : sm_resolve(NULL, out->space, out->gpa, &out->attrs, access, &end);
+    if (out->tx != SM_TX_OK)
+        return;
+    if (end.after >= req->size - 1u && !(access == SM_WRITE && end.section->readonly))
+        out->host = sm_flat_section_host(end.section, end.gpa);
+    if (out->host && access == SM_WRITE)
+        sm_section_mark(end.section, end.gpa, req->size);
+    if (xlate->span_bits >= SM_PAGE_BITS && !(vcpu->flags & SM_VCPU_WALK_ALWAYS))
+        install_beyond(vcpu, req, xlate, &end);
+}
+
 SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                              struct sm_tlb_target *out, struct sm_fault *fault)
 {
@@ -164,7 +230,10 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
-    if (!vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
+    sm_thread.crossed = false;
+    const bool translated = vcpu->ops->tlb_fill(vcpu, req, &xlate, fault);
+    vcpu->translated |= sm_thread.crossed; /* the guest's tables lie beyond one */
+    if (!translated)
         return false;
     check_answer(vcpu, req, &xlate);
     vcpu->stats.depth[depth_of(&xlate)]++;
@@ -174,6 +243,11 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
     out->attrs = xlate.attrs;
     out->attrs.requester = vcpu->requester;
     section = find_section(vcpu, xlate.space, xlate.gpa);
+    out->tx = SM_TX_OK;
+    if (SM_UNLIKELY(section && section->translating)) {
+        cross(vcpu, req, &xlate, out);
+        return true;
+    }
     /* A fragment of a page is direct for this access, but not remembered as such. */
     out->host = section && section->range.last - xlate.gpa >= req->size - 1u &&
                         !(req->access == SM_WRITE && section->readonly) &&
@@ -251,6 +325,7 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
     out->gpa = cold->gpa | (req->gva & ~SM_PAGE_MASK);
     out->space = vcpu->spaces[cold->space];
+    out->tx = SM_TX_OK;
     out->attrs = (struct sm_attrs){
         .requester = vcpu->requester, .process = cold->process,
         .flags = cold->flags, .space = cold->attrs_space};

@@ -2,22 +2,39 @@
 /* tlb_atomic.c - read-modify-write, compare-and-swap and LR/SC on writable RAM. */
 #include "memory/atomic_access.h"
 #include "memory/reserve.h"
+#include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
+
+/** Find memory that @req reaches by the bus: it is memory all the same where it fills no
+ *  page, or lies beyond a translating region. */
+static void find_fragment(const struct sm_xlate_req *req, struct sm_tlb_target *target)
+{
+    const enum sm_access access = (enum sm_access)req->access;
+    struct sm_resolved end;
+
+    target->tx = req->flags & SM_REQ_ATOMIC
+        ? sm_resolve_atomic(NULL, target->space, target->gpa, &target->attrs, &end)
+        : sm_resolve(NULL, target->space, target->gpa, &target->attrs, access, &end);
+
+    if (target->tx == SM_TX_OK && end.after >= req->size - 1u &&
+        !(access == SM_WRITE && end.section->readonly))
+        target->host = sm_flat_section_host(end.section, end.gpa);
+}
 
 /** Find the host address of an aligned access to RAM, or say why it is refused.
  *  Returns  NULL with *fault filled */
 static uint8_t *ram_host(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                          struct sm_tlb_target *target, struct sm_fault *fault)
 {
-    const struct sm_flat_section *section;
-
     if (!sm_tlb_find(vcpu, req, target, fault))
         return NULL;
+    if (SM_UNLIKELY(!target->host && target->tx == SM_TX_OK))
+        find_fragment(req, target);
     if (SM_LIKELY(target->host && !((uintptr_t)target->host & (req->size - 1u))))
         return target->host;
-    section = sm_address_space_section(target->space, target->gpa);
     (void)sm_tlb_bus_error(vcpu, req, target->gpa,
-                           section ? SM_TX_ACCESS_ERROR : SM_TX_DECODE_ERROR, fault);
+                           target->tx == SM_TX_OK ? SM_TX_ACCESS_ERROR : target->tx,
+                           fault);
     return NULL;
 }
 
@@ -177,7 +194,11 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
         /* One that fails anyway is still a store to the page tables: it faults where a
          * store would, and says so before it says that it failed. */
         const struct sm_xlate_req req = request_of(gva, op, SM_WRITE, 0);
-        return sm_tlb_find(vcpu, &req, &target, fault) ? SM_STEP_DONE : SM_STEP_FAULT;
+        if (!sm_tlb_find(vcpu, &req, &target, fault))
+            return SM_STEP_FAULT;
+        return target.tx == SM_TX_OK
+            ? SM_STEP_DONE
+            : sm_tlb_bus_error(vcpu, &req, target.gpa, target.tx, fault);
     }
     host = atomic_host(vcpu, gva, op, SM_WRITE, 0, &target, fault);
     if (!host)

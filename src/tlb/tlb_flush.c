@@ -252,8 +252,12 @@ sm_ticket sm_tlb_flush_all(struct sm_topology *topo, const struct sm_tlb_scope *
 
 void sm_tlb_serve_mail(struct sm_vcpu *vcpu)
 {
-    const bool everything = sm_load_relaxed(&vcpu->flush_everything) &&
-                            sm_exchange(&vcpu->flush_everything, 0u);
+    const bool retranslated = sm_load_relaxed(&vcpu->flush_translated) &&
+                              sm_exchange(&vcpu->flush_translated, 0u) &&
+                              vcpu->translated;
+    const bool everything = (sm_load_relaxed(&vcpu->flush_everything) &&
+                             sm_exchange(&vcpu->flush_everything, 0u)) ||
+                            retranslated;
 
     for (unsigned i = 0; i < SM_N_MAIL; i++) {
         struct sm_tlb_mail *const mail = &vcpu->mail[i];
@@ -268,6 +272,7 @@ void sm_tlb_serve_mail(struct sm_vcpu *vcpu)
     if (everything) {
         vcpu->reservation.valid = false; /* its memory may be gone, as may the view */
         vcpu->last_ram = NULL;
+        vcpu->translated = false;
         sm_tlb_flush(vcpu, &sm_tlb_scope_everything, SM_TLB_REMAPPED);
     }
 }

@@ -18,8 +18,9 @@
  * Every other entry is SM_TLB_ABSENT.  An entry for writes is direct only while its page
  * is marked in all logs, or a request to rearm it is pending (D1).
  *
- * Memory order.  Others write of a vCPU: mail or what is asked, then .flush_everything or
- * .asked, then fast.request, which is raised after, or by, sm_topology_issue().
+ * Memory order.  Others write of a vCPU: mail or what is asked, then .flush_everything,
+ * .flush_translated or .asked, then fast.request, which is raised after, or by,
+ * sm_topology_issue().
  * A safe point takes the request down first, passes (which loads the ticket number
  * with acquire), and reads the mail last.  So whoever sees a ticket done knows that
  * its mail is read before this vCPU touches guest memory again; what arrives later
@@ -160,6 +161,9 @@ struct sm_vcpu {
     uint32_t flush_everything; /* atomic; others set it                        */
     uint32_t asked;            /* atomic; others set bits: SM_ASKED_*          */
     struct sm_tlb_asked rearm[SM_N_ASKED];
+    uint32_t flush_translated; /* atomic; others set it: everything if .translated */
+    bool translated;           /* what it keeps may come from beyond a translating
+                                  region                                       */
     struct sm_tlb_mail mail[SM_N_MAIL];
     uint8_t bucket[SM_N_BUCKETS]; /* number of the first space + 1, or 0       */
     struct sm_tlb_space space[SM_N_SPACES];
@@ -234,6 +238,8 @@ struct sm_tlb_target {
     sm_gpa gpa;
     struct sm_address_space *space;
     struct sm_attrs attrs;
+    enum sm_tx tx; /* not SM_TX_OK: refused on the way through translating regions,
+                      which was reported, so that it must not be asked again   */
 };
 
 /** Translate @req, by the TLB or by tlb_fill.  Returns false with *fault filled. */

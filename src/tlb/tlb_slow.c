@@ -7,6 +7,7 @@
  * was changed.
  */
 #include "memory/mmio.h"
+#include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
 
 #include <string.h>
@@ -22,6 +23,10 @@ struct transfer {
     unsigned n_parts;
     bool entered_device;
     uint8_t byte[16];
+    /* Where the way of the byte of that number ends, if it leads through a translating
+     * region: followed once, as a store looks several times (enum pass). */
+    uint16_t resolved;
+    struct sm_resolved end[16];
     enum sm_tx tx;          /* of a failed piece, and where: */
     sm_gpa gpa;
     struct sm_xlate_req req;
@@ -37,6 +42,7 @@ static bool prepare(struct sm_vcpu *vcpu, struct transfer *transfer, sm_gva gva,
 
     transfer->n_parts = first < size ? 2 : 1;
     transfer->entered_device = false;
+    transfer->resolved = 0;
     transfer->part[0].req = (struct sm_xlate_req){
         .gva = gva, .size = (uint16_t)first, .access = (uint8_t)access, .mode = mode};
     if (!sm_tlb_find(vcpu, &transfer->part[0].req, &transfer->part[0].target, fault))
@@ -87,9 +93,9 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
     uint64_t value = 0;
     enum sm_tx tx;
 
-    if (pass == PASS_CHECK_WRITE)
-        return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
     if (host) {
+        if (pass == PASS_CHECK_WRITE)
+            return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
         if (pass == PASS_READ)
             copy_from_host(byte, host, *n);
         if (pass == PASS_WRITE_RAM) {
@@ -102,6 +108,8 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
      * device accepts: it is the device's to refuse a width. */
     *n = SM_MIN(*n, 1u << __builtin_ctzll(gpa | 8));
     *n = 1u << sm_log2(*n);
+    if (pass == PASS_CHECK_WRITE)
+        return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
     if (pass == PASS_WRITE_RAM)
         return SM_TX_OK;
     transfer->entered_device = true;
@@ -115,6 +123,28 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
     vcpu->stats.mmio_writes++;
     memcpy(&value, byte, *n);
     return sm_mmio_write(section->region, offset, *n, &part->target.attrs, value);
+}
+
+/** Find who answers for byte @number, at *@gpa of @part's space, behind the translating
+ *  region there.  *@gpa becomes its address, *@n is cut to the bytes that lie there. */
+static enum sm_tx cross(struct transfer *transfer, const struct part *part,
+                        unsigned number, sm_gpa *gpa, unsigned *n,
+                        const struct sm_flat_section **section)
+{
+    struct sm_resolved *const end = &transfer->end[number];
+
+    if (!(transfer->resolved >> number & 1)) {
+        const enum sm_tx tx =
+            sm_resolve(NULL, part->target.space, *gpa, &part->target.attrs,
+                       (enum sm_access)part->req.access, end);
+        if (tx != SM_TX_OK)
+            return tx;
+        transfer->resolved |= (uint16_t)(1u << number);
+    }
+    *section = end->section;
+    *gpa = end->gpa;
+    *n = end->after < *n - 1 ? (unsigned)end->after + 1 : *n;
+    return SM_TX_OK;
 }
 
 /** Perform one pass over @part, whose bytes are at @byte.  Returns false after a
@@ -132,18 +162,22 @@ static bool run_part(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass 
             copy_to_host(target->host, byte, size);
         return true;
     }
+    if (SM_UNLIKELY(target->tx != SM_TX_OK))
+        return failed(transfer, part, 0, target->tx);
     for (unsigned done = 0, n; done < size; done += n) {
-        const sm_gpa gpa = target->gpa + done;
+        const unsigned number = (unsigned)(byte + done - transfer->byte);
+        sm_gpa gpa = target->gpa + done;
         const struct sm_flat_section *section =
             sm_address_space_section(target->space, gpa);
-        enum sm_tx tx = SM_TX_DECODE_ERROR;
+        enum sm_tx tx = section ? SM_TX_OK : SM_TX_DECODE_ERROR;
 
         n = size - done;
-        if (section) {
-            if (section->range.last - gpa < n - 1)
-                n = (unsigned)(section->range.last - gpa) + 1;
+        if (section && section->range.last - gpa < n - 1)
+            n = (unsigned)(section->range.last - gpa) + 1;
+        if (SM_UNLIKELY(section && section->translating))
+            tx = cross(transfer, part, number, &gpa, &n, &section);
+        if (tx == SM_TX_OK)
             tx = piece(vcpu, transfer, pass, section, part, gpa, byte + done, &n);
-        }
         if (tx != SM_TX_OK)
             return failed(transfer, part, done, tx);
     }
@@ -281,6 +315,8 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
 
     if (!sm_tlb_find(vcpu, &req, &target, fault))
         return SM_STEP_FAULT;
+    if (SM_UNLIKELY(target.tx != SM_TX_OK))
+        return sm_tlb_bus_error(vcpu, &req, target.gpa, target.tx, fault);
     *host = target.host;
     return SM_STEP_DONE;
 }

@@ -31,6 +31,14 @@ static void agent_view_changed(struct sm_agent *agent,
     }
 }
 
+static void agent_translation_changed(struct sm_agent *agent)
+{
+    struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
+
+    /* Whether it means anything to this vCPU only its own thread knows. */
+    sm_exchange(&vcpu->flush_translated, 1u);
+}
+
 static void agent_kick(struct sm_agent *agent)
 {
     sm_vcpu_kick(sm_container_of(agent, struct sm_vcpu, agent));
@@ -38,6 +46,7 @@ static void agent_kick(struct sm_agent *agent)
 
 const struct sm_agent_ops sm_vcpu_agent_ops = {
     .view_changed = agent_view_changed,
+    .translation_changed = agent_translation_changed,
     .kick = agent_kick,
     .rearm = sm_tlb_ask_rearm,
 };

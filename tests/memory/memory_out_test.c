@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <sys/mman.h>
+#include "memory/iommu_impl.h"
 
 void *__real_sm_alloc(size_t size);
 void *__real_sm_realloc(void *block, size_t size);
@@ -174,6 +175,66 @@ static void kinds_of_ram(void **state)
     world_fini(&world);
 }
 
+static bool refuse(void *dev, const struct sm_iommu_req *req, struct sm_iommu_map *out)
+{
+    return false;
+}
+
+static void have_none(void *dev, const struct sm_attrs *who, struct sm_range range,
+                      void (*visit)(void *arg, const struct sm_iommu_map *map), void *arg)
+{
+}
+
+static const struct sm_iommu_ops iommu_ops = {
+    .struct_size = sizeof(iommu_ops), .translate = refuse, .iterate = have_none};
+static const struct sm_iommu_client_ops client_ops = {.struct_size = sizeof(client_ops)};
+
+/* What translates, and the commit that shows it first. */
+static void translating(void **state)
+{
+    struct sm_iommu_client *client = NULL;
+    struct sm_region *region = NULL;
+    struct sm_iommu *iommu = NULL;
+    struct sm_device *device;
+    struct world world;
+    long n;
+
+    world_init(&world);
+    struct sm_region *front = new_container(&world, "front", UINT64_MAX);
+    struct sm_address_space *space;
+    assert_int_equal(sm_address_space_new(world.topo, "front", front, &space), 0);
+    assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), 0);
+    left = 0;
+    assert_int_equal(sm_iommu_new(device, &iommu_ops, &world.space, 1, &iommu), -ENOMEM);
+    left = -1;
+    assert_int_equal(device->n_users + world.space->n_iommus, 0);
+    assert_int_equal(sm_iommu_new(device, &iommu_ops, &world.space, 1, &iommu), 0);
+    left = 0;
+    assert_int_equal(sm_region_new_translating(iommu, "t", 5, &region), -ENOMEM);
+    assert_int_equal(sm_iommu_client_new(iommu, &plain, (struct sm_range){0, 5},
+                                         &client_ops, NULL, &client),
+                     -ENOMEM);
+    left = -1;
+    assert_int_equal(iommu->n_regions, 0);
+    assert_int_equal(sm_region_new_translating(iommu, "t", 5, &region), 0);
+    for (n = 0;; n++) {
+        sm_topology_begin(world.topo);
+        map(front, 0x1000, region, 0);
+        left = n;
+        const int error = sm_topology_commit(world.topo, NULL);
+        left = -1;
+        if (!error)
+            break;
+        assert_int_equal(error, -ENOMEM);
+        sm_topology_abort(world.topo);
+        expect_space(space, "");
+        sm_topology_check(world.topo);
+    }
+    assert_true(n >= 8); /* walk, sweep, sections, nodes, view; what it shows */
+    expect_space(space, "0000000000001000-0000000000001005 translating t+0\n");
+    world_fini(&world);
+}
+
 /* Every allocation of a commit fails once; the edit stays open, and can be finished. */
 static void commits(void **state)
 {
@@ -233,6 +294,7 @@ int main(void)
         cmocka_unit_test(makers),
         cmocka_unit_test(buffers),
         cmocka_unit_test(kinds_of_ram),
+        cmocka_unit_test(translating),
         cmocka_unit_test(commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
