@@ -25,6 +25,7 @@
 
 #include "base/base.h"
 #include "devices/devices.h"
+#include "softmmu/window.h"
 
 enum {
     VIRTIO_MAX_QUEUES = 8,
@@ -74,6 +75,7 @@ struct virtq {
     struct virtio *virtio;
     unsigned index;
     struct virtq_place place;
+    struct sm_window desc_window, avail_window, used_window; /* of .place            */
     bool indirect, event_idx;
     bool pushed;         /* something returned since the last virtq_notify()       */
     bool signalled;      /* .signalled_at holds                                    */

@@ -20,40 +20,27 @@
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, AVAIL_NO_INTERRUPT = 1 };
 SM_STATIC_ASSERT(sizeof(struct virtq_desc) == 16, "a descriptor as the driver writes it");
 
-/* Offsets within the rings. */
-static sm_gpa avail_flags(const struct virtq *queue)
+/* Offsets within the available ring and the used one. */
+enum { AVAIL_FLAGS = 0, AVAIL_IDX = 2, USED_IDX = 2 };
+
+static uint64_t avail_entry(const struct virtq *queue, uint16_t i)
 {
-    return queue->place.driver;
+    return 4 + 2 * (uint64_t)(i & (queue->place.size - 1));
 }
 
-static sm_gpa avail_idx(const struct virtq *queue)
+static uint64_t avail_used_event(const struct virtq *queue)
 {
-    return queue->place.driver + 2;
+    return 4 + 2 * (uint64_t)queue->place.size;
 }
 
-static sm_gpa avail_entry(const struct virtq *queue, uint16_t i)
+static uint64_t used_entry(const struct virtq *queue, uint16_t i)
 {
-    return queue->place.driver + 4 + 2 * (uint64_t)(i & (queue->place.size - 1));
+    return 4 + 8 * (uint64_t)(i & (queue->place.size - 1));
 }
 
-static sm_gpa avail_used_event(const struct virtq *queue)
+static uint64_t used_avail_event(const struct virtq *queue)
 {
-    return queue->place.driver + 4 + 2 * (uint64_t)queue->place.size;
-}
-
-static sm_gpa used_idx(const struct virtq *queue)
-{
-    return queue->place.device + 2;
-}
-
-static sm_gpa used_entry(const struct virtq *queue, uint16_t i)
-{
-    return queue->place.device + 4 + 8 * (uint64_t)(i & (queue->place.size - 1));
-}
-
-static sm_gpa used_avail_event(const struct virtq *queue)
-{
-    return queue->place.device + 4 + 8 * (uint64_t)queue->place.size;
+    return 4 + 8 * (uint64_t)queue->place.size;
 }
 
 /* --- Guest memory ----------------------------------------------------------------- */
@@ -64,13 +51,12 @@ static bool guest_read(struct virtio *virtio, sm_gpa gpa, void *data, uint64_t s
                                  NULL) == SM_TX_OK;
 }
 
-static bool load16(struct virtq *queue, sm_gpa gpa, uint16_t *value)
+/** Read a word of the available ring. */
+static bool load16(struct virtq *queue, uint64_t offset, uint16_t *value)
 {
-    struct virtio *virtio = queue->virtio;
     uint64_t wide;
 
-    if (sm_address_space_load(virtio->bus.space, gpa, &virtio->bus.attrs, 2, &wide) !=
-        SM_TX_OK)
+    if (sm_window_load(&queue->avail_window, offset, 2, &wide) != SM_TX_OK)
         return false;
     *value = (uint16_t)wide;
     return true;
@@ -99,10 +85,27 @@ bool virtq_write(struct virtq *queue, uint32_t epoch, sm_gpa gpa, const void *da
     return tx == SM_TX_OK;
 }
 
-/** Write a word of the queue's own rings; an aligned one is whole to the driver (A2). */
-static bool store16(struct virtq *queue, sm_gpa gpa, uint16_t value)
+/** Write to the used ring as virtq_write() does; an aligned word is whole to the driver
+ *  (A2). */
+static bool write_used(struct virtq *queue, uint64_t offset, const void *data,
+                       uint64_t size)
 {
-    return virtq_write(queue, queue->place.epoch, gpa, &value, sizeof(value));
+    const struct virtio_bus *bus = &queue->virtio->bus;
+    enum sm_tx tx = SM_TX_OK;
+
+    sm_device_lock(bus->device);
+    if (virtq_current(queue, queue->place.epoch))
+        tx = sm_window_write(&queue->used_window, offset, data, size, NULL);
+    sm_device_unlock(bus->device);
+    if (tx == SM_TX_ACCESS_ERROR)
+        tx = sm_address_space_write(bus->space, queue->place.device + offset, &bus->attrs,
+                                    data, size, NULL);
+    return tx == SM_TX_OK;
+}
+
+static bool store16(struct virtq *queue, uint64_t offset, uint16_t value)
+{
+    return write_used(queue, offset, &value, sizeof(value));
 }
 
 /** Tell whether @size bytes from @gpa end before the address space does. */
@@ -156,8 +159,8 @@ static bool read_chain(struct virtq *queue, struct virtq_chain *chain)
             return false;
         if (in_table)
             desc = virtio->table[i];
-        else if (!guest_read(virtio, queue->place.desc + i * sizeof(desc), &desc,
-                             sizeof(desc)))
+        else if (sm_window_read(&queue->desc_window, i * sizeof(desc), &desc,
+                                sizeof(desc), NULL) != SM_TX_OK)
             return false;
         if (desc.flags & DESC_INDIRECT) {
             if (in_table || !read_table(queue, &desc, &n))
@@ -190,7 +193,9 @@ static const struct dev_field virtq_fields[] = {
 
 void virtq_start(struct virtq *queue, const struct virtq_place *place)
 {
+    const struct virtio_bus *bus = &queue->virtio->bus;
     const uint64_t size = place->size;
+    struct sm_attrs ram_only = bus->attrs;
 
     dev_fields_reset(queue, virtq_fields, SM_ARRAY_LEN(virtq_fields));
     queue->place = *place;
@@ -198,12 +203,18 @@ void virtq_start(struct virtq *queue, const struct virtq_place *place)
     if (!range_fits(place->desc, 16 * size) || !range_fits(place->driver, 6 + 2 * size) ||
         !range_fits(place->device, 6 + 8 * size))
         queue->place.ready = false;
+    ram_only.flags |= SM_ATTR_RAM_ONLY; /* it is written under the lock (L2) */
+    sm_window_open(&queue->desc_window, bus->space, place->desc, &bus->attrs, 16 * size);
+    sm_window_open(&queue->avail_window, bus->space, place->driver, &bus->attrs,
+                   6 + 2 * size);
+    sm_window_open(&queue->used_window, bus->space, place->device, &ram_only,
+                   6 + 8 * size);
 }
 
 /** Look how far the driver has filled the available ring. */
 static bool refresh_avail(struct virtq *queue)
 {
-    if (!load16(queue, avail_idx(queue), &queue->seen_avail))
+    if (!load16(queue, AVAIL_IDX, &queue->seen_avail))
         return false;
     /* Pairs with the driver's barrier between filling an entry and its index. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -259,8 +270,7 @@ void virtq_push(struct virtq *queue, uint16_t head, uint32_t epoch, uint32_t wri
         !virtq_current(queue, epoch))
         return;
     queue->in_flight--;
-    if (!virtq_write(queue, epoch, used_entry(queue, queue->used), entry,
-                     sizeof(entry))) {
+    if (!write_used(queue, used_entry(queue, queue->used), entry, sizeof(entry))) {
         virtio_fail(queue);
         return;
     }
@@ -268,7 +278,7 @@ void virtq_push(struct virtq *queue, uint16_t head, uint32_t epoch, uint32_t wri
     __atomic_thread_fence(__ATOMIC_RELEASE);
     queue->used++;
     queue->pushed = true;
-    if (!store16(queue, used_idx(queue), queue->used))
+    if (!store16(queue, USED_IDX, queue->used))
         virtio_fail(queue);
 }
 
@@ -290,7 +300,7 @@ static bool wants_interrupt(struct virtq *queue)
         return !valid ||
                (uint16_t)(queue->used - word - 1) < (uint16_t)(queue->used - old);
     }
-    return load16(queue, avail_flags(queue), &word) && !(word & AVAIL_NO_INTERRUPT);
+    return load16(queue, AVAIL_FLAGS, &word) && !(word & AVAIL_NO_INTERRUPT);
 }
 
 void virtq_notify(struct virtq *queue)

@@ -28,6 +28,8 @@ struct test {
         uint64_t size;
         const struct sm_attrs *attrs;
     } place[N_WINDOWS];
+    struct sm_agent agent; /* online at times: then this thread is a vCPU's    */
+    bool online;
     uint64_t random;
     bool plant;
     long n_ok, n_failed, n_remembered;
@@ -308,6 +310,31 @@ static void access_twice(struct test *test)
 
 /* --- Runs --------------------------------------------------------------- */
 
+static void vcpu_changed(struct sm_agent *agent, const struct sm_address_space *space,
+                         const struct sm_range *range)
+{
+}
+
+static void vcpu_kick(struct sm_agent *agent)
+{
+}
+
+static const struct sm_agent_ops vcpu_ops = {vcpu_changed, vcpu_kick};
+
+/* Go on- or offline, or pass a safe point, or not yet. */
+static void be_somebody(struct test *test)
+{
+    const uint64_t choice = below(test, 8);
+
+    if (choice == 0 && test->online)
+        sm_agent_offline(&test->agent);
+    else if (choice == 0)
+        sm_agent_online(&test->agent);
+    else if (choice < 5 && test->online)
+        sm_agent_pass(&test->agent);
+    test->online ^= choice == 0;
+}
+
 static void run(uint64_t seed, long rounds, bool plant)
 {
     static struct test test;
@@ -329,7 +356,9 @@ static void run(uint64_t seed, long rounds, bool plant)
     commit(&test.world);
     for (int i = 0; i < N_WINDOWS; i++)
         open_window(&test, i);
+    sm_agent_add(test.world.topo, &test.agent, &vcpu_ops);
     for (long round = 0; round < rounds; round++) {
+        be_somebody(&test);
         transaction(&test);
         for (uint64_t n = 1 + below(&test, 12); n; n--)
             access_twice(&test);
@@ -340,6 +369,9 @@ static void run(uint64_t seed, long rounds, bool plant)
            "failures alike\n",
            rounds, test.n_ok, test.n_remembered, test.n_failed);
     EXPECT(test.n_remembered > rounds / 4 && test.n_failed > rounds / 4);
+    if (test.online)
+        sm_agent_offline(&test.agent);
+    sm_agent_remove(&test.agent);
     world_fini(&test.world);
 }
 
