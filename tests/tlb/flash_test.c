@@ -86,7 +86,8 @@ static void command(struct flash *f, uint64_t offset, uint8_t value)
 
     f->state = READY;
     if (was == PROGRAM) {
-        f->array[offset] &= value; /* bits only fall */
+        /* Bits only fall.  Others may be reading, in whichever mode they found it. */
+        sm_host_store(f->array + offset, 0, f->array[offset] & value);
         f->working = WORK_READS;
     } else if (value == 0xf0) {
         f->identifies = false;
@@ -102,7 +103,8 @@ static void command(struct flash *f, uint64_t offset, uint8_t value)
     } else if (was == ERASE_UNLOCKING && second) {
         f->state = ERASE_UNLOCKED;
     } else if (was == ERASE_UNLOCKED && value == 0x30) {
-        memset(f->array + offset / SECTOR * SECTOR, 0xff, SECTOR);
+        for (uint64_t i = 0; i < SECTOR; i++)
+            sm_host_store(f->array + offset / SECTOR * SECTOR + i, 0, 0xff);
         f->working = WORK_READS;
     }
 }
