@@ -15,6 +15,7 @@
 #include "softmmu/address_space.h"
 #include "softmmu/device.h"
 #include "softmmu/guest_mmu.h"
+#include "softmmu/inspect.h"
 #include "softmmu/listener.h"
 #include "softmmu/ptwalk.h"
 #include "softmmu/region.h"
