@@ -54,6 +54,11 @@ static const struct sm_io_ops mapper_ops = {
     .struct_size = sizeof mapper_ops, .read = mapper_read, .write = mapper_write,
     .accepts = {.min = 1, .max = 1}, .implements = {.min = 1, .max = 1}};
 
+static void print(void *arg, const char *text, size_t n)
+{
+    fwrite(text, 1, n, stdout);
+}
+
 int main(void)
 {
     const struct sm_owner_ops owner = {.struct_size = sizeof owner};
@@ -96,6 +101,8 @@ int main(void)
     printf("above the window: %s\n",
            sm_address_space_load(memory, WINDOW_AT + BANK_SIZE, &cpu, 1, &value) ==
            SM_TX_DECODE_ERROR ? "nothing" : "something");
+    if (sm_inspect_why(memory, WINDOW_AT + 0x10, &cpu, SM_INSPECT_TEXT, print, NULL))
+        return 1;
     sm_topology_work(board); /* frees the views that the switches replaced */
     sm_topology_free(board);
     return 0;

@@ -17,6 +17,7 @@
 #include "softmmu/device.h"
 #include "softmmu/dirty_log.h"
 #include "softmmu/guest_mmu.h"
+#include "softmmu/inspect.h"
 #include "softmmu/iommu.h"
 #include "softmmu/listener.h"
 #include "softmmu/ptwalk.h"

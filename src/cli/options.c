@@ -141,7 +141,9 @@ static const struct option options[] = {
     CALL0("help", option_help, "print this text"),
     CALL0("version", option_version, "print the version"),
     CALL("machine", option_machine, "[type=]NAME[,PROPERTY=VALUE]...",
-         "the board ('-machine help' lists them); may be repeated"),
+         "the board ('-machine help' lists them); may be repeated;\n"
+         "dump-mtree=FILE writes what is mapped where, explain=ADDRESS\n"
+         "prints who answers there and why; then nothing is run"),
     CALL("M", option_machine, NULL, NULL),
     CALL("cpu", option_cpu, "MODEL[,PROPERTY=VALUE]...",
          "the harts ('-cpu help' lists models)"),
@@ -431,7 +433,8 @@ int options_parse(int argc, char *const argv[], struct machine_config *config,
 void options_fini(struct machine_config *config)
 {
     char *const strings[] = {config->bios, config->kernel, config->initrd, config->append,
-                             config->dtb, config->dumpdtb, config->pidfile};
+                             config->dtb, config->dumpdtb, config->dump_mtree,
+                             config->pidfile};
 
     for (size_t i = 0; i < SM_ARRAY_LEN(strings); i++)
         g_free(strings[i]);

@@ -36,6 +36,8 @@ static const struct machine_property machine_properties[] = {
     {"mem-merge", PROPERTY_HINT, false, 0},
     {"suppress-vmdesc", PROPERTY_HINT, false, 0},
     {"dumpdtb", PROPERTY_TEXT, false, offsetof(struct machine_config, dumpdtb)},
+    {"dump-mtree", PROPERTY_TEXT, false, offsetof(struct machine_config, dump_mtree)},
+    {"explain", PROPERTY_SPECIAL, false, 0},
     {"dtb", PROPERTY_TEXT, false, offsetof(struct machine_config, dtb)},
     {"kernel", PROPERTY_TEXT, false, offsetof(struct machine_config, kernel)},
     {"initrd", PROPERTY_TEXT, false, offsetof(struct machine_config, initrd)},
@@ -78,6 +80,10 @@ static int set_special(struct parser *parser, const char *key, const char *value
         if (!option_parse_switch(value, &parser->config->aclint))
             return option_error_bare(parser, "Parameter 'aclint' expects 'on' or 'off'");
         return 0;
+    }
+    if (strcmp(key, "explain") == 0) {
+        parser->config->explain = true;
+        return option_number(parser, key, value, &parser->config->explain_gpa);
     }
     if (strcmp(value, "none") == 0)
         return 0;

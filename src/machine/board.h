@@ -7,6 +7,7 @@
  *   board_*.c      a struct board each: devices, address map, device tree
  *   boot.c         firmware, kernel, initrd and device tree to their places
  *   rom.c          what a reset writes into memory again
+ *   describe.c     the machine in words, instead of a run
  *   plug.c         host ends, and the devices in virtio slots
  *   loader*.c      a file to a plan of segments, checked against the address space
  *   vcpu_thread.c  hart slots and the threads that run them
@@ -234,6 +235,13 @@ SM_MUST_CHECK int host_ends_open(struct machine *machine, char **error);
 void host_ends_close(struct machine *machine);
 /** Make the -device devices and put them into their slots.  Errors: with *@error */
 SM_MUST_CHECK int devices_plug(struct machine *machine, char **error);
+
+/* --- describe.c --------------------------------------------------------------------- */
+
+/** Tell whether @config asks for descriptions and not for a run. */
+bool machine_only_describes(const struct machine_config *config);
+/** Write what was asked for.  Errors: -EIO, -ENOMEM with *@error */
+SM_MUST_CHECK int machine_describe(struct machine *machine, char **error);
 
 /* --- machine.c ---------------------------------------------------------------------- */
 

@@ -276,20 +276,6 @@ static int make_board(struct machine *machine, char **error)
     return err;
 }
 
-static int dump_fdt(struct machine *machine, const char *path, char **error)
-{
-    GError *failure = NULL;
-
-    if (!g_file_set_contents_full(path, machine->fdt, (gssize)machine->fdt_size,
-                                  G_FILE_SET_CONTENTS_NONE, 0644, &failure)) {
-        (void)machine_fail(error, EIO, "Error saving FDT to file %s: %s", path,
-                           failure->message);
-        g_error_free(failure);
-        return -EIO;
-    }
-    return 0;
-}
-
 static int make_all(struct machine *machine, char **error)
 {
     const struct machine_config *config = machine->config;
@@ -317,11 +303,7 @@ static int make_all(struct machine *machine, char **error)
     }
     if (!err)
         err = machine_boot_plan(machine, error);
-    if (!err && machine->dump_only) {
-        machine_fdt_reseed(machine->fdt);
-        err = dump_fdt(machine, config->dumpdtb, error);
-    }
-    return err;
+    return err || !machine->dump_only ? err : machine_describe(machine, error);
 }
 
 int machine_new(const struct machine_config *config, struct machine **out, char **error)
@@ -342,7 +324,7 @@ int machine_new(const struct machine_config *config, struct machine **out, char 
     machine->no_reboot = config->no_reboot;
     machine->no_shutdown = config->no_shutdown;
     machine->single_thread = config->single_thread;
-    machine->dump_only = config->dumpdtb != NULL;
+    machine->dump_only = machine_only_describes(config);
     machine->power = (struct dev_power){.request = power_request, .opaque = machine};
     machine->slots = g_new0(struct hart_slot, machine->n_harts);
     err = make_all(machine, error);

@@ -67,6 +67,10 @@ struct machine_config {
     char *bios;             /* "none", "default", a file; NULL: default          */
     char *kernel, *initrd, *append, *dtb;
     char *dumpdtb;          /* write the device tree there and run nothing      */
+    char *dump_mtree;       /* write what is mapped where there, as JSON if it ends in
+                               .json, and run nothing                          */
+    bool explain;           /* print who answers at .explain_gpa, run nothing   */
+    uint64_t explain_gpa;
     bool aclint;            /* virt,aclint=on: separate MTIMER, MSWI, SSWI       */
     bool force_legacy;      /* virtio-mmio.force-legacy, QEMU's default: true    */
     bool no_reboot;         /* a reset request ends the run                     */

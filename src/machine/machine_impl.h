@@ -7,6 +7,7 @@
  *   board_virt.c board_spike.c   address map and wiring as tables
  *   board_fdt.c    the device tree from those tables
  *   boot.c         firmware, kernel, initrd, device tree and reset code to their places
+ *   describe.c     the machine in words: device tree, memory map, an address explained
  *   rom.c          what a reset writes into memory again
  *   loader.c loader_elf.c   ELF, Image, gzip, raw; checks, then writes guest memory
  *   clock.c        the machine's one clock and its timers

@@ -201,8 +201,6 @@ bool sm_flat_view_diff(const struct sm_flat_view *before,
 
 size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t size)
 {
-    static const char *const kinds[] = {"container", "ram",   "rom",     "io",
-                                        "alias",     "romd",  "reserved", "translating"};
     size_t length = 0;
 
     if (size)
@@ -216,8 +214,8 @@ size_t sm_flat_view_print(const struct sm_flat_view *view, char *text, size_t si
             snprintf(size ? text + at : NULL, size - at,
                      "%016" PRIx64 "-%016" PRIx64 " %s %s+%" PRIx64 "%s%s\n",
                      section->range.first, section->range.last,
-                     kinds[section->region->kind], section->region->name, section->offset,
-                     section->readonly ? " ro" : "", calls ? " calls" : "");
+                     sm_region_kind_name(section->region), section->region->name,
+                     section->offset, section->readonly ? " ro" : "", calls ? " calls" : "");
         length += n > 0 ? (size_t)n : 0;
     }
     return length;

@@ -227,6 +227,14 @@ bool sm_children_find(const struct sm_region *parent, struct sm_range window,
                       struct sm_vec *n, struct sm_region ***found);
 void sm_children_check(const struct sm_region *parent);
 
+/* --- Listing: describe.c ------------------------------------------------ */
+
+/** Append all children of @region, who wins first.  Returns false when memory is out. */
+bool sm_region_ranked_children(const struct sm_region *region, struct sm_vec *n,
+                               struct sm_region ***found);
+/** As sm_region_info.kind. */
+const char *sm_region_kind_name(const struct sm_region *region);
+
 /* --- Rendering: render.c ------------------------------------------------ */
 
 /** What a window shows: sorted, disjoint, merged.  Zero it first; reuse, then free
@@ -235,6 +243,10 @@ struct sm_rendered {
     struct sm_flat_section *sections;
     struct sm_vec n;
 };
+
+/** Compare two siblings, given by the addresses of their pointers, for qsort(): who wins
+ *  comes first (R3). */
+int sm_region_by_rank(const void *a, const void *b);
 
 /** Render what is seen in @window through @root, which may be NULL.
  *  Returns  false when memory is out */
@@ -454,7 +466,7 @@ struct sm_topology {
     const struct sm_thread *holder;         /* atomic: whose, to let begin nest        */
     const struct sm_panic_hook *outer_hook; /* of the holder, before           */
     unsigned depth;
-    bool telling;    /* listeners are being called: they may not edit          */
+    bool telling;    /* listeners or visitors are being called: they may not edit */
     uint64_t age;    /* of the last mapping                                    */
     uint64_t serial; /* of the last region                                     */
     uint64_t mark;

@@ -9,6 +9,7 @@
  * shows.
  */
 #include "memory/memory_impl.h"
+#include "memory/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct visit {
     uint64_t at;            /* address of window.first                         */
     size_t child, end;      /* those yet to visit, in .children                */
     size_t begin;           /* what .children held before                      */
+    size_t step;            /* of the trace                                    */
     bool readonly;
 };
 
@@ -36,6 +38,7 @@ struct render {
     size_t *heap; /* of stretches that go on, the lowest rank on top           */
     struct sm_vec n_visits, n_children, n_stretches, n_heap;
     struct sm_rendered *out;
+    struct sm_trace *trace; /* who hears of every step (trace.h), or NULL      */
 };
 
 /* --- The walk ----------------------------------------------------------- */
@@ -68,8 +71,7 @@ static bool note(struct render *render, const struct visit *visit)
     return true;
 }
 
-/* Who wins comes first (R3). */
-static int by_rank(const void *a, const void *b)
+int sm_region_by_rank(const void *a, const void *b)
 {
     const struct sm_region *left = *(struct sm_region *const *)a;
     const struct sm_region *right = *(struct sm_region *const *)b;
@@ -80,20 +82,18 @@ static int by_rank(const void *a, const void *b)
 }
 
 /* Visit @region next, where it is seen through @window, which begins at @at. */
-static bool push(struct render *render, struct sm_region *region, struct sm_range window,
-                 uint64_t at, bool readonly)
+static bool enter(struct render *render, struct sm_region *region, struct sm_range window,
+                  uint64_t at, bool readonly, size_t step)
 {
     const size_t begin = render->n_children.n;
 
-    if (region->now.disabled)
-        return true;
     if (!sm_vec_reserve(&render->n_visits, &render->visits, 1))
         return false;
     if (!sm_children_find(region, window, &render->n_children, &render->children))
         return false;
     if (render->n_children.n - begin > 1)
         qsort(render->children + begin, render->n_children.n - begin,
-              sizeof(render->children[0]), by_rank);
+              sizeof(render->children[0]), sm_region_by_rank);
     render->visits[render->n_visits.n++] = (struct visit){
         .region = region,
         .window = window,
@@ -101,9 +101,31 @@ static bool push(struct render *render, struct sm_region *region, struct sm_rang
         .child = begin,
         .end = render->n_children.n,
         .begin = begin,
-        .readonly = readonly || region->now.readonly,
+        .step = step,
+        .readonly = readonly,
     };
     return true;
+}
+
+/* Tell a trace that @region comes next, seen from @offset on. */
+static bool tell(struct render *render, const struct visit *above, enum sm_way way,
+                 struct sm_region *region, uint64_t offset, size_t *step)
+{
+    return sm_trace_step(render->trace, above->step, way, region, offset,
+                         above->readonly || region->now.readonly, step);
+}
+
+/* The same, unless it is disabled; it was found in the region above. */
+static bool push(struct render *render, const struct visit *above, enum sm_way way,
+                 struct sm_region *region, struct sm_range window, uint64_t at)
+{
+    size_t step = SM_NO_STEP;
+
+    if (SM_UNLIKELY(render->trace) &&
+        !tell(render, above, way, region, window.first, &step))
+        return false;
+    return region->now.disabled || enter(render, region, window, at,
+                                         above->readonly || region->now.readonly, step);
 }
 
 static bool push_child(struct render *render, const struct visit *above,
@@ -115,26 +137,43 @@ static bool push_child(struct render *render, const struct visit *above,
     if (!sm_range_intersect(above->window,
                             (struct sm_range){offset, offset + child->now.last}, &seen))
         return true;
-    return push(render, child, (struct sm_range){seen.first - offset, seen.last - offset},
-                above->at + (seen.first - above->window.first), above->readonly);
+    return push(render, above, SM_WAY_CHILD, child,
+                (struct sm_range){seen.first - offset, seen.last - offset},
+                above->at + (seen.first - above->window.first));
+}
+
+/* Visit what an alias shows. */
+static bool push_target(struct render *render, const struct visit *visit)
+{
+    const struct sm_region *alias = visit->region;
+    struct sm_region *target = alias->target;
+    struct sm_range shown;
+    size_t step;
+
+    if (render->trace && visit->window.first > UINT64_MAX - alias->now.window)
+        return true; /* beyond the alias's own end: only a trace comes here */
+    shown.first = alias->now.window + visit->window.first;
+    shown.last = alias->now.window + visit->window.last;
+    /* The target may have become shorter than the window. */
+    if (sm_range_intersect(shown, (struct sm_range){0, target->now.last}, &shown))
+        return push(render, visit, SM_WAY_TARGET, target, shown, visit->at);
+    return !render->trace ||
+           tell(render, visit, SM_WAY_TARGET, target, shown.first, &step);
 }
 
 /* Do what is beneath all children of a region: its own behaviour. */
 static bool finish(struct render *render, struct visit visit)
 {
-    struct sm_region *region = visit.region;
-    struct sm_range shown;
-
-    switch (region->kind) {
+    switch (visit.region->kind) {
     case SM_REGION_CONTAINER: return true;
-    case SM_REGION_ALIAS: /* the target may have become shorter than the window */
-        if (!sm_range_intersect((struct sm_range){region->now.window + visit.window.first,
-                                                  region->now.window + visit.window.last},
-                                (struct sm_range){0, region->target->now.last}, &shown))
-            return true;
-        return push(render, region->target, shown, visit.at, visit.readonly);
-    default: return note(render, &visit);
+    case SM_REGION_ALIAS: return push_target(render, &visit);
+    default: break;
     }
+    if (render->trace) {
+        sm_trace_answers(render->trace, visit.step);
+        return true;
+    }
+    return note(render, &visit);
 }
 
 static bool walk(struct render *render)
@@ -248,8 +287,7 @@ static bool sweep(struct render *render)
     for (;;) {
         for (; i < n && stretches[i].section.range.first <= at; i++)
             heap_add(render, i);
-        while (render->n_heap.n &&
-               stretches[render->heap[0]].section.range.last < at)
+        while (render->n_heap.n && stretches[render->heap[0]].section.range.last < at)
             heap_pop(render);
         if (!render->n_heap.n) {
             if (i == n)
@@ -269,18 +307,37 @@ static bool sweep(struct render *render)
     }
 }
 
+static void render_fini(struct render *render)
+{
+    sm_free(render->visits);
+    sm_free(render->children);
+    sm_free(render->stretches);
+    sm_free(render->heap);
+}
+
 bool sm_render(struct sm_region *root, struct sm_range window, struct sm_rendered *out)
 {
     struct render render = {.out = out};
     bool ok = true;
 
     out->n.n = 0;
-    if (root && sm_range_intersect(window, (struct sm_range){0, root->now.last}, &window))
-        ok = push(&render, root, window, window.first, false) && walk(&render) &&
-             sweep(&render);
-    sm_free(render.visits);
-    sm_free(render.children);
-    sm_free(render.stretches);
-    sm_free(render.heap);
+    if (root && !root->now.disabled &&
+        sm_range_intersect(window, (struct sm_range){0, root->now.last}, &window))
+        ok = enter(&render, root, window, window.first, root->now.readonly, SM_NO_STEP) &&
+             walk(&render) && sweep(&render);
+    render_fini(&render);
+    return ok;
+}
+
+bool sm_render_trace(struct sm_trace *trace, size_t step)
+{
+    const struct sm_trace_entry from = trace->steps[step];
+    const struct sm_range window = {from.offset, from.offset};
+    struct render render = {.trace = trace};
+
+    const bool ok =
+        enter(&render, from.region, window, from.offset, from.readonly, step) &&
+        walk(&render);
+    render_fini(&render);
     return ok;
 }

@@ -70,7 +70,7 @@ void sm_topology_must_edit(const struct sm_topology *topo)
         return;
     sm_panic_enter(&topo->hook);
     sm_broken(topo->telling && sm_topology_locked_by_me(topo)
-                  ? "edit in a listener's callback"
+                  ? "edit in a callback of a listener or a visitor"
                   : "edit outside sm_topology_begin() and commit",
               __FILE__, __LINE__);
 }

@@ -141,6 +141,10 @@ static char *describe(const struct machine_config *config)
     say_text(out, "append", config->append);
     say_text(out, "dtb", config->dtb);
     say_text(out, "dumpdtb", config->dumpdtb);
+    say_text(out, "dump-mtree", config->dump_mtree);
+    if (config->explain)
+        g_string_append_printf(out, " explain=0x%llx",
+                               (unsigned long long)config->explain_gpa);
     say_text(out, "pidfile", config->pidfile);
     say_flag(out, "aclint", config->aclint);
     say_flag(out, "modern", !config->force_legacy);
@@ -178,6 +182,8 @@ static const struct {
     {"-M virt,kernel=K,initrd=I,append=A,dtb=D,firmware=F",
      "virt bios=F kernel=K initrd=I append=A dtb=D"},
     {"-M virt,dumpdtb=a,,b", "virt dumpdtb=a,b"},
+    {"-M virt,dump-mtree=a,explain=0x10000000", "virt dump-mtree=a explain=0x10000000"},
+    {"-M spike -machine explain=12 -machine explain=0", "spike explain=0x0"},
     /* Memory. */
     {"-m 256", "spike m=268435456"},
     {"-m 256M", "spike m=268435456"},
@@ -376,6 +382,9 @@ static const struct {
      "-M virt,aia=aplic: machine property 'aia=aplic' is not available"},
     {"-M virt,acpi=foo", "Parameter 'acpi' does not accept value 'foo'"},
     {"-M virt,acpi=on", "-M virt,acpi=on: machine property 'acpi=on' is not available"},
+    {"-M virt,explain=here",
+     "-M virt,explain=here: Parameter 'explain' expects integer"},
+    {"-M virt,explain=", "-M virt,explain=: Parameter 'explain' expects integer"},
     {"-M virt,usb=foo", "Parameter 'usb' expects 'on' or 'off'"},
     {"-M virt,usb=on", "-M virt,usb=on: machine property 'usb=on' is not available"},
     {"-M virt,accel=kvm", "invalid accelerator kvm"},

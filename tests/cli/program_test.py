@@ -6,6 +6,7 @@
 
 Bad input gives one line that names the culprit, exit status 1, and nothing created.
 """
+import json
 import os
 import pathlib
 import re
@@ -108,6 +109,27 @@ def main():
         status, _, err = run('-machine', f'virt,dumpdtb={dtb}', '-nographic')
         if status or pathlib.Path(dtb).read_bytes()[:4] != b'\xd0\x0d\xfe\xed':
             wrong.append(f'dumpdtb: status {status}: {err}')
+
+        # dump-mtree writes what is kept, and the same as JSON; a name may be a pipe's.
+        kept = (pathlib.Path(__file__).resolve().parent / 'virt.mtree').read_text()
+        mtree = os.path.join(folder, 'virt.mtree')
+        status, _, err = run('-machine', f'virt,dump-mtree={mtree}', '-bios', 'none', '-nographic')
+        if status or pathlib.Path(mtree).read_text() != kept:
+            wrong.append(f'dump-mtree: status {status}: {err}, or not what tests/cli/virt.mtree has')
+        status, out, err = run('-machine', 'virt,dump-mtree=/dev/stdout', '-bios', 'none', '-nographic')
+        if status or out != kept:
+            wrong.append(f'dump-mtree to a pipe: status {status}: {err}')
+        status, _, err = run('-machine', f'virt,dump-mtree={mtree}.json', '-bios', 'none', '-nographic')
+        document = json.loads(pathlib.Path(f'{mtree}.json').read_text())
+        sections = [f"  {int(s['first'], 16):016x}-{int(s['last'], 16):016x} ({s['kind']}): {s['name']} "
+                    f"@{int(s['offset'], 16):016x}" + (' [readonly]' if s['readonly'] else '')
+                    for view in document['views'] for s in view['sections']]
+        if status or sections != kept[kept.index('flat-view'):].splitlines()[1:]:
+            wrong.append(f'dump-mtree as JSON: status {status}: {err}: {sections}')
+        says(r'^answer: serial \(io\) @0{15}5$', '-machine', 'virt,explain=0x10000005', '-bios', 'none')
+        says(r'^hole: 0000000010008200-000000007fffffff$', '-machine', 'virt,explain=0x10008200', '-bios', 'none')
+        refuses(r"explain=here: Parameter 'explain' expects integer", '-machine', 'virt,explain=here')
+        refuses(r'memory map to file /nowhere/map: No such', *bare, '-machine', 'dump-mtree=/nowhere/map')
 
         # Exit codes of the finisher: lui t0,0x100; li t1,X; sw t1,0(t0).
         def finisher(word):

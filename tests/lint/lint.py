@@ -108,7 +108,7 @@ def check_map():
     for path in sources('include'):
         text = code_of(path)
         text = re.sub(r'^(?:SM_INLINE|SM_HOST_ACCESS).*?^\}', '', text, flags=re.S | re.M)
-        text = re.sub(r'\{[^{}]*\}', '', re.sub(r'\([^()]*\(\*\w+\)[^;]*;', ';', text))
+        text = re.sub(r'\{[^{}]*\}', '', re.sub(r'\([^()]*\(\*\w+\)[^;]*;', '();', text))
         declared |= set(re.findall(r'\b(sm_\w+)\s*\((?!\s*\*)', text))
         if path.name != 'types.h' and 'extern "C"' in text:
             problem(path, 'opens its own extern "C"; SM_BEGIN_DECLS does, and exports')

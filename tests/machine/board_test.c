@@ -485,6 +485,7 @@ SET(lone_initrd, run->config.initrd = (char *)(uintptr_t)"x")
 SET(lone_append, run->config.append = (char *)(uintptr_t)"x")
 SET(no_dtb, run->config.dtb = (char *)(uintptr_t)"/nonexistent/d")
 SET(no_dump, run->config.dumpdtb = (char *)(uintptr_t)"/nonexistent/dir/d")
+SET(no_map, run->config.dump_mtree = (char *)(uintptr_t)"/nonexistent/dir/m")
 SET(tiny_ram, run->config.ram_size = 1024)
 SET(no_bus, run->config.n_devices = 1; run->devices[0].slot = 8;
     run->devices[0].kind = MACHINE_VIRTIO_RNG)
@@ -523,6 +524,8 @@ static void bad_machines_are_refused(void **state)
         {no_dtb, "Unable to load device tree file '/nonexistent/d': No such file or "
                  "directory"},
         {no_dump, NULL},
+        {no_map, "Error saving memory map to file /nonexistent/dir/m: No such file or "
+                 "directory"},
         {tiny_ram, "No enough memory to place DTB after kernel/initrd"},
         {no_bus,
          "-device virtio-rng-device,bus=virtio-mmio-bus.8: Bus 'virtio-mmio-bus.8' "

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* view.h - how a section is written, wherever it is.
+ *
+ * Layer: inspect
+ */
+#ifndef SM_INSPECT_VIEW_H
+#define SM_INSPECT_VIEW_H
+
+#include "inspect/emit.h"
+
+struct sm_flat_section;
+
+/** A line: "first-last (kind): name @offset" and what is to be remarked. */
+void sm_text_section(struct sm_out *out, const struct sm_flat_section *section);
+/** An object of "first", "last", "name", "kind", "offset", "readonly", "calls". */
+void sm_json_section(struct sm_out *out, const char *key,
+                     const struct sm_flat_section *section);
+
+#endif
