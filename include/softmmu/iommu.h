@@ -50,6 +50,7 @@ enum sm_iommu_flag {
     SM_IOMMU_PROBE = 1 << 0 /* report nothing, set no dirty bit: debugger, explain   */
 };
 
+/** What a model is asked. */
 struct sm_iommu_req {
     sm_iova iova;    /* offset in the region                                   */
     uint32_t access; /* enum sm_access                                         */

@@ -395,7 +395,8 @@ struct sm_thread {
     unsigned n_edits;       /* begun and not ended                             */
     struct sm_topology *pinned; /* whose deferred work this thread runs, pinned */
     bool translating;       /* inside a model's translate() (I3)               */
-    bool crossed;           /* has asked a model; whoever wants to know clears it */
+    bool walked_beyond;     /* has asked a model where a table lies; whoever wants
+                               to know clears it                               */
 };
 extern _Thread_local struct sm_thread sm_thread
     __attribute__((tls_model("initial-exec")));

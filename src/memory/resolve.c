@@ -46,7 +46,8 @@ static enum sm_tx ask(const struct sm_iommu *iommu, uint64_t iova,
     const bool foreign = !agent || agent->topo != topo;
     if (foreign)
         hook = sm_panic_enter(&topo->hook);
-    sm_thread.crossed = true;
+    if (attrs->flags & SM_ATTR_WALK)
+        sm_thread.walked_beyond = true;
     *map = (struct sm_iommu_map){.space = NULL};
     sm_thread.translating = true;
     const bool translated = iommu->ops->translate(iommu->device->dev, &req, map);

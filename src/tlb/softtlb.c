@@ -230,9 +230,13 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
-    sm_thread.crossed = false;
     const bool translated = vcpu->ops->tlb_fill(vcpu, req, &xlate, fault);
-    vcpu->translated |= sm_thread.crossed; /* the guest's tables lie beyond one */
+    if (SM_UNLIKELY(sm_thread.walked_beyond)) {
+        /* Its tables lie beyond a translating region: what they say, and what the walk
+         * remembers of them, goes with what a model says. */
+        sm_thread.walked_beyond = false;
+        vcpu->translated = true;
+    }
     if (!translated)
         return false;
     check_answer(vcpu, req, &xlate);
