@@ -16,9 +16,12 @@ static void find_fragment(const struct sm_xlate_req *req, struct sm_tlb_target *
         ? sm_resolve_atomic(NULL, target->space, target->gpa, &target->attrs, &end)
         : sm_resolve(NULL, target->space, target->gpa, &target->attrs, access, &end);
 
-    if (target->tx == SM_TX_OK && end.after >= req->size - 1u &&
-        !(access == SM_WRITE && end.section->readonly))
-        target->host = sm_flat_section_host(end.section, end.gpa);
+    if (target->tx != SM_TX_OK || end.after < req->size - 1u ||
+        (access == SM_WRITE && end.section->readonly))
+        return;
+    target->host = sm_flat_section_host(end.section, end.gpa);
+    if (target->host && access == SM_WRITE)
+        sm_section_mark(end.section, end.gpa, req->size); /* D1 */
 }
 
 /** Find the host address of an aligned access to RAM, or say why it is refused.
