@@ -15,8 +15,9 @@
  *       other key.
  *  (T5) A flush leaves no entry within its scope, whatever part of the leaf the
  *       scope names, in selected and unselected contexts alike.
- *  (T6) An entry filled through a view that is no longer current is gone before
- *       the vCPU has passed the safe point that the commit asked for (R5).
+ *  (T6) An entry whose page some commit changed since the view that it was filled
+ *       through is gone before the vCPU uses anything behind the safe point that the
+ *       commit asked for (R5).  Others stay: the same memory is still there.
  */
 #ifndef SOFTMMU_SOFTTLB_H
 #define SOFTMMU_SOFTTLB_H

@@ -7,13 +7,15 @@
  */
 #include "tlb/tlb_impl.h"
 
-/** Leave @range in one of @n places.  Returns false when none is free. */
-static bool post(struct sm_tlb_asked *asked, unsigned n, struct sm_range range)
+/** Leave a request in one of the places.  Returns false when none is free. */
+static bool post(struct sm_tlb_asked *asked, const struct sm_address_space *space,
+                 struct sm_range range)
 {
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < SM_N_ASKED; i++) {
         uint32_t expected = SM_MAIL_FREE;
         if (sm_load_relaxed(&asked[i].state) == SM_MAIL_FREE &&
             sm_compare_exchange(&asked[i].state, &expected, (uint32_t)SM_MAIL_WRITING)) {
+            asked[i].space = space;
             asked[i].range = range;
             /* Pairs with the acquire in take(). */
             sm_publish(&asked[i].state, (uint32_t)SM_MAIL_READY);
@@ -23,14 +25,111 @@ static bool post(struct sm_tlb_asked *asked, unsigned n, struct sm_range range)
     return false;
 }
 
+struct wish {
+    const struct sm_address_space *space; /* NULL: host memory                       */
+    struct sm_range range;
+};
+
 /** Take what was left in a place.  One that is still being written has no ticket yet. */
-static bool take(struct sm_tlb_asked *asked, struct sm_range *range)
+static bool take(struct sm_tlb_asked *asked, struct wish *wish)
 {
     if (sm_load_acquire(&asked->state) != SM_MAIL_READY) /* of post() */
         return false;
-    *range = asked->range;
+    *wish = (struct wish){asked->space, asked->range};
     sm_publish(&asked->state, (uint32_t)SM_MAIL_FREE);
     return true;
+}
+
+/* --- Views -------------------------------------------------------------------------- */
+
+void sm_tlb_ask_forget(struct sm_agent *agent, const struct sm_address_space *space,
+                       const struct sm_range *range)
+{
+    struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
+
+    for (uint32_t i = 0; i < vcpu->n_spaces; i++) {
+        if (vcpu->spaces[i] != space)
+            continue;
+        if (post(vcpu->changed, space, *range))
+            sm_fetch_or(&vcpu->asked, (uint32_t)SM_ASKED_FORGET);
+        else
+            sm_exchange(&vcpu->flush_everything, 1u);
+        return;
+    }
+}
+
+/** Whether the page that slot @number remembers is among what changed. */
+static bool changed(const struct sm_vcpu *vcpu, const struct sm_tlb_cold *cold,
+                    const struct wish *wishes, unsigned n)
+{
+    const sm_gpa first = cold->gpa, last = cold->gpa | ~SM_PAGE_MASK;
+
+    for (unsigned i = 0; i < n; i++)
+        if (vcpu->spaces[cold->space] == wishes[i].space && first <= wishes[i].range.last &&
+            last >= wishes[i].range.first)
+            return true;
+    return false;
+}
+
+/** Empty the slots of @context whose pages changed.  Returns how many. */
+static uint64_t forget_in(const struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                          const struct wish *wishes, unsigned n_wishes)
+{
+    struct sm_tlb_entry *const slot = &context->store->table.slot[0][0];
+    const struct sm_tlb_cold *const cold = &context->store->cold[0][0];
+    const bool full = sm_tlb_log_is_full(context);
+    const unsigned n = full ? SM_N_ACCESS * SM_TLB_SLOTS : (unsigned)context->n_log;
+    uint64_t dropped = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        const unsigned number = full ? i : context->log[i];
+        if ((slot[number].tag & SM_TLB_ABSENT) ||
+            !changed(vcpu, &cold[number], wishes, n_wishes))
+            continue;
+        slot[number].tag = SM_TLB_ABSENT;
+        dropped++;
+    }
+    context->n_dropped += dropped;
+    return dropped;
+}
+
+/** What a walk or the guest remembers by its host address may be gone, and nobody noted
+ *  of which pages it is: so all of that goes, though few entries do. */
+static void forget_derived(struct sm_vcpu *vcpu)
+{
+    vcpu->reservation.valid = false;
+    vcpu->last_ram = NULL;
+    for (uint32_t left = vcpu->walked; left; left &= left - 1) {
+        struct sm_tlb_space *const space = &vcpu->space[__builtin_ctz(left)];
+        sm_walk_cache_reset(space->walks);
+        space->walk_modes = 0;
+    }
+    vcpu->walked = 0;
+    if (vcpu->ops->flushed)
+        vcpu->ops->flushed(vcpu, &sm_tlb_scope_everything);
+}
+
+/** Cost: the entries that are filled. */
+static void serve_forget(struct sm_vcpu *vcpu)
+{
+    struct wish wishes[SM_N_ASKED];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < SM_N_ASKED; i++)
+        n += take(&vcpu->changed[i], &wishes[n]);
+    if (!n)
+        return;
+    for (uint32_t left = vcpu->attached; left; left &= left - 1) {
+        struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
+        context->refill.tables = NULL; /* it is aimed at memory, too */
+        const uint64_t dropped = forget_in(vcpu, context, wishes, n);
+        context->stats.causes[SM_TLB_REMAPPED]++;
+        context->stats.flushed += dropped;
+        vcpu->stats.flushed += dropped;
+    }
+    vcpu->stats.causes[SM_TLB_REMAPPED]++;
+    vcpu->stats.flushes_page++;
+    forget_derived(vcpu);
 }
 
 /* --- Dirty logs --------------------------------------------------------------------- */
@@ -40,7 +139,7 @@ void sm_tlb_ask_rearm(struct sm_agent *agent, const uint8_t *first, const uint8_
     struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
     const struct sm_range range = {(uintptr_t)first, (uintptr_t)last};
 
-    if (post(vcpu->rearm, SM_N_ASKED, range))
+    if (post(vcpu->rearm, NULL, range))
         sm_fetch_or(&vcpu->asked, (uint32_t)SM_ASKED_REARM);
     else
         sm_fetch_or(&vcpu->asked, (uint32_t)SM_ASKED_REARM_ALL);
@@ -64,8 +163,8 @@ static void rearm(struct sm_vcpu *vcpu, const struct sm_range *range)
 {
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
         const struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
-
         const bool full = sm_tlb_log_is_full(context);
+
         for (unsigned i = 0; !full && i < context->n_log; i++)
             if (context->log[i] / SM_TLB_SLOTS == SM_WRITE)
                 rearm_slot(context->store, context->log[i] % SM_TLB_SLOTS, range);
@@ -76,11 +175,11 @@ static void rearm(struct sm_vcpu *vcpu, const struct sm_range *range)
 
 static void serve_rearm(struct sm_vcpu *vcpu, bool all)
 {
-    struct sm_range range;
+    struct wish wish;
 
     for (unsigned i = 0; i < SM_N_ASKED; i++)
-        if (take(&vcpu->rearm[i], &range) && !all)
-            rearm(vcpu, &range);
+        if (take(&vcpu->rearm[i], &wish) && !all)
+            rearm(vcpu, &wish.range);
     if (all)
         rearm(vcpu, &(struct sm_range){0, UINT64_MAX});
 }
@@ -93,6 +192,8 @@ void sm_tlb_serve_asked(struct sm_vcpu *vcpu)
         return;
     const uint32_t asked = sm_exchange(&vcpu->asked, 0u);
 
+    if (asked & SM_ASKED_FORGET)
+        serve_forget(vcpu);
     if (asked & (SM_ASKED_REARM | SM_ASKED_REARM_ALL))
         serve_rearm(vcpu, asked & SM_ASKED_REARM_ALL);
 }

@@ -9,7 +9,8 @@
  *   refill.c      misses of which all is known but the leaf
  *   tlb_slow.c    loads, stores and touches that the hit path declines
  *   tlb_flush.c   scopes applied here, or posted to every vCPU
- *   tlb_asked.c   what others ask in ranges of memory: to look again at stores
+ *   tlb_asked.c   what others ask in ranges: to forget what a commit changed, to report
+ *                 stores again
  *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
  *
  * An entry is direct (its tag is the page), or clean (page | SM_TLB_CLEAN, writes only:
@@ -48,7 +49,7 @@ enum {
     SM_FILL_LOG = 1024, /* fills after which a flush clears the whole table        */
     SM_N_LARGE = 8,     /* distinct large leaves told apart                        */
     SM_N_MAIL = 8,
-    SM_N_ASKED = 4
+    SM_N_ASKED = 8
 };
 SM_STATIC_ASSERT((int)SM_N_CONTEXTS > (int)SM_N_MODES, "one is always free to recycle");
 SM_STATIC_ASSERT((int)SM_N_SPACES > (int)SM_N_MODES, "one is always free to recycle");
@@ -123,14 +124,19 @@ struct sm_tlb_mail {
     struct sm_tlb_scope scope;
 };
 
-/** A range of host memory, stores to which are to be reported again. */
+/** A range that another thread asks for. */
 struct sm_tlb_asked {
     uint32_t state; /* as of mail                                              */
+    const struct sm_address_space *space; /* NULL: .range is of host addresses */
     struct sm_range range;
 };
 
-/** What of it is asked: bits of sm_vcpu.asked. */
-enum { SM_ASKED_REARM = 1 << 0, SM_ASKED_REARM_ALL = 1 << 1 };
+/** Which of them are asked: bits of sm_vcpu.asked. */
+enum {
+    SM_ASKED_FORGET = 1 << 0,    /* some are in .changed                       */
+    SM_ASKED_REARM = 1 << 1,     /* some are in .rearm                         */
+    SM_ASKED_REARM_ALL = 1 << 2  /* more were                                  */
+};
 
 struct sm_reservation {
     bool valid;
@@ -160,7 +166,8 @@ struct sm_vcpu {
     bool online;
     uint32_t flush_everything; /* atomic; others set it                        */
     uint32_t asked;            /* atomic; others set bits: SM_ASKED_*          */
-    struct sm_tlb_asked rearm[SM_N_ASKED];
+    struct sm_tlb_asked changed[SM_N_ASKED]; /* parts of views                 */
+    struct sm_tlb_asked rearm[SM_N_ASKED];   /* stores to report again         */
     uint32_t flush_translated; /* atomic; others set it: everything if .translated */
     bool translated;           /* what it keeps may come from beyond a translating
                                   region                                       */
@@ -291,6 +298,10 @@ void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
 void sm_tlb_serve_mail(struct sm_vcpu *vcpu);
 
 /* --- tlb_asked.c -------------------------------------------------------------- */
+
+/** Have what was derived from @range of @space forgotten: .view_changed. */
+void sm_tlb_ask_forget(struct sm_agent *agent, const struct sm_address_space *space,
+                       const struct sm_range *range);
 
 /** Have stores to these bytes reported again: .rearm of sm_agent_ops. */
 void sm_tlb_ask_rearm(struct sm_agent *agent, const uint8_t *first, const uint8_t *last);

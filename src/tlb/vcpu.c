@@ -15,22 +15,6 @@ void sm_vcpu_kick(struct sm_vcpu *vcpu)
     sm_exchange(&vcpu->fast.request, 1u);
 }
 
-static void agent_view_changed(struct sm_agent *agent,
-                               const struct sm_address_space *space,
-                               const struct sm_range *range)
-{
-    struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
-
-    for (uint32_t i = 0; i < vcpu->n_spaces; i++) {
-        if (vcpu->spaces[i] == space) {
-            /* Entries are found by guest address, not by that of the space, and maps
-             * change seldom: everything goes. */
-            sm_exchange(&vcpu->flush_everything, 1u);
-            return;
-        }
-    }
-}
-
 static void agent_translation_changed(struct sm_agent *agent)
 {
     struct sm_vcpu *const vcpu = sm_container_of(agent, struct sm_vcpu, agent);
@@ -45,7 +29,7 @@ static void agent_kick(struct sm_agent *agent)
 }
 
 const struct sm_agent_ops sm_vcpu_agent_ops = {
-    .view_changed = agent_view_changed,
+    .view_changed = sm_tlb_ask_forget,
     .translation_changed = agent_translation_changed,
     .kick = agent_kick,
     .rearm = sm_tlb_ask_rearm,
@@ -205,8 +189,10 @@ void sm_vcpu_check(const struct sm_vcpu *vcpu)
     sm_assert(vcpu->online || sm_load_relaxed(&vcpu->agent.passed) == SM_AGENT_OFFLINE);
     for (unsigned i = 0; i < SM_N_MAIL; i++)
         sm_assert(sm_load_relaxed(&vcpu->mail[i].state) <= SM_MAIL_READY);
-    for (unsigned i = 0; i < SM_N_ASKED; i++)
+    for (unsigned i = 0; i < SM_N_ASKED; i++) {
+        sm_assert(sm_load_relaxed(&vcpu->changed[i].state) <= SM_MAIL_READY);
         sm_assert(sm_load_relaxed(&vcpu->rearm[i].state) <= SM_MAIL_READY);
+    }
     sm_tlb_check(vcpu);
 }
 

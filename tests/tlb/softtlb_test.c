@@ -205,6 +205,7 @@ static void flushes_are_told_apart_by_cause(void **state)
     sm_topology_begin(fake.guest.topo);
     sm_region_unmap(fake.rom);
     assert_int_equal(sm_region_free(fake.rom), 0);
+    sm_region_set_enabled(fake.guest.ram, false);
     assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
     sm_vcpu_safe_point(fake.vcpu);
     struct sm_tlb_stats stats = fake_stats(&fake);
@@ -225,6 +226,9 @@ static void flushes_are_told_apart_by_cause(void **state)
     assert_true(sm_tlb_get_context_stats(fake.vcpu, 0, &context));
     assert_int_equal(context.struct_size, 8);
     assert_true(context.key.word[0] == UINT64_C(0xcccccccccccccccc));
+    sm_topology_begin(fake.guest.topo);
+    sm_region_set_enabled(fake.guest.ram, true);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
     /* Contexts that leave for others. */
     for (unsigned n = 1; n <= SM_N_CONTEXTS; n++) {
         fake_select(&fake, GUEST_RAM, n);

@@ -3,8 +3,10 @@
  *
  * What locks up an emulator with one big lock, or a lock per device that is held across
  * a transfer: a device moves its own region from inside its callback while other vCPUs
- * use it; two devices' transfers end in each other's registers.  Each runs for a second,
- * or SM_SECONDS, and fails if any thread stands still for as long as a second.
+ * use it; two devices' transfers end in each other's registers.  And memory that comes
+ * and goes beside what stays, under vCPUs whose TLBs lose only what changed.  Each runs
+ * for a second, or SM_SECONDS, and fails if any thread stands still for as long as a
+ * second.
  */
 #include "identity_guest.h"
 
@@ -249,11 +251,143 @@ static void test_write_into_each_other(void **state)
     storm_free(&s);
 }
 
+/* --- Memory that comes and goes -------------------------------------------------------------- */
+
+enum { SHELVES = 6 };
+#define SHELF_AT(n) (UINT64_C(0x40000000) + (n) * UINT64_C(0x1000))
+
+/* On each shelf lies a page of RAM that says which shelf, and how manieth. */
+struct shelves {
+    struct storm storm;
+    uint64_t least[SHELVES]; /* atomic: no older one can be seen                   */
+    uint64_t n_changes, n_hits, n_wrong; /* atomic                                 */
+};
+
+static struct sm_region *new_book(struct shelves *shelves, uint64_t shelf, uint64_t number)
+{
+    struct sm_region *book;
+
+    assert_int_equal(
+        sm_region_new_ram(shelves->storm.topo, "book", STEP, &book), 0);
+    for (unsigned i = 0; i < STEP / 8; i++)
+        ((uint64_t *)sm_region_host(book))[i] = shelf << 48 | number;
+    return book;
+}
+
+static void *run_reader(void *arg)
+{
+    const struct runner *runner = arg;
+    struct shelves *shelves = (struct shelves *)runner->storm;
+    struct storm *s = &shelves->storm;
+    struct sm_vcpu *vcpu = s->vcpu[runner->number];
+    const struct sm_memop op = {.size_bits = 3};
+    uint64_t n = 0, n_hits = 0, n_wrong = 0;
+
+    sm_vcpu_online(vcpu);
+    while (!sm_load_relaxed(&s->stop)) {
+        const uint64_t shelf = n % SHELVES;
+        /* Of a ticket that was waited for: what it replaced cannot be reached. */
+        const uint64_t least = sm_load_acquire(&shelves->least[shelf]);
+        const sm_gva gva = SHELF_AT(shelf) + n % (STEP / 8) * 8;
+        struct sm_value value = {0, 0};
+        struct sm_fault fault;
+        void *host;
+
+        if (sm_tlb_hit(sm_vcpu_fast(vcpu)->table[0], gva, 8, SM_READ, &host)) {
+            value.lo = sm_host_load(host, 3);
+            n_hits++;
+        } else {
+            n_wrong += sm_tlb_read_slow(vcpu, gva, op, &value, &fault) != SM_STEP_DONE;
+        }
+        n_wrong += value.lo >> 48 != shelf || (value.lo & 0xffffffff) < least;
+        if (++n % 16 == 0)
+            sm_vcpu_safe_point(vcpu);
+        sm_store_relaxed(&s->progress[runner->number], n);
+    }
+    sm_vcpu_offline(vcpu);
+    sm_fetch_add(&shelves->n_hits, n_hits);
+    sm_fetch_add(&shelves->n_wrong, n_wrong);
+    return NULL;
+}
+
+/* Replaces the books of the lower shelves one by one; the old ones go back to the host. */
+static void *run_librarian(void *arg)
+{
+    struct shelves *shelves = arg;
+    struct storm *s = &shelves->storm;
+    struct sm_region *book[SHELVES];
+
+    sm_topology_begin(s->topo);
+    for (unsigned i = 0; i < SHELVES; i++) {
+        book[i] = new_book(shelves, i, 0);
+        assert_int_equal(sm_region_map(s->root, SHELF_AT(i), book[i], 1), 0);
+    }
+    assert_int_equal(sm_topology_commit(s->topo, NULL), 0);
+    for (unsigned i = 0; i < N_VCPUS; i++) /* they may begin */
+        sm_publish(&s->progress[i], 1);
+    for (uint64_t n = 1; !sm_load_relaxed(&s->stop); n++) {
+        const uint64_t shelf = n % (SHELVES - 2);
+        struct sm_region *next = new_book(shelves, shelf, n);
+        sm_ticket ticket;
+
+        sm_topology_begin(s->topo);
+        sm_region_unmap(book[shelf]);
+        assert_int_equal(sm_region_map(s->root, SHELF_AT(shelf), next, 1), 0);
+        assert_int_equal(sm_region_free(book[shelf]), 0);
+        assert_int_equal(sm_topology_commit(s->topo, &ticket), 0);
+        book[shelf] = next;
+        if (n % 4 == 0) { /* else several ranges wait at once */
+            sm_ticket_wait(s->topo, ticket);
+            sm_publish(&shelves->least[shelf], n);
+        }
+        if (sm_exchange(&s->wake, 0))
+            sm_topology_work(s->topo);
+        sm_store_relaxed(&s->progress[N_VCPUS], n);
+        sm_store_relaxed(&shelves->n_changes, n);
+    }
+    return NULL;
+}
+
+static void test_memory_comes_and_goes(void **state)
+{
+    const char *text = getenv("SM_SECONDS");
+    static struct shelves shelves;
+    struct storm *s = &shelves.storm;
+    struct sm_tlb_stats stats = {.struct_size = sizeof stats};
+    pthread_t threads[N_VCPUS + 1];
+    struct runner runners[N_VCPUS];
+
+    storm_new(s, &pair_ops);
+    assert_int_equal(pthread_create(&threads[N_VCPUS], NULL, run_librarian, &shelves), 0);
+    for (unsigned i = 0; i < N_VCPUS; i++) {
+        while (!sm_load_acquire(&s->progress[i]))
+            nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+        runners[i] = (struct runner){s, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_reader, &runners[i]), 0);
+    }
+    nanosleep(&(struct timespec){.tv_sec = text ? atoi(text) : 1}, NULL);
+    sm_publish(&s->stop, 1);
+    for (unsigned i = 0; i <= N_VCPUS; i++)
+        pthread_join(threads[i], NULL);
+    sm_topology_work(s->topo);
+    sm_tlb_get_stats(s->vcpu[0], &stats);
+    printf("%llu changes; %llu hits; of vCPU 0: %llu flushes, %llu of them whole, %llu "
+           "entries\n", (unsigned long long)shelves.n_changes,
+           (unsigned long long)shelves.n_hits,
+           (unsigned long long)stats.causes[SM_TLB_REMAPPED],
+           (unsigned long long)stats.flushes, (unsigned long long)stats.flushed);
+    assert_int_equal(shelves.n_wrong, 0);
+    assert_true(shelves.n_changes > 20 && shelves.n_hits > 1000);
+    assert_true(stats.causes[SM_TLB_REMAPPED] > stats.flushes);
+    storm_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moved_from_its_callback),
         cmocka_unit_test(test_write_into_each_other),
+        cmocka_unit_test(test_memory_comes_and_goes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -538,7 +538,7 @@ static void damage(enum plant plant)
     struct sm_vcpu *vcpu = fake.vcpu;
 
     if (plant == BUG_VIEW_IGNORED)
-        vcpu->flush_everything = 0;
+        vcpu->flush_everything = vcpu->asked = 0;
     if (plant == BUG_TABLE_OF_ANOTHER)
         vcpu->fast.table[MODE_S] = vcpu->fast.table[MODE_U];
     for (unsigned i = 0; i < SM_N_CONTEXTS; i++) {
