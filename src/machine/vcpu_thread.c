@@ -6,6 +6,22 @@
  * clears the word and wakes.  Both sides have a full fence in between, so one of them
  * sees the other, and nobody polls.
  *
+ * Why no wake-up is lost, step by step:
+ *   running   A raised line is in mip_lines before the vCPU's request word is set.  The
+ *             loop lowers that word by an exchange and looks at the lines after it
+ *             (interp.c, refresh); an instruction that enables an interrupt goes there.
+ *   WFI       Whatever came after rv_wfi() looked is seen by rv_hart_has_work(), which
+ *             sleep_for_work() asks with its word already set.
+ *   no edge   A line that was up already wakes nobody.  It was up when the hart looked,
+ *             so it is masked in mie, which only the hart itself changes.  STI is no
+ *             level and always wakes; SSI goes down when the hart takes it over.
+ *   stimecmp  The hart stores its deadline, then arms the timer under stimecmp_lock;
+ *             who fires compares under that lock and arms again what is not yet due.
+ *             A deadline is the first nanosecond at which the comparison holds.
+ *   clock     Arming under the clock's lock sets the timerfd if it is earlier than what
+ *             that waits for.  The dispatcher forgets what it waits for under the lock,
+ *             and sets it anew for what is left when it ends (clock.c).
+ *
  * With one thread a timer ends each slice by a kick, and only while more than one hart
  * exists.  Pausing is a flag that every thread looks at after each kick; a paused
  * thread is offline and counted.

@@ -75,6 +75,17 @@ static bool csr_modifies_field(const struct csr_row *row)
     return row->offset == offsetof(struct rv_hart, mip_soft);
 }
 
+/** Make a software interrupt that came by a line software's own bit, which is cleared
+ *  like any other.  One that comes after this stays in the lines, and is not lost.
+ *  Source: ACLINT, "Supervisor Software Interrupt Device", on edges to sip.SSIP. */
+static void csr_take_edges(struct rv_hart *hart)
+{
+    const uint64_t edge = UINT64_C(1) << RV_IRQ_SSI;
+
+    if (sm_load_relaxed(&hart->mip_lines) & edge)
+        hart->mip_soft |= sm_fetch_and(&hart->mip_lines, ~edge) & edge;
+}
+
 static bool csr_write(struct rv_hart *hart, const struct csr_row *row, unsigned csr,
                       uint64_t value)
 {
@@ -104,6 +115,8 @@ enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr
     if (row->allow && SM_UNLIKELY(!row->allow(hart, csr, writes)))
         return RV_CSR_ILLEGAL;
 
+    if (writes && csr_modifies_field(row))
+        csr_take_edges(hart);
     if (want_old || op != RV_CSR_WRITE)
         value = csr_value(hart, row, csr);
     if (writes) {

@@ -18,7 +18,8 @@
  *  (H4) pc is exact at every block's beginning and at every fault; in between
  *       the interpreter keeps it in a local.
  *  (H5) mip_lines is written by other threads, atomically; all else is the hart
- *       thread's own.
+ *       thread's own.  A line's SSI is an edge: it moves to mip_soft before an
+ *       instruction changes mip or sip.
  */
 #ifndef RISCV_RISCV_IMPL_H
 #define RISCV_RISCV_IMPL_H
@@ -185,7 +186,7 @@ struct rv_hart {
     uint64_t stvec, sscratch, sepc, scause, stval, satp, scounteren, senvcfg;
     uint64_t stimecmp;
     uint64_t mip_soft;   /* bits that software wrote: SSIP, STIP, SEIP         */
-    uint64_t mip_lines;  /* levels of lines; atomic (H5)                       */
+    uint64_t mip_lines;  /* levels of lines, and SSI's edges; atomic (H5)      */
     uint64_t mcycle_bias, minstret_bias; /* value read = counter + bias        */
     uint64_t mhpmcounter[32], mhpmevent[32]; /* 3..31                          */
     struct sm_pmp pmp;

@@ -390,6 +390,22 @@ static void test_mip_lines(void **state)
     assert_int_equal(csr_get(&fix, 0x344), 0x80);
 }
 
+static void test_mip_edge(void **state)
+{
+    csr_put(&fix, 0x303, 0x222);
+    rv_hart_set_irq(fix.hart, RV_IRQ_SSI, true); /* as the ACLINT's SETSSIP does */
+    assert_int_equal(csr_get(&fix, 0x144), 2);
+    /* Changes of other bits leave it; the handler's clear is its end. */
+    assert_int_equal(execute(0x344, RV_CSR_SET, 0x200), 2);
+    assert_int_equal(execute(0x344, RV_CSR_CLEAR, 0x200), 0x202);
+    assert_int_equal(execute(0x144, RV_CSR_CLEAR, 2), 2);
+    assert_int_equal(csr_get(&fix, 0x144), 0);
+    rv_hart_set_irq(fix.hart, RV_IRQ_SSI, true);
+    assert_int_equal(csr_get(&fix, 0x144), 2);
+    csr_put(&fix, 0x344, 0);
+    assert_int_equal(csr_get(&fix, 0x344), 0);
+}
+
 static void test_stimecmp(void **state)
 {
     csr_put(&fix, 0x14d, 500);
@@ -554,7 +570,7 @@ int main(void)
         TEST(existence),     TEST(privilege),      TEST(warl),
         TEST(operations),    TEST(mstatus),        TEST(modes_absent),
         TEST(tvec_epc),      TEST(fp_gate),        TEST(counter_gates),
-        TEST(counting),      TEST(interrupt_views), TEST(mip_lines),
+        TEST(counting),      TEST(interrupt_views), TEST(mip_lines), TEST(mip_edge),
         TEST(stimecmp),      TEST(satp),           TEST(envcfg),
         TEST(extension_gates), TEST(pmp),          TEST(results),
     };
