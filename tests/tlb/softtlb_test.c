@@ -438,9 +438,14 @@ static void tables_in_a_rom_device(void **state)
         assert_int_equal(load(0x6000, MODE_S), SM_STEP_DONE);
         assert_true(hits(0x5000, SM_READ) && hits(0x6000, SM_READ));
         set_calls(flash, true);
+        /* To the guest as if it had written the tables: what they said holds until it
+         * fences. */
+        assert_true(hits(0x5000, SM_READ));
+        sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
         assert_int_equal(load(0x5000, MODE_S), SM_STEP_FAULT);
         assert_int_equal(load(0x6000, MODE_S), SM_STEP_FAULT);
         set_calls(flash, false);
+        sm_tlb_flush_local(fake.vcpu, &sm_tlb_scope_everything);
     }
     assert_int_equal(fake.n_log, 0); /* walks call no device */
 }
