@@ -199,7 +199,8 @@ struct sm_walk_cache *sm_vcpu_walk_cache(struct sm_vcpu *vcpu, uint8_t mode)
 {
     struct sm_tlb_space *const space = vcpu->selected[mode];
 
-    if (SM_UNLIKELY(vcpu->flags & (SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY)))
+    if (SM_UNLIKELY((vcpu->flags & (SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY)) ||
+                    vcpu->check))
         return NULL;
     space->walk_modes |= (uint16_t)(1u << mode);
     vcpu->walked |= 1u << (space - vcpu->space);
@@ -272,7 +273,7 @@ static void check_slot(const struct sm_vcpu *vcpu, const struct sm_tlb_context *
 
     if (tag & SM_TLB_ABSENT)
         return;
-    sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)SM_TLB_MMIO) == 0);
+    sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CHECK)) == 0);
     sm_assert(sm_tlb_slot(page) == slot);
     sm_assert(!(cold->gpa & ~SM_PAGE_MASK) && !(cold->ipa & ~SM_PAGE_MASK));
     sm_assert(cold->space < vcpu->n_spaces);

@@ -156,7 +156,8 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
-    if (!vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
+    if (!(vcpu->check && sm_tlb_check_kept(vcpu, req, &xlate)) &&
+        !vcpu->ops->tlb_fill(vcpu, req, &xlate, fault))
         return false;
     check_answer(vcpu, req, &xlate);
     vcpu->stats.depth[depth_of(&xlate)]++;
@@ -174,6 +175,8 @@ static bool fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
         SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_filled(vcpu, req, &xlate, out);
     return true;
 }
 
@@ -190,7 +193,8 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
         const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
         /* An entry by the bus need not allow the read that an atomic makes, too. */
-        const uint64_t other = req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO;
+        const uint64_t other =
+            SM_TLB_CHECK | (req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO);
 
         if ((entry->tag & ~other) == (req->gva & SM_PAGE_MASK)) {
             out->host = entry->tag & SM_TLB_MMIO
@@ -204,6 +208,8 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                 vcpu->stats.hits[req->access]++;
                 context->stats.hits[req->access]++;
             }
+            if (SM_UNLIKELY(vcpu->check != NULL))
+                sm_tlb_check_hit(vcpu, context, req, out);
             return true;
         }
     }

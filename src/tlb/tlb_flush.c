@@ -138,6 +138,8 @@ void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
         vcpu->stats.flushes++;
     else
         vcpu->stats.flushes_page++;
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_flushed(vcpu, scope);
     if (vcpu->ops->flushed)
         vcpu->ops->flushed(vcpu, scope);
 }
