@@ -308,33 +308,44 @@ static bool is_reused(const struct sm_tlb_checking *checking, struct sm_stale *s
     return stale->reuser.known;
 }
 
+/** The first entry that @old read and that reads otherwise in @now; NULL: it was no
+ *  entry.  Under another root those that both trees share can be told alike. */
+static const struct sm_trail_step *changed(const struct sm_walk_trail *old,
+                                           const struct sm_walk_trail *now)
+{
+    for (unsigned i = 0; i < old->n && i < now->n; i++) {
+        if (old->step[i].where != now->step[i].where) {
+            if (old->root == now->root)
+                return NULL;
+        } else if ((old->step[i].entry ^ now->step[i].entry) & ~old->ignored) {
+            return &old->step[i];
+        }
+    }
+    return NULL;
+}
+
 /** Decide what @stale, whose entry read @old and would read @now, is.  Returns false
  *  when it is neither certain nor suspect.  The lock is held. */
 static bool classify(struct sm_tlb_checking *checking, struct sm_stale *stale,
                      const struct sm_walk_trail *old, const struct sm_walk_trail *now)
 {
     struct sm_tlb_check *const check = checking->shared;
+    const struct sm_trail_step *const step = changed(old, now);
     struct sm_note note;
-    unsigned i = 0;
 
     stale->old_root = old->root;
     stale->new_root = now->root;
     stale->n_levels = old->n;
-    if (old->root != now->root) {
+    if (!step) {
         stale->kind = SM_STALE_ROOT;
-        stale->where = old->n ? old->step[0].where : 0;
-        return true;
+        stale->where = old->step[0].where;
+        return old->root != now->root;
     }
-    while (i < old->n && i < now->n && old->step[i].where == now->step[i].where &&
-           !((old->step[i].entry ^ now->step[i].entry) & ~old->ignored))
-        i++;
-    if (i >= old->n || i >= now->n || old->step[i].where != now->step[i].where)
-        return false;
-    stale->where = old->step[i].where;
-    stale->old_entry = old->step[i].entry;
-    stale->new_entry = now->step[i].entry;
-    stale->level = old->step[i].level;
-    stale->stage = old->step[i].stage;
+    stale->where = step->where;
+    stale->old_entry = step->entry;
+    stale->new_entry = now->step[step - old->step].entry;
+    stale->level = step->level;
+    stale->stage = step->stage;
 
     if (!sm_check_note_get(check, stale->where & ~UINT64_C(7), &note) ||
         note.order <= old->order)

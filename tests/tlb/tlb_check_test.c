@@ -400,6 +400,18 @@ static void test_root(void **state)
     assert_int_equal(last.kind, SM_STALE_ROOT);
     assert_true(last.old_root == ROOT && last.new_root == ROOT + 0x10000);
     end();
+    /* An entry that both trees share is what changed. */
+    begin(SM_TLB_CHECK_HITS, 0);
+    load(0, PAGE);
+    memcpy(fake.guest.host + 0x10000, fake.guest.host, 0x1000);
+    fake.root = ROOT + 0x10000;
+    put(0, PAGE, 0);
+    sm_tlb_check_root(vcpu[0], MODE_S, fake.root);
+    load(0, PAGE);
+    assert_int_equal(n_told, 1);
+    assert_int_equal(last.kind, SM_STALE_OWN);
+    assert_true(last.where == ENTRY);
+    end();
 }
 
 static void test_sample(void **state)
