@@ -70,7 +70,7 @@ static void rv_block_remove(struct rv_block_cache *cache, struct rv_block *block
     block->epoch = UINT64_MAX; /* links may still lead here: never valid again */
 }
 
-static bool rv_block_equals_memory(const struct rv_block *block)
+bool rv_block_equals_memory(const struct rv_block *block)
 {
     const uint8_t *bytes = rv_block_bytes(block);
     unsigned n = 0;

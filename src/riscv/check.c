@@ -56,11 +56,11 @@ void rv_check_block(struct rv_hart *hart, const struct rv_block *block, uint64_t
     uint16_t old[2] = {0, 0};
     const uint8_t *host;
 
-    if (!block || block->fences_i != hart->fences_i)
+    if (!block || block->fences_i != hart->fences_i || rv_block_equals_memory(block))
         return;
     at = first_difference(block);
-    if (SM_LIKELY(at == block->size))
-        return;
+    if (at == block->size)
+        return; /* another hart has changed it back since */
     while (!(block->starts >> (at / 2) & 1))
         at -= 2;
     memcpy(old, rv_block_bytes(block) + at,

@@ -180,6 +180,9 @@ enum rv_next {
     RV_NEXT_STOP   /* not retired: a debugger asked                             */
 };
 
+/** Whether memory holds what @block was decoded from. */
+bool rv_block_equals_memory(const struct rv_block *block);
+
 /** Compare a block of an older epoch with memory, which a valid fetch translation
  *  reaches.  Returns false if it differs: it is then forgotten. */
 bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);

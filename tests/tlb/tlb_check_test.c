@@ -4,6 +4,7 @@
 #include "tlb/tlb_check_impl.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define ROOT  GUEST_RAM
 #define PAGE  UINT64_C(0x40000000)
@@ -460,6 +461,61 @@ static void test_second_stage(void **state)
     end();
 }
 
+/* --- Threads -------------------------------------------------------------------------- */
+
+/** Change PAGE's entry, fence, use it, over and over: nothing that this vCPU did itself
+ *  is stale, whatever the other does meanwhile. */
+static void *change_and_fence(void *number)
+{
+    struct sm_vcpu *const by = vcpu[(uintptr_t)number];
+    struct sm_fault fault;
+    struct sm_value value;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        const struct sm_value entry = {pte_of(i & 1 ? DATA : OTHER, RW), 0};
+        (void)sm_tlb_read_slow(by, PAGE, op_of(3, MODE_S), &value, &fault);
+        (void)sm_tlb_write_slow(by, TABLES, op_of(3, MODE_S), entry, &fault);
+        sm_tlb_check_returned(by);
+        sm_tlb_flush_local(by, &sm_tlb_scope_everything);
+        (void)sm_tlb_write_slow(by, PAGE, op_of(3, MODE_S), value, &fault);
+        sm_tlb_check_interrupted(vcpu[!(uintptr_t)number]);
+        sm_vcpu_safe_point(by);
+    }
+    return NULL;
+}
+
+static bool fill_alone(struct sm_vcpu *of, const struct sm_xlate_req *req,
+                       struct sm_xlate *out, struct sm_fault *fault)
+{
+    struct fake own = fake; /* which is the test's only while nobody fills */
+
+    own.trail = sm_vcpu_walk_trail(of, 3, PTE_A | PTE_D);
+    return fake_walk(&own, req, NULL, out, fault);
+}
+
+static void test_threads(void **state)
+{
+    struct sm_guest_mmu_ops alone = fake_ops;
+    pthread_t thread[2];
+
+    begin(SM_TLB_CHECK_HITS, 0);
+    alone.tlb_fill = fill_alone;
+    alone.flushed = NULL;
+    for (uintptr_t i = 0; i < 2; i++) {
+        vcpu[i]->ops = &alone;
+        sm_vcpu_offline(vcpu[i]);
+        sm_vcpu_online(vcpu[i]);
+    }
+    for (uintptr_t i = 0; i < 2; i++)
+        assert_int_equal(
+            pthread_create(&thread[i], NULL, change_and_fence, (void *)i), 0);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    assert_true(stats().uses[SM_STALE_OWN] == 0);
+    assert_true(stats().uses[SM_STALE_ROOT] == 0);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_notes_are_bounded),
         cmocka_unit_test(test_second_stage),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
