@@ -305,7 +305,12 @@ static bool is_reused(const struct sm_tlb_checking *checking, struct sm_stale *s
         return false;
     stale->reuser = writer_of(check, &note);
     stale->reused_gva = note.value;
-    return stale->reuser.known;
+    /* A page that others share may be mapped and written by them at any time, also while
+     * the writer is on its way to fence: so it has to have come to an end, or to have
+     * used the page itself. */
+    return stale->reuser.known &&
+           (stale->reuser.vcpu == stale->writer.vcpu ||
+            sm_load_acquire(&stale->writer.vcpu->check->returned) >= stale->writer.order);
 }
 
 /** The first entry that @old read and that reads otherwise in @now; NULL: it was no
