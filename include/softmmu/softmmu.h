@@ -23,6 +23,7 @@
 #include "softmmu/ptwalk.h"
 #include "softmmu/region.h"
 #include "softmmu/softtlb.h"
+#include "softmmu/tlb_check.h"
 #include "softmmu/types.h"
 #include "softmmu/vcpu.h"
 #include "softmmu/window.h"

@@ -147,7 +147,7 @@ static const struct option options[] = {
     CALL("M", option_machine, NULL, NULL),
     CALL("cpu", option_cpu, "MODEL[,PROPERTY=VALUE]...",
          "the harts ('-cpu help' lists models)"),
-    CALL("accel", option_accel, "tcg[,thread=single|multi]",
+    CALL("accel", option_accel, "tcg[,thread=single|multi][,tlb-check=off|report|stop]...",
          "how guest code runs; the first that exists is taken"),
     CALL("smp", option_smp, "[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]",
          "how many harts (default 1)"),

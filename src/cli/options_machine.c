@@ -242,11 +242,45 @@ int option_accel(struct parser *parser, const char *text)
     return 0;
 }
 
+/** The properties of the stale-translation checker.  Returns -ENOENT for any other. */
+static int set_check_property(struct parser *parser, const struct option_pair *pair)
+{
+    struct machine_stale *const stale = &parser->config->stale;
+    uint64_t number;
+    int result;
+
+    if (strcmp(pair->key, "tlb-check") == 0) {
+        stale->stop = strcmp(pair->value, "stop") == 0;
+        stale->check = stale->stop || strcmp(pair->value, "report") == 0;
+        if (stale->check || strcmp(pair->value, "off") == 0)
+            return 0;
+        return option_error(parser, "Invalid 'tlb-check' setting %s", pair->value);
+    }
+    if (strcmp(pair->key, "tlb-check-suspect") == 0)
+        return option_switch(parser, pair->key, pair->value, &stale->suspect);
+    if (strcmp(pair->key, "tlb-check-json") == 0)
+        return option_switch(parser, pair->key, pair->value, &stale->json);
+    if (strcmp(pair->key, "tlb-stale") == 0)
+        return option_switch(parser, pair->key, pair->value, &stale->keep);
+    if (strcmp(pair->key, "tlb-check-sample") != 0)
+        return -ENOENT;
+    result = option_number(parser, pair->key, pair->value, &number);
+    if (result)
+        return result;
+    if (number < 1 || number > UINT32_MAX)
+        return option_error(parser, "Invalid 'tlb-check-sample' setting %s", pair->value);
+    stale->sample = (uint32_t)number;
+    return 0;
+}
+
 static int set_tcg_property(struct parser *parser, const struct option_pair *pair)
 {
     uint64_t number;
     bool on;
+    const int result = set_check_property(parser, pair);
 
+    if (result != -ENOENT)
+        return result;
     if (strcmp(pair->key, "accel") == 0)
         return 0;
     if (strcmp(pair->key, "thread") == 0) {

@@ -228,6 +228,15 @@ void harts_time_changed(void *owner);
 /** The wire @irq of @hart. */
 struct dev_line hart_line(struct machine *machine, unsigned hart, enum rv_irq irq);
 
+/* --- stale.c ------------------------------------------------------------------------ */
+
+/** Make .check, if @config wants one.  Errors: -ENOMEM */
+SM_MUST_CHECK int machine_stale_new(struct machine *machine,
+                                    const struct machine_stale *config);
+/** After the harts. */
+void machine_stale_free(struct machine *machine);
+void machine_stale_print_stats(const struct machine *machine, FILE *file);
+
 /* --- plug.c ------------------------------------------------------------------------- */
 
 /** Open serial line, disks.  Errors: -errno with *@error; host_ends_close() follows */
@@ -269,6 +278,9 @@ struct machine {
 
     struct hart_slot *slots; /* [n_harts]                                       */
     struct vcpus *vcpus;
+    struct sm_tlb_check *check;  /* or NULL                                     */
+    struct machine_stale stale;
+    uint32_t check_flags;
 
     struct chardev *chr;
     struct block **blocks;   /* [n_blocks], as config->drives                   */

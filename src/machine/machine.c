@@ -296,7 +296,9 @@ static int make_all(struct machine *machine, char **error)
     if (!err)
         err = devices_plug(machine, error);
     if (!err) {
-        err = harts_new(machine, &machine->isa);
+        err = machine_stale_new(machine, &config->stale);
+        if (!err)
+            err = harts_new(machine, &machine->isa);
         if (err)
             (void)machine_fail(error, -err, "cannot set up CPU '%s': %s",
                                config->cpu_model, g_strerror(-err));
@@ -361,6 +363,7 @@ void machine_free(struct machine *machine)
         blk->drain(blk->opaque);
     }
     harts_free(machine);
+    machine_stale_free(machine);
     if (machine->topo)
         free_memory(machine);
     host_ends_close(machine);

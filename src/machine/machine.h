@@ -58,6 +58,19 @@ struct machine_serial {
     bool append;       /* FILE: keep what the file has                          */
 };
 
+/** -accel tcg,tlb-check=: what is checked (softmmu/tlb_check.h). */
+struct machine_stale {
+    bool check;        /* tlb-check=report or stop                             */
+    bool stop;         /* end the run at the first report                      */
+    bool suspect;      /* tlb-check-suspect=on                                 */
+    bool json;         /* tlb-check-json=on: reports are lines of JSON         */
+    bool keep;         /* tlb-stale=on                                         */
+    uint32_t sample;   /* tlb-check-sample=: one hit in so many; 0: each       */
+};
+
+/** What machine_run() returns after tlb-check=stop found something. */
+enum { MACHINE_EXIT_STALE = 3 };
+
 struct machine_config {
     const char *board;      /* "virt" or "spike"                                */
     uint64_t ram_size;      /* bytes                                            */
@@ -76,6 +89,7 @@ struct machine_config {
     bool no_reboot;         /* a reset request ends the run                     */
     bool no_shutdown;
     bool single_thread;     /* -accel tcg,thread=single: harts take turns        */
+    struct machine_stale stale;
     bool print_stats;       /* say figures when the run ends, on stderr         */
     char *pidfile;          /* the program writes its process id there, or NULL */
     struct machine_serial serial[MACHINE_MAX_SERIALS];

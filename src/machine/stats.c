@@ -79,4 +79,5 @@ void machine_print_stats(const struct machine *machine, FILE *file)
     print(file, "blocks verified", totals.hart.blocks_verified);
     print(file, "exceptions", totals.hart.exceptions);
     print(file, "interrupts", totals.hart.interrupts);
+    machine_stale_print_stats(machine, file);
 }

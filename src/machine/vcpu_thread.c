@@ -151,7 +151,9 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
                                                 .isa = isa,
                                                 .space = machine->space,
                                                 .ops = &owner_ops,
-                                                .owner = slot};
+                                                .owner = slot,
+                                                .check = machine->check,
+                                                .check_flags = machine->check_flags};
         int err;
 
         slot->machine = machine;

@@ -70,7 +70,7 @@ static void rv_block_remove(struct rv_block_cache *cache, struct rv_block *block
     block->epoch = UINT64_MAX; /* links may still lead here: never valid again */
 }
 
-static bool rv_block_equals_memory(const struct rv_block *block)
+bool rv_block_equals_memory(const struct rv_block *block)
 {
     const uint8_t *bytes = rv_block_bytes(block);
     unsigned n = 0;
@@ -97,8 +97,11 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)
     if (!block->host)
         return false;
     hart->stats.blocks_verified++;
+    if (rv_checks(hart))
+        block->order = rv_check_code_order(hart);
     if (rv_block_equals_memory(block)) {
         block->epoch = hart->code_epoch;
+        block->fences_i = hart->fences_i;
         return true;
     }
     rv_block_remove(hart->blocks, block);
@@ -269,6 +272,8 @@ static void rv_block_init(struct rv_hart *hart, struct rv_block *block, uint64_t
 {
     *block = (struct rv_block){
         .epoch = hart->code_epoch,
+        .fences_i = hart->fences_i,
+        .order = rv_checks(hart) ? rv_check_code_order(hart) : 0,
         .page_offset = (uint16_t)(pc & ~SM_PAGE_MASK),
     };
 }
@@ -384,15 +389,18 @@ enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **
     struct rv_block *block;
     void *host;
 
-    if (!sm_tlb_hit(*table, pc, 2, SM_FETCH, &host) &&
+    hart->pc = pc; /* for who checks */
+    if ((rv_checks(hart) || !sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) &&
         sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault) ==
             SM_STEP_FAULT) {
         *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
         return RV_NEXT_TRAP;
     }
     /* Only a hit says that the whole page is there and may be executed. */
-    if (sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) {
-        block = rv_block_find(hart, pc);
+    if (rv_fetch_hit(hart, pc, &host)) {
+        block = rv_block_at(hart, pc, host);
+        if (rv_checks(hart))
+            rv_check_block(hart, block, pc);
         if (!block || (block->epoch != hart->code_epoch && !rv_block_verify(hart, block)))
             block = rv_block_decode(hart, pc, host);
         if (block) {

@@ -40,8 +40,8 @@ bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn)
     }
     /* A guest that puts new code into memory owes a FENCE.I.  Some, xv6 among them, only
      * ever fence all translations on the way to it; that orders code here, too. */
-    if (!insn->rs1 && !insn->rs2)
-        rv_fence_i(hart);
+    if (!insn->rs1 && !insn->rs2 && !(hart->check_flags & SM_TLB_KEEP_STALE))
+        hart->code_epoch++;
     hart->own_flush = true;
     sm_tlb_flush_local(hart->vcpu, &scope);
     hart->own_flush = false;
@@ -68,4 +68,5 @@ bool rv_sfence_inval_ir(struct rv_hart *hart)
 void rv_fence_i(struct rv_hart *hart)
 {
     hart->code_epoch++;
+    hart->fences_i++;
 }

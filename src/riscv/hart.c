@@ -18,6 +18,7 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
         .n_spaces = 1,
         .requester = (uint32_t)options->hart_id,
         .ops = &rv_guest_mmu_ops,
+        .check = options->check,
     };
     struct rv_hart *hart;
     int error;
@@ -36,6 +37,7 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
     hart->space = options->space;
     hart->ops = options->ops;
     hart->owner = options->owner;
+    hart->check_flags = options->check ? options->check_flags : 0;
     hart->attrs = (struct sm_attrs){.requester = (uint32_t)options->hart_id,
                                     .process = SM_NO_PROCESS};
     hart->stats.struct_size = sizeof(hart->stats);
@@ -131,6 +133,8 @@ void rv_hart_set_irq(struct rv_hart *hart, enum rv_irq irq, bool level)
 {
     const uint64_t bit = UINT64_C(1) << irq;
 
+    if (level && (irq == RV_IRQ_MSI || irq == RV_IRQ_SSI))
+        sm_tlb_check_interrupted(hart->vcpu);
     if (!level) {
         sm_fetch_and(&hart->mip_lines, ~bit);
         return;

@@ -126,6 +126,7 @@ SM_INLINE bool rv_fs_on(const struct rv_hart *hart)
         void *host;                                                                      \
         gva = RS1 + IMM;                                                                 \
         if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_READ, &host))) {        \
+            hart->pc = pc + 2u * slot->at;                                               \
             next = rv_load_slow(hart, gva, bits, &value, &trap);                         \
             if (next <= RV_NEXT_LEAVE)                                                   \
                 RD = (uint64_t)(type)value;                                              \
@@ -141,6 +142,7 @@ SM_INLINE bool rv_fs_on(const struct rv_hart *hart)
         void *host;                                                                      \
         gva = RS1 + IMM;                                                                 \
         if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_WRITE, &host))) {       \
+            hart->pc = pc + 2u * slot->at;                                               \
             next = rv_store_slow(hart, gva, bits, (stored), &trap);                      \
             goto accessed;                                                               \
         }                                                                                \
@@ -222,7 +224,8 @@ look_up: /* the block at pc; *link, if there is one, shall lead there */
             goto refresh;
         }
         table = fast->table[hart->mode_data];
-        if (hart->blocks->resets != resets || block == &hart->blocks->single.block)
+        if (hart->blocks->resets != resets || block == &hart->blocks->single.block ||
+            rv_checks(hart)) /* what is linked runs unseen */
             link = NULL;
         resets = hart->blocks->resets;
     }
@@ -267,6 +270,7 @@ take:
 
     /* --- Instructions by their kind --- */
 L_memory:
+    hart->pc = pc + 2u * slot->at;
     next = rv_exec_memory(hart, (const struct rv_insn *)(slot + 1), &trap);
     table = fast->table[hart->mode_data];
     if (SM_LIKELY(next == RV_NEXT && hart->blocks->resets == resets))
@@ -365,6 +369,7 @@ L_jalr: {
             goto illegal;                                                                \
         gva = RS1 + IMM;                                                                 \
         if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_READ, &host))) {        \
+            hart->pc = pc + 2u * slot->at;                                               \
             next = rv_load_slow(hart, gva, bits, &value, &trap);                         \
             if (next > RV_NEXT_LEAVE)                                                    \
                 goto trapped;                                                            \
@@ -384,6 +389,7 @@ L_jalr: {
             goto illegal;                                                                \
         gva = RS1 + IMM;                                                                 \
         if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_WRITE, &host))) {       \
+            hart->pc = pc + 2u * slot->at;                                               \
             next = rv_store_slow(hart, gva, bits, hart->f[slot->rs2], &trap);            \
             goto accessed;                                                               \
         }                                                                                \

@@ -21,6 +21,8 @@
  *       may separate safe points.
  *  (B4) An instruction that crosses a page, or lies where fetches may not go straight
  *       to host memory, is decoded anew each time, into the cache's .single.
+ *  (B5) With a checker, a block was equal to memory after the hart's .fences_i-th FENCE.I
+ *       and after the checker's .order-th store.
  */
 #ifndef RISCV_INTERP_IMPL_H
 #define RISCV_INTERP_IMPL_H
@@ -77,6 +79,7 @@ enum { RV_NEAR_NEXT = 1 << 0, RV_NEAR_TAKEN = 1 << 1 };
 struct rv_block {
     const uint8_t *host; /* NULL: differed from memory, and is in no list      */
     uint64_t epoch;
+    uint64_t fences_i, order; /* (B5); rv_checks() only                         */
     struct rv_block *link[2]; /* what follows; what a jump leads to; or NULL   */
     struct rv_block *guess;   /* where it last led beyond the page, or NULL    */
     uint64_t starts; /* bit n: an instruction begins at halfword n             */
@@ -126,20 +129,39 @@ SM_INLINE bool rv_block_is_at(const struct rv_hart *hart, const struct rv_block 
            block->page_offset == (pc & ~SM_PAGE_MASK);
 }
 
+/** Find the block at @pc, whose page the fetch TLB has at @host. */
+SM_INLINE struct rv_block *rv_block_at(const struct rv_hart *hart, uint64_t pc,
+                                       const uint8_t *host)
+{
+    struct rv_block *block;
+
+    for (block = hart->blocks->heads[rv_block_hash(host)]; block; block = block->next)
+        if (block->host == host && block->page_offset == (pc & ~SM_PAGE_MASK))
+            return block;
+    return NULL;
+}
+
+/** As sm_tlb_hit() says for two bytes at @pc, also while each use is checked: after a
+ *  touch. */
+SM_INLINE bool rv_fetch_hit(const struct rv_hart *hart, uint64_t pc, void **host)
+{
+    const struct sm_tlb_table *table = hart->fast->table[hart->mode_fetch];
+    const struct sm_tlb_entry *entry = &table->slot[SM_FETCH][sm_tlb_slot(pc)];
+
+    if ((entry->tag & ~(uint64_t)SM_TLB_CHECK) != (pc & SM_PAGE_MASK))
+        return false;
+    *host = (void *)(uintptr_t)(pc + entry->host_bias);
+    return true;
+}
+
 /** Find the block at @pc, if the fetch TLB and the cache have it.  Its .epoch is not
  *  looked at. */
 SM_INLINE struct rv_block *rv_block_find(const struct rv_hart *hart, uint64_t pc)
 {
     const struct sm_tlb_table *table = hart->fast->table[hart->mode_fetch];
-    struct rv_block *block;
     void *host;
 
-    if (!sm_tlb_hit(table, pc, 2, SM_FETCH, &host))
-        return NULL;
-    for (block = hart->blocks->heads[rv_block_hash(host)]; block; block = block->next)
-        if (block->host == host && block->page_offset == (pc & ~SM_PAGE_MASK))
-            return block;
-    return NULL;
+    return sm_tlb_hit(table, pc, 2, SM_FETCH, &host) ? rv_block_at(hart, pc, host) : NULL;
 }
 
 /** An exception that is about to be taken. */
@@ -158,6 +180,9 @@ enum rv_next {
     RV_NEXT_STOP   /* not retired: a debugger asked                             */
 };
 
+/** Whether memory holds what @block was decoded from. */
+bool rv_block_equals_memory(const struct rv_block *block);
+
 /** Compare a block of an older epoch with memory, which a valid fetch translation
  *  reaches.  Returns false if it differs: it is then forgotten. */
 bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);
@@ -167,6 +192,15 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);
  *  Returns  RV_NEXT, RV_NEXT_TRAP or RV_NEXT_STOP */
 enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
                            struct rv_trap *trap);
+
+/* --- check.c --------------------------------------------------------------- */
+
+/** Tell if @block, which is about to run at @pc, differs from memory, and no FENCE.I has
+ *  ordered what changed it. */
+void rv_check_block(struct rv_hart *hart, const struct rv_block *block, uint64_t pc);
+/** Have the checker know who stores to the code at hart->pc from now on.
+ *  Returns  the number of the last store before (B5) */
+uint64_t rv_check_code_order(struct rv_hart *hart);
 
 /* --- interp.c -------------------------------------------------------------- */
 

@@ -13,6 +13,8 @@
  */
 #include "riscv/riscv_impl.h"
 
+#define RV_PTE_A (UINT64_C(1) << 6)
+#define RV_PTE_D (UINT64_C(1) << 7)
 #define ALL_MODES ((uint16_t)sm_mask(RV_N_MODES))
 
 /** How each mode reads the tables.  [RV_MODE_M] has none. */
@@ -60,12 +62,13 @@ static uint8_t fetch_mode(unsigned priv)
 static void select_mode(struct rv_hart *hart, uint8_t mode)
 {
     const uint64_t satp = mode == RV_MODE_M || hart->satp >> 60 == 0 ? 0 : hart->satp;
-    const struct sm_tlb_key key = {{satp, 0, 0}};
 
     if (((hart->modes_selected >> mode) & 1) && hart->mode_satp[mode] == satp)
         return;
     hart->mode_satp[mode] = satp;
     hart->modes_selected |= (uint8_t)(1u << mode);
+    const struct sm_tlb_key key = {
+        {SM_UNLIKELY(hart->check_flags) ? rv_check_root(hart, mode, satp) : satp, 0, 0}};
     sm_tlb_select(hart->vcpu, (uint16_t)(1u << mode), &key);
 }
 
@@ -107,6 +110,7 @@ static const struct sm_pt_format *format_of(uint64_t satp)
 struct protect_ctx {
     struct sm_pmp *pmp;
     bool machine;
+    struct sm_walk_trail *trail; /* or NULL                                    */
 };
 
 static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
@@ -115,6 +119,13 @@ static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
     const struct protect_ctx *by = ctx;
 
     sm_pmp_check_near(by->pmp, by->machine, gpa, size, perms, span_bits);
+}
+
+static void visit(void *ctx, const struct sm_walk_step *step)
+{
+    const struct protect_ctx *by = ctx;
+
+    sm_walk_trail_add(by->trail, step);
 }
 
 /** Describe the fault of @req.  A cache-block operation faults as a store does, and
@@ -157,7 +168,7 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
     struct rv_hart *hart = sm_vcpu_guest(vcpu);
     /* Not hart->satp: a mode that is not in use keeps the key of its last use. */
     const uint64_t satp = hart->mode_satp[req->mode];
-    struct protect_ctx by = {&hart->pmp, req->mode == RV_MODE_M};
+    struct protect_ctx by = {&hart->pmp, req->mode == RV_MODE_M, NULL};
     uint32_t flags = modes[req->mode].flags;
     struct sm_walk_result result;
     enum sm_walk_status status;
@@ -171,7 +182,7 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
         .cache = sm_vcpu_walk_cache(vcpu, req->mode),
     };
 
-    if (hart->menvcfg & RV_ENVCFG_ADUE)
+    if ((hart->menvcfg & RV_ENVCFG_ADUE) || (req->flags & SM_REQ_ANY_AD))
         flags |= SM_WALK_AD;
     if (!rv_isa_has(&hart->isa, RV_EXT_SVNAPOT))
         flags |= SM_WALK_NO_GROUP;
@@ -182,6 +193,11 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
     walk.stage[0].format = format_of(satp);
     walk.stage[0].root = sm_extract(satp, 0, 44) << SM_PAGE_BITS;
     walk.stage[0].flags = flags;
+
+    if (SM_UNLIKELY(hart->check_flags)) {
+        by.trail = sm_vcpu_walk_trail(vcpu, 3, RV_PTE_A | RV_PTE_D);
+        walk.visit = visit;
+    }
 
     status = sm_walk_run(&walk, req->gva, req->size, &result);
     if (SM_UNLIKELY(status != SM_WALK_OK)) {

@@ -89,6 +89,8 @@ struct rv_hart_options {
     struct sm_address_space *space;
     const struct rv_owner_ops *ops;
     void *owner;
+    struct sm_tlb_check *check; /* made with rv_check_pc(), or NULL              */
+    uint32_t check_flags;       /* of that: enum sm_tlb_check_flag              */
 };
 
 /** Create a hart, its vCPU offline, in reset with pc 0x1000.
@@ -133,6 +135,14 @@ void rv_hart_set_pc(struct rv_hart *hart, uint64_t pc);
 /** Read or write a CSR as machine mode does.  Returns false if it does not exist. */
 bool rv_hart_csr_read(struct rv_hart *hart, unsigned csr, uint64_t *value);
 bool rv_hart_csr_write(struct rv_hart *hart, unsigned csr, uint64_t value);
+
+/** Of struct sm_tlb_check_ops.pc. */
+uint64_t rv_check_pc(struct sm_vcpu *vcpu);
+
+/** Write in words what @stale says, several lines, into @text, cut to @size; or as one
+ *  line of JSON.  Returns  the length that it has uncut */
+size_t rv_stale_text(const struct sm_stale *stale, char *text, size_t size);
+size_t rv_stale_json(const struct sm_stale *stale, char *text, size_t size);
 
 /** What a hart did since it was made (exact). */
 struct rv_stats {

@@ -8,6 +8,7 @@
  *   csr.def csr.c trap.c irq.c  control state
  *   regime.c fence.c            control state to TLB modes, keys and flush scopes
  *   hart.c isa.c                making, resetting and describing a hart
+ *   check.c                     what the stale-translation checker asks and tells
  *
  * Invariants:
  *  (H1) x[0] is 0 between instructions.
@@ -196,6 +197,9 @@ struct rv_hart {
     uint8_t modes_selected;         /* bit n: mode_satp[n] was selected        */
     bool own_flush; /* in a flush of translations that this hart asked for     */
 
+    uint32_t check_flags; /* of the vCPU's checker; 0: there is none             */
+    uint64_t fences_i; /* FENCE.I alone; .code_epoch counts what stands for one */
+
     uint32_t kicked;     /* atomic: rv_hart_kick()                             */
 
     struct rv_isa isa;
@@ -291,6 +295,18 @@ bool rv_sfence_w_inval(struct rv_hart *hart);
 bool rv_sfence_inval_ir(struct rv_hart *hart);
 /** FENCE.I: stores before it are seen by fetches after it. */
 void rv_fence_i(struct rv_hart *hart);
+
+/* --- check.c ------------------------------------------------------------------------ */
+
+/** Tell what tables @mode reads by @satp; a context's key leaves out where they lie, as
+ *  the architecture's does.  Returns  that key's word */
+uint64_t rv_check_root(struct rv_hart *hart, uint8_t mode, uint64_t satp);
+
+/** Whether every block is looked at before it runs, so none leads to the next. */
+SM_INLINE bool rv_checks(const struct rv_hart *hart)
+{
+    return SM_UNLIKELY(hart->check_flags & SM_TLB_CHECK_HITS);
+}
 
 /* --- interp.c, block.c --------------------------------------------------------------- */
 

@@ -74,6 +74,8 @@ void rv_trap_interrupt(struct rv_hart *hart, enum rv_irq irq)
 /** Enter @priv at @pc.  MPRV does not outlive machine mode. */
 static void trap_return(struct rv_hart *hart, uint8_t priv, uint64_t pc)
 {
+    if (priv < hart->priv)
+        sm_tlb_check_returned(hart->vcpu);
     hart->priv = priv;
     hart->pc = pc;
     if (priv != RV_PRIV_M)

@@ -197,7 +197,8 @@ struct sm_walk_cache *sm_vcpu_walk_cache(struct sm_vcpu *vcpu, uint8_t mode)
 {
     struct sm_tlb_space *const space = vcpu->selected[mode];
 
-    if (SM_UNLIKELY(vcpu->flags & (SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY)))
+    if (SM_UNLIKELY((vcpu->flags & (SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY)) ||
+                    vcpu->check))
         return NULL;
     space->walk_modes |= (uint16_t)(1u << mode);
     vcpu->walked |= 1u << (space - vcpu->space);
@@ -273,7 +274,8 @@ static unsigned check_slot(const struct sm_vcpu *vcpu,
 
     if (tag & SM_TLB_ABSENT)
         return 0;
-    sm_assert((tag & ~SM_PAGE_MASK & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN)) == 0);
+    sm_assert(!(tag & ~SM_PAGE_MASK &
+                ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_CHECK)));
     sm_assert(!(tag & SM_TLB_CLEAN) || (access == SM_WRITE && !(tag & SM_TLB_MMIO)));
     sm_assert(sm_tlb_slot(page) == slot);
     sm_assert(!(cold->gpa & ~SM_PAGE_MASK) && !(cold->ipa & ~SM_PAGE_MASK));

@@ -230,7 +230,8 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
 
     sm_assert_hot(vcpu->online); /* V5 */
     vcpu->stats.fills[req->access]++;
-    const bool translated = vcpu->ops->tlb_fill(vcpu, req, &xlate, fault);
+    const bool translated = (vcpu->check && sm_tlb_check_kept(vcpu, req, &xlate)) ||
+                            vcpu->ops->tlb_fill(vcpu, req, &xlate, fault);
     if (SM_UNLIKELY(sm_thread.walked_beyond)) {
         /* Its tables lie beyond a translating region: what they say, and what the walk
          * remembers of them, goes with what a model says. */
@@ -265,6 +266,8 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
     if (xlate.span_bits >= SM_PAGE_BITS && !(req->flags & SM_REQ_PROBE) &&
         SM_LIKELY(!(vcpu->flags & SM_VCPU_WALK_ALWAYS)))
         install(vcpu, req, &xlate, section);
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_filled(vcpu, req, &xlate, out);
     return true;
 }
 
@@ -299,7 +302,7 @@ static SM_NOINLINE bool find_clean(struct sm_vcpu *vcpu, struct sm_tlb_context *
         return sm_tlb_fill(vcpu, req, out, fault);
     }
     sm_section_mark(section, cold->gpa, SM_PAGE_SIZE);
-    entry->tag &= SM_PAGE_MASK;
+    entry->tag &= ~(uint64_t)SM_TLB_CLEAN;
     return sm_tlb_find(vcpu, req, out, fault);
 }
 
@@ -317,11 +320,12 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     const unsigned slot = sm_tlb_slot(req->gva);
     const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
     /* An entry by the bus need not allow the read that an atomic makes, too. */
-    const uint64_t other = req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO;
+    const uint64_t other =
+        SM_TLB_CHECK | (req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO);
     const uint64_t tag = entry->tag;
 
     if ((tag & ~other) != (req->gva & SM_PAGE_MASK))
-        return SM_UNLIKELY((tag & ~SM_PAGE_MASK) == SM_TLB_CLEAN)
+        return SM_UNLIKELY(tag & SM_TLB_CLEAN)
             ? find_clean(vcpu, context, req, out, fault)
             : sm_tlb_refill(vcpu, context, req, out, fault);
     const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
@@ -335,5 +339,7 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         .flags = cold->flags, .space = cold->attrs_space};
     if (SM_UNLIKELY(vcpu->flags & SM_VCPU_COUNT_HITS))
         count_hit(vcpu, context, req->access);
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_hit(vcpu, context, req, out);
     return true;
 }

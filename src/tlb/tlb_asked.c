@@ -119,6 +119,11 @@ static void serve_forget(struct sm_vcpu *vcpu)
         n += take(&vcpu->changed[i], &wishes[n]);
     if (!n)
         return;
+    if (SM_UNLIKELY(vcpu->check != NULL)) { /* it remembers where entries were read */
+        forget_derived(vcpu);
+        sm_tlb_flush(vcpu, &sm_tlb_scope_everything, SM_TLB_REMAPPED);
+        return;
+    }
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
         struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
         context->refill.tables = NULL; /* it is aimed at memory, too */
@@ -151,9 +156,9 @@ static void rearm_slot(struct sm_tlb_store *store, unsigned slot,
                        const struct sm_range *range)
 {
     struct sm_tlb_entry *const entry = &store->table.slot[SM_WRITE][slot];
-    const uint64_t host = entry->tag + entry->host_bias;
+    const uint64_t host = (entry->tag & SM_PAGE_MASK) + entry->host_bias;
 
-    if (!(entry->tag & ~SM_PAGE_MASK) && host <= range->last &&
+    if (!(entry->tag & (SM_TLB_ABSENT | SM_TLB_MMIO)) && host <= range->last &&
         host + (SM_PAGE_SIZE - 1) >= range->first)
         entry->tag |= SM_TLB_CLEAN;
 }

@@ -114,6 +114,7 @@ enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
         *old = rmw_swapped(vcpu, host, op, rmw, operand);
     else
         *old = sm_ram_rmw(vcpu->topo, host, 1u << op.size_bits, rmw, operand);
+    sm_tlb_stored(vcpu);
     return SM_STEP_DONE;
 }
 
@@ -131,6 +132,7 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
     *old = wide_in_order(op, sm_ram_cas(vcpu->topo, host, 1u << op.size_bits,
                                         wide_in_order(op, expected),
                                         wide_in_order(op, desired)));
+    sm_tlb_stored(vcpu);
     return SM_STEP_DONE;
 }
 
@@ -212,6 +214,7 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
         swap(host, op.size_bits, held.value, in_order(op, value))) {
         sm_reserve_unlock(vcpu->topo, host);
         *stored = true;
+        sm_tlb_stored(vcpu);
     } else {
         sm_reserve_unlock_untouched(vcpu->topo, host);
     }

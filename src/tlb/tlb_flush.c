@@ -177,18 +177,12 @@ static void flush_one_page(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scop
     vcpu->stats.flushes_page++;
 }
 
-void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
-                  enum sm_tlb_cause cause)
+/** As sm_tlb_flush() does, of anything. */
+static void flush_scope(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                        enum sm_tlb_cause cause)
 {
     const bool whole = scope->range.first == 0 && scope->range.last == UINT64_MAX;
 
-    if (scope->stage == 1 &&
-        scope->range.first >> SM_PAGE_BITS == scope->range.last >> SM_PAGE_BITS) {
-        flush_one_page(vcpu, scope, cause);
-        if (vcpu->ops->flushed)
-            vcpu->ops->flushed(vcpu, scope);
-        return;
-    }
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
         struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
         if (whole) /* what it was told may have changed, too */
@@ -207,6 +201,18 @@ void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
         vcpu->stats.flushes++;
     else
         vcpu->stats.flushes_page++;
+}
+
+void sm_tlb_flush(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope,
+                  enum sm_tlb_cause cause)
+{
+    if (scope->stage == 1 &&
+        scope->range.first >> SM_PAGE_BITS == scope->range.last >> SM_PAGE_BITS)
+        flush_one_page(vcpu, scope, cause);
+    else
+        flush_scope(vcpu, scope, cause);
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_flushed(vcpu, scope);
     if (vcpu->ops->flushed)
         vcpu->ops->flushed(vcpu, scope);
 }

@@ -12,6 +12,7 @@
  *   tlb_asked.c   what others ask in ranges: to forget what a commit changed, to report
  *                 stores again
  *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
+ *   tlb_check*.c  finds uses of stale entries (tlb_check_impl.h)
  *
  * An entry is direct (its tag is the page), or clean (page | SM_TLB_CLEAN, writes only:
  * as direct, but the dirty logs are to be told first), or goes through the bus (page |
@@ -71,6 +72,9 @@ struct sm_tlb_store {
 };
 
 struct sm_tlb_space;
+struct sm_tlb_check;
+struct sm_tlb_checking;
+struct sm_walk_trail;
 
 /** sm_refill, as a miss wants it: narrowed to RAM of one section. */
 struct sm_tlb_refill {
@@ -88,6 +92,7 @@ struct sm_tlb_refill {
 
 struct sm_tlb_context {
     struct sm_tlb_store *store; /* NULL: never used                            */
+    struct sm_walk_trail *trails; /* tlb_check.c: by slot, or NULL              */
     struct sm_tlb_space *space; /* NULL: free                                  */
     uint8_t mode;
     struct sm_tlb_refill refill;
@@ -178,6 +183,7 @@ struct sm_vcpu {
     struct sm_walk_cache *walks; /* SM_N_SPACES of them                        */
     uint32_t walked;   /* bit n: space n has .walk_modes                       */
     uint32_t attached; /* bit n: context n has a space                         */
+    struct sm_tlb_checking *check; /* NULL: nobody checks                      */
 };
 SM_STATIC_ASSERT((int)SM_N_CONTEXTS <= 32 && (int)SM_N_SPACES <= 32,
                  "a bit of a word stands for each");
@@ -283,6 +289,31 @@ SM_INLINE enum sm_step sm_tlb_bus_error(struct sm_vcpu *vcpu,
 {
     vcpu->ops->bus_error(vcpu, req, gpa, tx, fault);
     return SM_STEP_FAULT;
+}
+
+/* --- tlb_check.c -------------------------------------------------------------- */
+
+SM_MUST_CHECK bool sm_tlb_checking_init(struct sm_vcpu *vcpu, struct sm_tlb_check *check);
+void sm_tlb_checking_fini(struct sm_vcpu *vcpu);
+
+/** Of a vCPU that has .check.  An entry of @context answered @req by @target; */
+void sm_tlb_check_hit(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                      const struct sm_xlate_req *req, const struct sm_tlb_target *target);
+/** tlb_fill did, or what was kept, and was installed; */
+void sm_tlb_check_filled(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                         const struct sm_xlate *xlate,
+                         const struct sm_tlb_target *target);
+/** whether what was kept answers @req; @scope was flushed; a store was made. */
+bool sm_tlb_check_kept(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                       struct sm_xlate *xlate);
+void sm_tlb_check_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope);
+void sm_tlb_check_stored(struct sm_vcpu *vcpu);
+
+/** A store of @vcpu was made, of whoever checks or not. */
+SM_INLINE void sm_tlb_stored(struct sm_vcpu *vcpu)
+{
+    if (SM_UNLIKELY(vcpu->check != NULL))
+        sm_tlb_check_stored(vcpu);
 }
 
 /* --- tlb_flush.c -------------------------------------------------------------- */

@@ -285,6 +285,7 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
 
     if (SM_LIKELY(transfer.n_parts == 1 && target->host && op.size_bits < 4)) {
         sm_host_store(target->host, op.size_bits, value.lo);
+        sm_tlb_stored(vcpu);
         return SM_STEP_DONE;
     }
     if (is_wide_ram(&transfer, gva, op.size_bits)) {

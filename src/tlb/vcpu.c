@@ -44,6 +44,7 @@ enum { VCPU_FLAGS = SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS
 static bool take_options(const struct sm_vcpu_options *from, struct sm_vcpu_options *to)
 {
     if (from->struct_size != offsetof(struct sm_vcpu_options, flags) &&
+        from->struct_size != offsetof(struct sm_vcpu_options, check) &&
         from->struct_size != sizeof *to)
         return false;
     memset(to, 0, sizeof *to);
@@ -102,7 +103,9 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *given,
     vcpu->ops = options->ops;
     vcpu->guest = options->guest;
     vcpu->topo = topo;
-    if (!sm_tlb_init(vcpu)) {
+    if (!sm_tlb_init(vcpu) ||
+        (options->check && !sm_tlb_checking_init(vcpu, options->check))) {
+        sm_tlb_fini(vcpu);
         sm_free(vcpu->spaces);
         sm_free(vcpu);
         return -ENOMEM;
@@ -118,6 +121,7 @@ void sm_vcpu_free(struct sm_vcpu *vcpu)
         return;
     sm_assert(!vcpu->online);
     sm_agent_remove(&vcpu->agent);
+    sm_tlb_checking_fini(vcpu);
     sm_tlb_fini(vcpu);
     sm_free(vcpu->spaces);
     sm_free(vcpu);

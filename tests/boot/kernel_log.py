@@ -3,7 +3,8 @@
 import re
 
 ALARMING = re.compile(r'WARNING:|\bBUG\b|\bstall|lockup|\bOops\b|Call Trace|blocked for more than|'
-                      r'Unable to handle|rcu:.*detected|clocksource: .*unstable|failed to come online')
+                      r'Unable to handle|rcu:.*detected|clocksource: .*unstable|failed to come online|'
+                      r'stale (?:translation|code):')
 
 
 def complaints(log):

@@ -151,6 +151,13 @@ static char *describe(const struct machine_config *config)
     say_flag(out, "no_reboot", config->no_reboot);
     say_flag(out, "no_shutdown", config->no_shutdown);
     say_flag(out, "single", config->single_thread);
+    say_flag(out, "tlb-check", config->stale.check);
+    say_flag(out, "stop", config->stale.stop);
+    say_flag(out, "suspect", config->stale.suspect);
+    say_flag(out, "json", config->stale.json);
+    say_flag(out, "tlb-stale", config->stale.keep);
+    if (config->stale.sample)
+        g_string_append_printf(out, " sample=%u", config->stale.sample);
     say_flag(out, "stats", config->print_stats);
     for (unsigned i = 0; config->search && config->search[i]; i++)
         say_text(out, "L", config->search[i]);
@@ -325,6 +332,12 @@ static const struct {
     {"-accel tcg,thread=multi", "spike"},
     {"-accel tcg,thread=single", "spike single"},
     {"-accel accel=tcg,tb-size=64,split-wx=off", "spike"},
+    {"-accel tcg,tlb-check=off", "spike"},
+    {"-accel tcg,tlb-check=report", "spike tlb-check"},
+    {"-accel tcg,tlb-check=stop,tlb-check-suspect=on,tlb-check-sample=16,thread=single",
+     "spike single tlb-check stop suspect sample=16"},
+    {"-accel tcg,tlb-check=stop,tlb-check=report,tlb-check-json=on,tlb-stale=on",
+     "spike tlb-check json tlb-stale"},
     {"-accel kvm -accel hvf -accel tcg", "spike"},
     {"-accel tcg -accel kvm", "spike"},
     {"-name n,process=p -uuid 12345678-1234-1234-1234-123456789abc -D log", "spike"},
@@ -574,6 +587,18 @@ static const struct {
     {"-accel kvm", "-accel kvm: invalid accelerator kvm"},
     {"-accel kvm -accel foo", "-accel foo: invalid accelerator foo"},
     {"-accel tcg,thread=foo", "-accel tcg,thread=foo: Invalid 'thread' setting foo"},
+    {"-accel tcg,tlb-check=on", "-accel tcg,tlb-check=on: Invalid 'tlb-check' setting on"},
+    {"-accel tcg,tlb-check-sample=0",
+     "-accel tcg,tlb-check-sample=0: Invalid 'tlb-check-sample' setting 0"},
+    {"-accel tcg,tlb-check-sample=4294967296",
+     "-accel tcg,tlb-check-sample=4294967296: "
+     "Invalid 'tlb-check-sample' setting 4294967296"},
+    {"-accel tcg,tlb-check-sample=x",
+     "-accel tcg,tlb-check-sample=x: Parameter 'tlb-check-sample' expects integer"},
+    {"-accel tcg,tlb-check-suspect=maybe", "-accel tcg,tlb-check-suspect=maybe: "
+     "Parameter 'tlb-check-suspect' expects 'on' or 'off'"},
+    {"-accel tcg,tlb-stale=2",
+     "-accel tcg,tlb-stale=2: Parameter 'tlb-stale' expects 'on' or 'off'"},
     {"-accel tcg,foo=1", "-accel tcg,foo=1: Property 'tcg-accel.foo' not found"},
     {"-rtc foo=foo", "-rtc foo=foo: Invalid parameter 'foo'"},
     {"-rtc base=localtime", "-rtc base=localtime: only base=utc is available"},

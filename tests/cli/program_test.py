@@ -146,6 +146,27 @@ def main():
         if status:
             wrong.append(f'finisher reset with -no-reboot: status {status}: {err}')
 
+        # A guest that changes an instruction it has executed, and executes it again: a
+        # report and, of tlb-check=stop, exit status 3; nothing after a FENCE.I.
+        def changes_code(fence):
+            return file('code', elf(code=struct.pack(
+                '<16I', 0x00000297, 0x02c000ef, 0x03c2a303, 0x0262a823,  # auipc jal lw sw
+                fence, 0x01c000ef, 0x00100537, 0x000055b7,               # ... jal lui lui
+                0x55558593, 0x00b52023, 0x0000006f, 0x00000013,          # addi sw j nop
+                0x00200793, 0x00008067, 0x00000013, 0x00300793)))        # addi ret nop addi
+        nop, fence_i = 0x00000013, 0x0000100f
+        for mode, fence, expected, pattern in (
+                ('report', nop, 0, r'stale code: fetch from 0x80000030 at pc 0x80000030'),
+                ('report', nop, 0, r'written by:  hart 0 at pc 0x8000000c'),
+                ('stop', nop, 3, r'fence due:   fence.i on hart 0'),
+                ('stop,tlb-check-json=on', nop, 3, r'^\{"kind":"own-code","certain":true.*\}$'),
+                ('stop,tlb-stale=on', nop, 3, r'runs:        0x00200793'),
+                ('stop', fence_i, 0, r'\A\Z'), ('off', nop, 0, r'\A\Z')):
+            status, _, err = run(*bare, '-accel', f'tcg,tlb-check={mode}',
+                                 '-kernel', changes_code(fence))
+            if status != expected or not re.search(pattern, err, re.M):
+                wrong.append(f'tlb-check={mode}: status {status}, not {expected}: {err}')
+
         # A guest in a hopeless loop ends with Ctrl-A x; so does one that floods the UART.
         flood = struct.pack('<IIII', 0x100002b7, 0x04100313, 0x00628023, 0xffdff06f)
         nowhere = struct.pack('<II', 0x00000297, 0x00000067)  # jumps to 0 and traps for ever

@@ -64,12 +64,17 @@ SM_INLINE struct rv_isa fixture_isa_without(enum rv_ext ext)
     return isa;
 }
 
+/** What the next hart is checked by, if anything. */
+static struct sm_tlb_check *fixture_check;
+static uint32_t fixture_check_flags;
+
 SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
 {
     static const struct sm_owner_ops owner = {.struct_size = sizeof(owner)};
     struct rv_hart_options options = {
         .struct_size = sizeof(options), .hart_id = 5, .isa = isa,
         .ops = &fixture_ops, .owner = fix,
+        .check = fixture_check, .check_flags = fixture_check_flags,
     };
 
     *fix = (struct fixture){.time = 1000};

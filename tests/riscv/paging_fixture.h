@@ -42,7 +42,7 @@ SM_INLINE void paging_init(const struct rv_isa *isa)
     use_paging(3, 0);
 }
 
-static int setup(void **state)
+SM_INLINE int setup(void **state)
 {
     const struct rv_isa isa = fixture_isa();
 
@@ -50,7 +50,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+SM_INLINE int teardown(void **state)
 {
     fixture_fini(&fix);
     return 0;

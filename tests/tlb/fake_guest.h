@@ -39,6 +39,8 @@ struct fake {
     struct sm_device *device;
     uint64_t root, asid, second;
     uint32_t vcpu_flags;     /* SM_VCPU_*                                          */
+    struct sm_tlb_check *check; /* of the vCPUs made from now on                   */
+    struct sm_walk_trail *trail; /* of the fill under way                          */
     uint32_t flags;          /* SM_WALK_* added to those of the mode               */
     struct sm_pmp pmp;       /* .n_entries 0: none; whoever writes it flushes      */
     unsigned span_limit;     /* 0, or the largest span_bits answered               */
@@ -70,6 +72,11 @@ SM_INLINE void fake_protect_afresh(void *ctx, sm_gpa gpa, unsigned size, uint8_t
     sm_pmp_check(&fake->pmp, false, gpa, size, perms, span_bits);
 }
 
+SM_INLINE void fake_visit(void *ctx, const struct sm_walk_step *step)
+{
+    sm_walk_trail_add(((struct fake *)ctx)->trail, step);
+}
+
 /** What a miss is to find; with @cache NULL the fresh walk of tests. */
 SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
                          struct sm_walk_cache *cache, struct sm_xlate *out,
@@ -77,7 +84,8 @@ SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
 {
     const uint32_t flags = fake->flags | (req->mode == MODE_U ? SM_WALK_USER : 0) |
                            (req->mode == MODE_SUM ? SM_WALK_SUM : 0) |
-                           (req->flags & SM_REQ_PROBE ? SM_WALK_PROBE : 0);
+                           (req->flags & SM_REQ_PROBE ? SM_WALK_PROBE : 0) |
+                           (req->flags & SM_REQ_ANY_AD ? SM_WALK_AD : 0);
     struct sm_walk walk = {
         .struct_size = sizeof walk, .access = req->access, .space = fake->guest.space,
         .attrs = guest_attrs(), .cache = cache};
@@ -85,6 +93,10 @@ SM_INLINE bool fake_walk(struct fake *fake, const struct sm_xlate_req *req,
 
     if (fake->pmp.n_entries) {
         walk.protect = cache ? fake_protect : fake_protect_afresh;
+        walk.ctx = fake;
+    }
+    if (fake->trail) {
+        walk.visit = fake_visit;
         walk.ctx = fake;
     }
     if (req->mode != MODE_BARE) {
@@ -148,11 +160,13 @@ SM_INLINE bool fake_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     struct fake *fake = sm_vcpu_guest(vcpu);
     fake->n_fills++;
     fake->last_req = *req;
-    if (!fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault))
-        return false;
-    if (fake->refill)
+    fake->trail = sm_vcpu_walk_trail(vcpu, 3, PTE_A | PTE_D);
+    const bool found =
+        fake_walk(fake, req, sm_vcpu_walk_cache(vcpu, req->mode), out, fault);
+    fake->trail = NULL;
+    if (found && fake->refill)
         fake_offer_refill(fake, vcpu, req);
-    return true;
+    return found;
 }
 
 SM_INLINE void fake_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scope)
@@ -239,7 +253,7 @@ SM_INLINE void fake_vcpu(struct fake *fake, struct sm_vcpu **out)
     const struct sm_vcpu_options options = {
         .struct_size = sizeof options, .tlb_layout = SM_TLB_LAYOUT, .spaces = spaces,
         .n_spaces = 2, .requester = 77, .ops = &fake_ops, .guest = fake,
-        .flags = fake->vcpu_flags};
+        .flags = fake->vcpu_flags, .check = fake->check};
     assert_int_equal(sm_vcpu_new(fake->guest.topo, &options, out), 0);
 }
 

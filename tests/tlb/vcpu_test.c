@@ -46,6 +46,8 @@ static void options_are_checked(void **state)
     bad = good, bad.struct_size = 0, REFUSED(-EINVAL);
     bad = good, bad.struct_size += 8, REFUSED(-EINVAL);
     bad = good, bad.struct_size -= 4, REFUSED(-EINVAL);
+    bad = good, bad.struct_size = offsetof(struct sm_vcpu_options, reserved);
+    REFUSED(-EINVAL);
     bad = good, bad.flags = 1u << 31, REFUSED(-EINVAL);
     bad = good, bad.reserved = 1, REFUSED(-EINVAL);
     bad = good, bad.n_spaces = 0, REFUSED(-EINVAL);
