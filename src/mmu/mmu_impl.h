@@ -5,7 +5,7 @@
  *
  *   fmt_riscv.c    formats as data
  *   ptwalk.c       reads entries, judges them by a format, joins two stages
- *   walk_cache.c   remembers last tables of walks (walk_cache.h)
+ *   walk_cache.c   remembers tables of walks (walk_cache.h)
  *   ptwalk_ad.c    sets accessed and dirty bits in the entry that was judged
  *   pmp.c          protection of physical addresses
  */
@@ -45,6 +45,13 @@ SM_INLINE uint64_t sm_pt_order(const struct sm_pt_format *format, uint64_t entry
                                          : __builtin_bswap64(entry);
 }
 
+/** What one stage made of an address. */
+struct sm_walk_leaf {
+    uint64_t address;
+    uint8_t bits, perms, memtype;
+    bool global;
+};
+
 /** One walk under way. */
 struct sm_walking {
     const struct sm_walk *walk;
@@ -64,6 +71,23 @@ struct sm_walking {
  */
 enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
                                   uint64_t address, enum sm_access access, sm_gpa *where);
+
+/* --- walk_cache.c ------------------------------------------------------------ */
+
+struct sm_walk_tables;
+
+/** Remember for @address the table of @level, in which a leaf is: at @table as stage
+ *  @stage names it, at @where, from which an entry was just read. */
+void sm_walk_remember(struct sm_walking *walking, unsigned stage, uint64_t address,
+                      uint32_t level, uint64_t table, sm_gpa where);
+
+/** Remember how the leaf @entry was judged: well, and @leaf is what came of it, before
+ *  a write was withheld for want of a dirty bit. */
+void sm_walk_remember_verdict(struct sm_walk_tables *tables,
+                              const struct sm_walk_stage *by, uint64_t entry,
+                              const struct sm_walk_leaf *leaf);
+
+/* --- ptwalk_ad.c ------------------------------------------------------------- */
 
 enum sm_mark {
     SM_MARK_DONE,

@@ -17,13 +17,6 @@
 
 enum { ALL_PERMS = SM_PERM_R | SM_PERM_W | SM_PERM_X };
 
-/** What one stage made of an address. */
-struct leaf {
-    uint64_t address;
-    uint8_t bits, perms, memtype;
-    bool global;
-};
-
 /** What the levels above decided, and where this one is. */
 struct cursor {
     uint64_t address;   /* being translated                                    */
@@ -77,7 +70,7 @@ static uint8_t leaf_perms(const struct sm_walk_stage *stage, uint64_t entry, boo
 /** Judge the leaf @entry (steps 5 to 8). */
 static enum sm_walk_status judge_leaf(const struct sm_walk_stage *stage,
                                       const struct cursor *at, uint64_t entry,
-                                      bool grouped, struct leaf *leaf)
+                                      bool grouped, struct sm_walk_leaf *leaf)
 {
     const struct sm_pt_format *format = stage->format;
     const unsigned shift = format->level[at->level].shift;
@@ -105,7 +98,7 @@ static enum sm_walk_status judge_leaf(const struct sm_walk_stage *stage,
  */
 static enum sm_walk_status judge(const struct sm_walk_stage *stage,
                                  const struct cursor *at, uint64_t entry, bool *table,
-                                 struct leaf *leaf)
+                                 struct sm_walk_leaf *leaf)
 {
     const struct sm_pt_format *format = stage->format;
     const bool last = at->level + 1 == format->n_levels;
@@ -240,69 +233,11 @@ static inline struct sm_walk_tables *tables_of(struct sm_walk_cache *cache,
     return cache && cache->of[stage].shift ? &cache->of[stage] : NULL;
 }
 
-/** Remember for @address the table of @level, in which a leaf is: at @table as stage
- *  @stage names it, at @where, from which an entry was just read. */
-static void remember(struct sm_walking *walking, unsigned stage, uint64_t address,
-                     uint32_t level, uint64_t table, sm_gpa where)
-{
-    const struct sm_walk *const walk = walking->walk;
-    const struct sm_pt_format *const format = walk->stage[stage].format;
-    const struct sm_flat_section *const section = walking->section;
-    struct sm_walk_table remembered = {
-        .address = table, .where = where, .level = level,
-        .inside = sm_mask(format->level[level].shift),
-        .index_shift = format->level[level].shift,
-    };
-
-    if ((where | table) & ~SM_PAGE_MASK)
-        return; /* of a format whose tables may lie anywhere */
-    if ((sm_pt_entry_size(format) << format->level[level].index_bits) != SM_PAGE_SIZE)
-        return; /* a wider root */
-    if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
-        return;
-    remembered.host = sm_flat_section_readable(section, where);
-    if (!remembered.host || ((uintptr_t)remembered.host & 7))
-        return; /* behind a translating region, or crooked */
-    if (walk->protect) {
-        uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
-        walk->protect(walk->ctx, where, sm_pt_entry_size(format), &perms, &span_bits);
-        if (!(perms & SM_PERM_R) || span_bits < SM_PAGE_BITS)
-            return;
-    }
-    sm_walk_cache_put(&walking->cache->of[stage], address, &remembered);
-}
-
-/** Remember how the leaf @entry was judged: well, and @leaf is what came of it, before
- *  a write was withheld for want of a dirty bit. */
-static void remember_verdict(struct sm_walk_tables *tables,
-                             const struct sm_walk_stage *by, uint64_t entry,
-                             const struct leaf *leaf)
-{
-    const struct sm_pt_format *const format = by->format;
-    const uint64_t bits = entry & ~format->address_mask;
-    struct sm_walk_verdict *const verdict = sm_walk_verdict(tables, bits, by->flags);
-    const bool dirty = (entry & format->dirty) == format->dirty;
-
-    if ((entry & format->group.mask & ~format->address_mask) ||
-        (entry & format->accessed) != format->accessed)
-        return;
-    *verdict = (struct sm_walk_verdict){
-        .bits = bits, .flags = by->flags, .accesses = leaf->perms,
-        .memtype = leaf->memtype, .global = leaf->global};
-    for (unsigned access = 0; access < SM_N_ACCESS; access++)
-        verdict->perms[access] = leaf->perms;
-    if (!dirty) {
-        verdict->accesses &= (uint8_t)~SM_PERM_W;
-        verdict->perms[SM_READ] &= (uint8_t)~SM_PERM_W;
-        verdict->perms[SM_FETCH] &= (uint8_t)~SM_PERM_W;
-    }
-}
-
 /** Take the way that is known to its end: table and verdict.  Returns false when either
  *  is not, or something is to be marked or refused. */
 static inline bool walk_known(struct sm_walk_tables *tables,
                               const struct sm_walk_stage *by, uint64_t address,
-                              enum sm_access access, struct leaf *leaf)
+                              enum sm_access access, struct sm_walk_leaf *leaf)
 {
     const struct sm_pt_format *const format = by->format;
     const struct sm_walk_table *table;
@@ -366,7 +301,7 @@ static inline void descend(const struct sm_walk_stage *by, struct cursor *at,
  */
 static SM_NOINLINE enum sm_walk_status
 walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
-             enum sm_access access, bool implicit, struct leaf *leaf)
+             enum sm_access access, bool implicit, struct sm_walk_leaf *leaf)
 {
     const struct sm_walk_stage *const by = &walking->walk->stage[stage];
     const struct sm_pt_format *const format = by->format;
@@ -413,7 +348,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
                 return tell(walking, &step, status);
             fresh = tables && all_plain;
             if (fresh && at.level + 1 == format->n_levels) /* whatever is there now */
-                remember(walking, stage, address, at.level, table_at,
+                sm_walk_remember(walking, stage, address, at.level, table_at,
                          step.where - index * entry_size);
         }
         if (SM_LIKELY(plain && (raw & ~format->address_mask) == format->table.value &&
@@ -438,9 +373,9 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
 
         if (tables && all_plain) {
             if (fresh && at.level + 1 < format->n_levels)
-                remember(walking, stage, address, at.level, table_at,
+                sm_walk_remember(walking, stage, address, at.level, table_at,
                          step.where - index * entry_size);
-            remember_verdict(tables, by, step.entry, leaf);
+            sm_walk_remember_verdict(tables, by, step.entry, leaf);
         }
         status = mark_leaf(walking, stage, entry_at, &step, access, &raced, &dirty);
         if (raced)
@@ -455,7 +390,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
 /** Translate @address by one stage, as walk_entries() does, or as it did. */
 static inline enum sm_walk_status walk_stage(struct sm_walking *walking, unsigned stage,
                                              uint64_t address, enum sm_access access,
-                                             bool implicit, struct leaf *leaf)
+                                             bool implicit, struct sm_walk_leaf *leaf)
 {
     if (stage == 1)
         walking->out->ipa = address;
@@ -474,7 +409,7 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
 
     *where = address;
     if (stage == 0 && walk->stage[1].format) {
-        struct leaf leaf;
+        struct sm_walk_leaf leaf;
         const enum sm_walk_status status =
             walk_stage(walking, 1, address, access, true, &leaf);
         if (status != SM_WALK_OK)
@@ -494,7 +429,7 @@ enum sm_walk_status sm_walk_place(struct sm_walking *walking, unsigned stage,
 /** Say what @leaf of both stages came to, if .protect lets it.  Returns whether it did;
  *  out->gpa is filled either way. */
 static inline bool conclude(const struct sm_walk *walk, uint64_t gpa, unsigned size,
-                            const struct leaf leaf[2], unsigned n_read,
+                            const struct sm_walk_leaf leaf[2], unsigned n_read,
                             struct sm_walk_result *out)
 {
     uint8_t perms = ALL_PERMS, span_bits = 64;
@@ -523,7 +458,7 @@ static enum sm_walk_status run(struct sm_walking *walking, uint64_t address,
 {
     const struct sm_walk *const walk = walking->walk;
     struct sm_walk_result *const out = walking->out;
-    struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
+    struct sm_walk_leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
     uint64_t gpa = address;
 
     for (unsigned stage = 0; stage < 2; stage++) {
@@ -593,7 +528,7 @@ enum sm_walk_status sm_walk_run(const struct sm_walk *walk, uint64_t address,
 
     /* One stage, all of it known: nothing of what follows is needed. */
     if (cache && walk->stage[0].format && !walk->stage[1].format) {
-        struct leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
+        struct sm_walk_leaf leaf[2] = {{.bits = 0}, {.bits = 0}};
         if (SM_LIKELY(walk_known(tables_of(cache, 0), &walk->stage[0], address,
                                  (enum sm_access)walk->access, &leaf[0]))) {
             out->last.status = SM_WALK_OK;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* walk_cache.c - empties caches of last tables, and ties them to what they are of. */
+/* walk_cache.c - fills and empties caches of tables; ties them to what they are of. */
 #include "mmu/walk_cache.h"
+
+#include "mmu/mmu_impl.h"
 
 #include <string.h>
 
@@ -79,4 +81,60 @@ void sm_walk_cache_bind(struct sm_walk_cache *cache, const struct sm_walk *walk)
     /* What stage 2 says holds for its smallest page, which must hold a table. */
     if (walk->stage[1].format && !cache->of[1].shift)
         cache->of[0].shift = 0;
+}
+
+/* --- Filling ---------------------------------------------------------------------- */
+
+void sm_walk_remember(struct sm_walking *walking, unsigned stage, uint64_t address,
+                      uint32_t level, uint64_t table, sm_gpa where)
+{
+    const struct sm_walk *const walk = walking->walk;
+    const struct sm_pt_format *const format = walk->stage[stage].format;
+    const struct sm_flat_section *const section = walking->section;
+    struct sm_walk_table remembered = {
+        .address = table, .where = where, .level = level,
+        .inside = sm_mask(format->level[level].shift),
+        .index_shift = format->level[level].shift,
+    };
+
+    if ((where | table) & ~SM_PAGE_MASK)
+        return; /* of a format whose tables may lie anywhere */
+    if ((sm_pt_entry_size(format) << format->level[level].index_bits) != SM_PAGE_SIZE)
+        return; /* a wider root */
+    if (where < section->range.first || section->range.last - where < SM_PAGE_SIZE - 1)
+        return;
+    remembered.host = sm_flat_section_readable(section, where);
+    if (!remembered.host || ((uintptr_t)remembered.host & 7))
+        return; /* behind a translating region, or crooked */
+    if (walk->protect) {
+        uint8_t perms = SM_PERM_R, span_bits = SM_PAGE_BITS;
+        walk->protect(walk->ctx, where, sm_pt_entry_size(format), &perms, &span_bits);
+        if (!(perms & SM_PERM_R) || span_bits < SM_PAGE_BITS)
+            return;
+    }
+    sm_walk_cache_put(&walking->cache->of[stage], address, &remembered);
+}
+
+void sm_walk_remember_verdict(struct sm_walk_tables *tables,
+                              const struct sm_walk_stage *by, uint64_t entry,
+                              const struct sm_walk_leaf *leaf)
+{
+    const struct sm_pt_format *const format = by->format;
+    const uint64_t bits = entry & ~format->address_mask;
+    struct sm_walk_verdict *const verdict = sm_walk_verdict(tables, bits, by->flags);
+    const bool dirty = (entry & format->dirty) == format->dirty;
+
+    if ((entry & format->group.mask & ~format->address_mask) ||
+        (entry & format->accessed) != format->accessed)
+        return;
+    *verdict = (struct sm_walk_verdict){
+        .bits = bits, .flags = by->flags, .accesses = leaf->perms,
+        .memtype = leaf->memtype, .global = leaf->global};
+    for (unsigned access = 0; access < SM_N_ACCESS; access++)
+        verdict->perms[access] = leaf->perms;
+    if (!dirty) {
+        verdict->accesses &= (uint8_t)~SM_PERM_W;
+        verdict->perms[SM_READ] &= (uint8_t)~SM_PERM_W;
+        verdict->perms[SM_FETCH] &= (uint8_t)~SM_PERM_W;
+    }
 }
