@@ -104,10 +104,10 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
         }
         return SM_TX_OK;
     }
-    /* Pieces are as wide as the instruction's size and its address allow, whatever the
-     * device accepts: it is the device's to refuse a width. */
-    *n = SM_MIN(*n, 1u << __builtin_ctzll(gpa | 8));
-    *n = 1u << sm_log2(*n);
+    /* As anybody's single access: whole, for the device to accept or refuse, unless a
+     * border or its sheer width cuts it. */
+    if (transfer->n_parts > 1 || *n != part->req.size || *n > 8)
+        *n = sm_mmio_piece(section->region, offset, *n);
     if (pass == PASS_CHECK_WRITE)
         return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
     if (pass == PASS_WRITE_RAM)

@@ -240,7 +240,7 @@ SM_INLINE enum sm_tx fake_small_write(void *dev, uint64_t offset, unsigned size,
 
 static const struct sm_io_ops fake_io_ops = {
     .struct_size = sizeof fake_io_ops, .read = fake_io_read, .write = fake_io_write,
-    .accepts = {1, 8, false}, .implements = {1, 8, false},
+    .accepts = {1, 8, true}, .implements = {1, 8, false},
 };
 static const struct sm_io_ops fake_small_ops = { /* bytes and words of four */
     .struct_size = sizeof fake_small_ops, .read = fake_small_read,
