@@ -319,17 +319,17 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 
     const unsigned slot = sm_tlb_slot(req->gva);
     const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
-    /* An entry by the bus need not allow the read that an atomic makes, too. */
-    const uint64_t other =
-        SM_TLB_CHECK | (req->flags & SM_REQ_ATOMIC ? 0 : SM_TLB_MMIO);
-    const uint64_t tag = entry->tag;
+    const uint64_t flags = entry->tag ^ (req->gva & SM_PAGE_MASK); /* or another page */
 
-    if ((tag & ~other) != (req->gva & SM_PAGE_MASK))
-        return SM_UNLIKELY(tag & SM_TLB_CLEAN)
+    if (flags & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CHECK))
+        return SM_UNLIKELY(entry->tag & SM_TLB_CLEAN)
             ? find_clean(vcpu, context, req, out, fault)
             : sm_tlb_refill(vcpu, context, req, out, fault);
+    /* An entry by the bus need not allow the read that an atomic makes, too. */
+    if (SM_UNLIKELY((flags & SM_TLB_MMIO) && (req->flags & SM_REQ_ATOMIC)))
+        return sm_tlb_fill(vcpu, req, out, fault);
     const struct sm_tlb_cold *cold = &context->store->cold[req->access][slot];
-    out->host = tag & SM_TLB_MMIO
+    out->host = flags & SM_TLB_MMIO
         ? NULL : (uint8_t *)(uintptr_t)(req->gva + entry->host_bias);
     out->gpa = cold->gpa | (req->gva & ~SM_PAGE_MASK);
     out->space = vcpu->spaces[cold->space];
