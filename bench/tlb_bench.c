@@ -7,6 +7,7 @@
  * The hart is a real one: Sv39 tables in guest RAM, and PMP as firmware sets it up
  * (itself out of reach, all else allowed).  Each figure is the best of several rounds.
  */
+#include "memory/flatview.h" /* sm_address_space_topology() */
 #include "riscv/riscv_impl.h"
 #include "timing.h"
 
@@ -423,6 +424,31 @@ static void bench_fences(sm_gpa tables)
            (fence(&page, 64, 64, 8, tables) - nothing) * tick / 64, "ns", 0);
 }
 
+/** us from a fence of everything, everywhere, to the ticket that says that an idle hart
+ *  cannot use what was covered any more. */
+static void bench_remote(void)
+{
+    static const struct sm_tlb_scope everything = {
+        .range = {0, UINT64_MAX}, .modes = UINT16_MAX, .stage = 1};
+    struct rv_hart_options options = {
+        .struct_size = sizeof(options), .isa = &hart->isa, .ops = &owner_ops,
+        .space = hart->space, .hart_id = 1};
+    struct sm_topology *const topo = sm_address_space_topology(hart->space);
+    static double took[FENCES];
+    struct rv_hart *idle;
+
+    if (!chosen("remote"))
+        return;
+    must(rv_hart_new(topo, &options, &idle), "hart");
+    for (unsigned i = 0; i < FENCES; i++) {
+        const double start = bench_now();
+        sm_vcpu_settle(hart->vcpu, sm_tlb_flush_all(topo, &everything));
+        took[i] = bench_now() - start;
+    }
+    report("remote fence, idle hart", bench_median(took, FENCES) / 1e3, "us", 5);
+    rv_hart_free(idle);
+}
+
 int main(int argc, char **argv)
 {
     sm_gpa tables;
@@ -435,6 +461,7 @@ int main(int argc, char **argv)
     bench_copies(tables);
     bench_switch(tables);
     bench_fences(tables);
+    bench_remote();
     sm_mapping_release(&mapping);
     sm_vcpu_offline(hart->vcpu);
     rv_hart_free(hart);
