@@ -10,6 +10,7 @@
  * VMs; PMP that refuses parts of pages and of tables; A/D updates.
  */
 #include "fake_guest.h"
+#include "softmmu/tlb_check.h"
 
 enum { N_SPACES = 3, N_VMS = 2, N_ASIDS = 4, N_NODES_MAX = 600, N_TABLES_MAX = 100 };
 
@@ -54,6 +55,7 @@ static struct sm_region *overlay;
 static bool overlaid;
 static unsigned current, asid_of[N_SPACES];
 static bool two_stages, protected_too;
+static struct sm_tlb_check *check; /* of the vCPU, or NULL                          */
 static unsigned n_accesses, n_faults, n_hits, n_refills, n_devices;
 
 /* --- Tables ---------------------- */
@@ -118,7 +120,8 @@ static uint64_t random_bits(const struct node *n)
     uint64_t bits = PTE_RWXAD;
 
     bits |= (n->space >= 0) != rng_once_in(&rng, 6) ? PTE_U : 0;
-    bits |= rng_once_in(&rng, 4) ? PTE_G : 0;
+    /* What is global is alike in all spaces, to who makes use of that. */
+    bits |= rng_once_in(&rng, 4) && (n->space < 0 || !check) ? PTE_G : 0;
     bits &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_D : 0);
     bits &= ~(rng_once_in(&rng, 12) ? (uint64_t)PTE_A : 0);
     bits &= ~(rng_once_in(&rng, 6) ? (uint64_t)PTE_W : 0);
@@ -635,7 +638,7 @@ static bool goes_wrong_with(uint64_t seed, unsigned steps, enum plant plant,
     bool wrong = false;
 
     rng = rng_seeded(seed);
-    fake_init_flags(&fake, flags);
+    fake_init_checked(&fake, flags, check);
     fake.flags = seed & 1 ? SM_WALK_AD : 0;
     two_stages = seed & 2;
     protected_too = seed & 4;
@@ -723,6 +726,43 @@ static void oracles_agree_too(void **state)
     }
 }
 
+static uint64_t no_pc(struct sm_vcpu *vcpu)
+{
+    return 0;
+}
+
+static void told(void *owner, const struct sm_stale *stale)
+{
+}
+
+static const struct sm_tlb_check_ops check_ops = {
+    .struct_size = sizeof check_ops, .pc = no_pc, .report = told};
+
+/** Who flushes precisely uses nothing stale, however long translations are kept: so the
+ *  checker has nothing to tell, nor to doubt. */
+static void nothing_is_stale(void **state)
+{
+    static const uint32_t flags[] = {SM_TLB_CHECK_HITS, SM_TLB_KEEP_STALE,
+                                     SM_TLB_CHECK_HITS | SM_TLB_KEEP_STALE};
+
+    for (uint64_t i = 0; i < 4 * SM_ARRAY_LEN(flags); i++) {
+        const struct sm_tlb_check_options options = {
+            .struct_size = sizeof options, .flags = flags[i / 4], .ops = &check_ops};
+        struct sm_tlb_check_stats stats = {.struct_size = sizeof stats};
+
+        assert_int_equal(sm_tlb_check_new(&options, &check), 0);
+        assert_false(goes_wrong_with(0x7400 + 2 * (i % 4) + i / 4, 12000, NO_BUG, 0));
+        sm_tlb_check_get_stats(check, &stats);
+        assert_int_equal(stats.unproved, 0);
+        for (unsigned kind = 0; kind < SM_N_STALE_KINDS; kind++)
+            assert_int_equal(stats.uses[kind], 0);
+        assert_true(stats.compared || !(options.flags & SM_TLB_CHECK_HITS));
+        assert_true(stats.kept || !(options.flags & SM_TLB_KEEP_STALE));
+        sm_tlb_check_free(check);
+        check = NULL;
+    }
+}
+
 static void agrees_with_a_fresh_walk(void **state)
 {
     n_accesses = n_faults = n_hits = n_refills = n_devices = 0;
@@ -751,6 +791,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_fresh_walk),
         cmocka_unit_test(oracles_agree_too),
+        cmocka_unit_test(nothing_is_stale),
         cmocka_unit_test(planted_bugs_are_found),
     };
     return cmocka_run_group_tests_name("tlb_model", tests, NULL, NULL);
