@@ -45,12 +45,14 @@ void sm_vcpu_set_refill(struct sm_vcpu *vcpu, uint8_t mode, const struct sm_refi
     context->refill.attrs.requester = vcpu->requester;
 }
 
-void sm_tlb_refill_aim(struct sm_tlb_context *context,
+void sm_tlb_refill_aim(struct sm_tlb_context *context, unsigned space,
                        const struct sm_flat_section *section)
 {
     struct sm_tlb_refill *const by = &context->refill;
     struct sm_range pages;
 
+    if (SM_UNLIKELY(space != by->space_number))
+        return; /* what the guest answered otherwise is not what it offered */
     by->first = UINT64_MAX;
     by->n = 0;
     if (!section || !section->host || section->readonly)

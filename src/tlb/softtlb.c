@@ -122,7 +122,7 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                   !sm_section_is_marked(section, xlate->gpa & SM_PAGE_MASK, SM_PAGE_SIZE),
                   xlate);
     }
-    sm_tlb_refill_aim(context, section);
+    sm_tlb_refill_aim(context, xlate->space, section);
 }
 
 /** Panic where an answer breaks the contract in a way that harms the host; in debug
@@ -251,6 +251,8 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
     out->tx = SM_TX_OK;
     if (SM_UNLIKELY(section && section->translating)) {
         cross(vcpu, req, &xlate, out);
+        if (SM_UNLIKELY(vcpu->check != NULL) && out->tx == SM_TX_OK)
+            sm_tlb_check_filled(vcpu, req, &xlate, out);
         return true;
     }
     /* A fragment of a page is direct for this access, but not remembered as such. */

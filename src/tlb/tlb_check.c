@@ -150,13 +150,13 @@ struct sm_walk_trail *sm_vcpu_walk_trail(struct sm_vcpu *vcpu, unsigned size_bit
 
 void sm_walk_trail_add(struct sm_walk_trail *trail, const struct sm_walk_step *step)
 {
-    struct sm_trail_step *const last = &trail->step[trail->n - 1u];
+    struct sm_trail_step *const last = trail->n ? &trail->step[trail->n - 1u] : NULL;
 
     /* Steps of stage 2 on behalf of tables come before the table's own; and an entry
      * whose bits another set meanwhile is told again. */
     if (step->stage == 0 || step->implicit)
         return;
-    if (trail->n && last->where == step->where && last->stage == step->stage) {
+    if (last && last->where == step->where && last->stage == step->stage) {
         last->entry = step->entry;
         return;
     }

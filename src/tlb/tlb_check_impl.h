@@ -56,7 +56,7 @@ struct sm_pending {
     sm_gpa first;
     sm_gva end;       /* of the access                                         */
     uint64_t pc;
-    const uint8_t *host;
+    const uint8_t *host; /* of .first; void after the next safe point          */
     unsigned n;       /* words; 0: none                                        */
     uint64_t old[SM_PAGE_WORDS];
 };

@@ -156,6 +156,10 @@ void sm_check_before_store(struct sm_tlb_checking *checking,
         sm_check_after_store(checking);
     if (!target->host || !sm_check_watched(checking->shared, target->gpa))
         return;
+    /* Memory may lie in the map against its grain: its words are no entries of tables,
+     * and what is around a store may not be memory. */
+    if (((uintptr_t)target->host ^ target->gpa) & 7)
+        return;
     pending->first = target->gpa - before;
     pending->end = req->gva + req->size;
     pending->host = target->host - before;

@@ -274,8 +274,9 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
                    const struct sm_xlate_req *req, struct sm_tlb_target *out,
                    struct sm_fault *fault);
 
-/** Have .refill lead into @section, in which the last miss ended. */
-void sm_tlb_refill_aim(struct sm_tlb_context *context,
+/** Have .refill lead into @section of the vCPU's space @space, in which the last miss
+ *  ended. */
+void sm_tlb_refill_aim(struct sm_tlb_context *context, unsigned space,
                        const struct sm_flat_section *section);
 
 /** Add .refills to the vCPU's and the context's statistics. */

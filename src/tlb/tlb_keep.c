@@ -4,7 +4,8 @@
  * A table is small, and what it drops is walked again; an architecture need not do so.
  * Here is every translation that was filled since the last fence that covered it, by
  * address space: a hash by page, mode and access, and apart from it the addresses of
- * leaves larger than a page.  What is global is in a space of its own.
+ * leaves larger than a page.  What is global is in a space of its own, but for what a
+ * second stage made of it: that is one machine's among several, and only the key tells.
  */
 #include "base/alloc.h"
 #include "tlb/tlb_check_impl.h"
@@ -190,7 +191,7 @@ void sm_tlb_keep_put(struct sm_tlb_keep *keep, const struct sm_tlb_key *key,
 
     if (!(xlate->perms >> req->access & 1))
         return;
-    if (xlate->global) {
+    if (xlate->global && !xlate->leaf_bits[1]) {
         put(&keep->global, req, xlate, trail);
         return;
     }
@@ -215,6 +216,8 @@ static bool covers(const struct sm_tlb_scope *scope, const struct kept *kept)
                                            (uint8_t)SM_PAGE_BITS));
     const uint64_t address = second ? kept->xlate.ipa : kept->page;
 
+    if (scope->keep_global && kept->xlate.global)
+        return false;
     return (scope->modes >> kept->mode & 1) &&
            (address & ~inside) <= scope->range.last &&
            (address | inside) >= scope->range.first;

@@ -148,6 +148,7 @@ struct sm_tlb_fast *sm_vcpu_fast(struct sm_vcpu *vcpu)
 static SM_NOINLINE void serve(struct sm_vcpu *vcpu)
 {
     sm_exchange(&vcpu->fast.request, 0u); /* a full fence */
+    sm_tlb_stored(vcpu); /* what was stored to may be freed by passing */
     sm_agent_pass(&vcpu->agent);
     sm_tlb_serve_mail(vcpu);
     sm_tlb_serve_asked(vcpu);
@@ -182,6 +183,7 @@ void sm_vcpu_settle(struct sm_vcpu *vcpu, sm_ticket ticket)
 {
     sm_assert_hot(vcpu->online);
     sm_exchange(&vcpu->fast.request, 0u);
+    sm_tlb_stored(vcpu); /* as in serve() */
     sm_agent_settle(&vcpu->agent, ticket);
     sm_tlb_serve_mail(vcpu);
     sm_tlb_serve_asked(vcpu);

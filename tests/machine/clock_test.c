@@ -77,7 +77,7 @@ static void random_against_model(void **state)
     const char *seed = getenv("SM_SEED");
     (void)state;
 
-    random_state = seed ? strtoull(seed, NULL, 0) | 1 : (uint64_t)time(NULL) | 1;
+    random_state = seed ? strtoull(seed, NULL, 0) | 1 : 1;
     printf("SM_SEED=%llu\n", (unsigned long long)random_state);
     table = machine_clock_table(clock);
     for (unsigned round = 0; round < 200; round++) {

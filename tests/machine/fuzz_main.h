@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_main.h - runs a fuzz target without libFuzzer, on inputs made up from a seed.
+/* fuzz_main.h - runs a fuzz target without libFuzzer, on SM_FUZZ_RUNS inputs made up from
+ * SM_SEED.
  *
  * With -DSM_LIBFUZZER it defines nothing: libFuzzer has its own main().  Else: four in
  * five inputs are patches ('P', then records of four bytes), the rest bytes.
@@ -9,18 +10,18 @@
 
 #ifndef SM_LIBFUZZER
 #include <stdio.h>
-#include <time.h>
 
-enum { FUZZ_ROUNDS = 3000, FUZZ_MAX = 256 };
+enum { FUZZ_RUNS = 3000, FUZZ_MAX = 256 };
 
 int main(void)
 {
-    const char *given = getenv("SM_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) | 1 : (uint64_t)time(NULL) | 1;
+    const char *given = getenv("SM_SEED"), *runs_text = getenv("SM_FUZZ_RUNS");
+    uint64_t seed = given ? strtoull(given, NULL, 0) | 1 : 1;
+    const unsigned long runs = runs_text ? strtoul(runs_text, NULL, 0) : FUZZ_RUNS;
     uint8_t input[FUZZ_MAX];
 
-    printf("SM_SEED=%llu\n", (unsigned long long)seed);
-    for (unsigned round = 0; round < FUZZ_ROUNDS; round++) {
+    printf("SM_SEED=%llu SM_FUZZ_RUNS=%lu\n", (unsigned long long)seed, runs);
+    for (unsigned long run = 0; run < runs; run++) {
         size_t size = 0, wanted;
         for (size_t i = 0; i < sizeof input; i++) {
             seed ^= seed << 13;

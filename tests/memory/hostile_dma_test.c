@@ -25,7 +25,7 @@ struct engine {
     struct sm_work work;
     uint64_t reg[N_REGISTERS];
     unsigned inside, deepest; /* callbacks entered                             */
-    unsigned runs_left;       /* the guest's loop ends some time               */
+    unsigned runs_left;       /* the guest's loop ends some time; under the lock */
     /* Of the last run: */
     enum sm_tx tx;
     uint64_t moved;
@@ -56,10 +56,9 @@ static enum sm_tx engine_write(void *dev, uint64_t offset, unsigned size,
 
     enter(engine);
     engine->reg[offset / 8] = value;
-    if (offset / 8 == GO && engine->runs_left) {
-        engine->runs_left--;
+    /* Of several before one run the work waits once: so runs are counted, not these. */
+    if (offset / 8 == GO && engine->runs_left)
         sm_device_defer(engine->device, &engine->work);
-    }
     engine->inside--;
     return SM_TX_OK;
 }
@@ -79,6 +78,7 @@ static void copy(void *dev)
     uint8_t chunk[CHUNK];
 
     sm_device_lock(engine->device);
+    engine->runs_left--;
     const sm_gpa source = engine->reg[SOURCE], target = engine->reg[TARGET];
     const uint64_t length = engine->reg[LENGTH] % 0x1000;
     sm_device_unlock(engine->device);
@@ -251,8 +251,9 @@ static void from_two_threads(void **state)
     chain(&world, engines, 300);
     program(&world, 1, RAM_AT, ENGINE_AT, REGISTER_BYTES);
     assert_int_equal(pthread_create(&thread, NULL, do_work, &helper), 0);
-    for (unsigned i = 0; i < 100000 && (sm_load_relaxed(&engines[0].n_runs) < 200 ||
-                                        sm_load_relaxed(&engines[1].n_runs) < 200);
+    /* However the two threads are scheduled: runs are left until both have had enough. */
+    for (unsigned i = 0; sm_load_relaxed(&engines[0].n_runs) < 200 ||
+                         sm_load_relaxed(&engines[1].n_runs) < 200;
          i++) {
         sm_topology_work(world.topo);
         /* Work that waits already is not added: the chain may have to begin anew. */

@@ -266,13 +266,15 @@ SM_INLINE void fake_select(struct fake *fake, uint64_t root, uint64_t asid)
     sm_tlb_select(fake->vcpu, TRANSLATED, &key);
 }
 
-SM_INLINE void fake_init_flags(struct fake *fake, uint32_t vcpu_flags)
+SM_INLINE void fake_init_checked(struct fake *fake, uint32_t vcpu_flags,
+                                 struct sm_tlb_check *check)
 {
     struct guest *guest = &fake->guest;
     const struct sm_tlb_key bare = {{UINT64_MAX, 0, 0}};
 
     memset(fake, 0, sizeof *fake);
     fake->vcpu_flags = vcpu_flags;
+    fake->check = check;
     guest_init(guest, RAM_SIZE);
     fake->attrs.process = SM_NO_PROCESS;
     sm_topology_begin(guest->topo);
@@ -294,6 +296,11 @@ SM_INLINE void fake_init_flags(struct fake *fake, uint32_t vcpu_flags)
     sm_vcpu_online(fake->vcpu);
     sm_tlb_select(fake->vcpu, 1 << MODE_BARE, &bare);
     fake_select(fake, GUEST_RAM, 0);
+}
+
+SM_INLINE void fake_init_flags(struct fake *fake, uint32_t vcpu_flags)
+{
+    fake_init_checked(fake, vcpu_flags, NULL);
 }
 
 SM_INLINE void fake_init(struct fake *fake)

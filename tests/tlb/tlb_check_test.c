@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #define ROOT  GUEST_RAM
 #define PAGE  UINT64_C(0x40000000)
@@ -281,6 +282,82 @@ static void test_crossing_store(void **state)
     end();
 }
 
+/* --- Memory that goes away, and memory against the grain ----------------------------- */
+
+#define EXTRA    UINT64_C(0x90000000)
+#define AT_EXTRA (PAGE + 32 * SM_PAGE_SIZE) /* followed by an address that is not mapped */
+
+/** The caller's memory behind a page that nobody may touch; nor that itself, once freed. */
+static void gone(void *owner, void *host)
+{
+    *(bool *)owner = true;
+    assert_int_equal(mprotect(host, SM_PAGE_SIZE, PROT_NONE), 0);
+}
+
+static struct sm_region *extra_at(sm_gpa gpa, bool *freed)
+{
+    uint8_t *const host = mmap(NULL, 2 * SM_PAGE_SIZE, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const struct sm_ram_options options = {
+        .struct_size = sizeof options, .kind = SM_RAM_CALLER, .size = SM_PAGE_SIZE,
+        .host = host + SM_PAGE_SIZE, .release = gone, .owner = freed};
+    struct sm_region *extra;
+
+    assert_ptr_not_equal(host, MAP_FAILED);
+    assert_int_equal(mprotect(host, SM_PAGE_SIZE, PROT_NONE), 0);
+    *freed = false;
+    sm_topology_begin(fake.guest.topo);
+    assert_int_equal(sm_region_new_ram_from(fake.guest.topo, "extra", &options, &extra), 0);
+    assert_int_equal(sm_region_map(fake.guest.root, gpa, extra, 0), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    for (unsigned i = 0; i < 2; i++)
+        sm_vcpu_safe_point(vcpu[i]);
+    sm_vcpu_safe_point(fake.vcpu);
+    fake_map(&fake, ROOT, AT_EXTRA, pte_of(EXTRA, RW));
+    sm_tlb_check_watch(vcpu[0], EXTRA);
+    return extra;
+}
+
+/** A store that faults in its second page is looked at again with the next one, or
+ *  before: the memory of its first page may be gone by then. */
+static void test_memory_that_goes(void **state)
+{
+    struct sm_fault fault;
+    bool freed;
+
+    begin(SM_TLB_CHECK_HITS, 0);
+    struct sm_region *const extra = extra_at(EXTRA, &freed);
+    assert_int_equal(sm_tlb_write_slow(vcpu[0], AT_EXTRA + 0xffc, op_of(3, MODE_S),
+                                       (struct sm_value){1, 0}, &fault), SM_STEP_FAULT);
+    sm_topology_begin(fake.guest.topo);
+    sm_region_unmap(extra);
+    assert_int_equal(sm_region_free(extra), 0);
+    assert_int_equal(sm_topology_commit(fake.guest.topo, NULL), 0);
+    sm_vcpu_safe_point(vcpu[1]);
+    sm_vcpu_safe_point(fake.vcpu);
+    sm_vcpu_safe_point(vcpu[0]);
+    sm_topology_work(fake.guest.topo);
+    for (unsigned i = 0; i < 2; i++)
+        sm_vcpu_safe_point(vcpu[i]);
+    assert_true(freed);
+    assert_int_equal(store(0, PAGE, 1), SM_STEP_DONE);
+    assert_int_equal(store(0, AT_EXTRA, 1), SM_STEP_FAULT);
+    end();
+}
+
+/** What lies before a store, in its word, need not be memory. */
+static void test_memory_against_the_grain(void **state)
+{
+    bool freed;
+
+    begin(SM_TLB_CHECK_HITS, 0);
+    (void)extra_at(EXTRA + 4, &freed);
+    assert_int_equal(store(0, AT_EXTRA + 4, 7), SM_STEP_DONE);
+    assert_int_equal(store(0, AT_EXTRA + 16, 9), SM_STEP_DONE);
+    end();
+    assert_true(freed);
+}
+
 static void test_nobody_to_blame(void **state)
 {
     begin(SM_TLB_CHECK_HITS | SM_TLB_CHECK_SUSPECT, 0);
@@ -526,6 +603,8 @@ int main(void)
         cmocka_unit_test(test_what_atomics_store),
         cmocka_unit_test(test_stores_that_change_nothing),
         cmocka_unit_test(test_crossing_store),
+        cmocka_unit_test(test_memory_that_goes),
+        cmocka_unit_test(test_memory_against_the_grain),
         cmocka_unit_test(test_nobody_to_blame),
         cmocka_unit_test(test_what_is_the_same),
         cmocka_unit_test(test_suspect),

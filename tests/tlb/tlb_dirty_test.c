@@ -5,27 +5,67 @@
  * snapshot, copied after its ticket.  Whatever stores how - hit path, slow path, atomics,
  * walks that set A and D, transfers, mappings that are out, the owner - a page whose
  * bytes differ from the copy must be in the next snapshot, or in one whose ticket is not
- * done.  Maps change meanwhile, pages lie crooked in an alias, RAM changes its size.
+ * done.  Maps change meanwhile, pages lie crooked in an alias, RAM changes its size, an
+ * IOMMU leads to it.  Misses are refilled, or the checker looks at each access.
  */
 #include "fake_guest.h"
+
+#include "softmmu/iommu.h"
+#include "softmmu/tlb_check.h"
+#include "softmmu/window.h"
 
 #include "memory/atomic_access.h"
 #include "memory/memory_impl.h"
 
 #define LOGGED    UINT64_C(0x90000000)
 #define ALIAS     UINT64_C(0xa0000000)
+#define IOVAS     UINT64_C(0xb0000000) /* pages that a model leads to those of LOGGED    */
 #define OVERLAY   (LOGGED + UINT64_C(0x20000)) /* a device covers this page at times  */
 #define ALIAS_OFF UINT64_C(0x5040)             /* crooked: a page shows parts of two  */
 #define ALL       ((struct sm_range){0, UINT64_MAX})
 enum {
     PAGE = 4096, N_PAGES = 64, N_MORE = 96, N_ALIAS = 8, SIZE = N_MORE * PAGE,
-    N_LOGS = 3, N_LENT = 40
+    N_LOGS = 3, N_LENT = 40, N_IOVAS = 8
 };
 
 static struct fake fake;
 static struct rng rng;
 static struct sm_region *logged, *alias, *overlay;
 static uint8_t *host;
+static struct sm_tlb_check *check; /* of the vCPU, or NULL                             */
+
+/* --- A model of an IOMMU -------------------------------------------------------------- */
+
+static unsigned leads_to[N_IOVAS]; /* page of LOGGED                                 */
+static struct sm_iommu *iommu;
+static struct sm_address_space *behind; /* shows .logged at 0                        */
+
+static bool translate(void *dev, const struct sm_iommu_req *req, struct sm_iommu_map *out)
+{
+    const uint64_t page = req->iova / PAGE;
+
+    *out = (struct sm_iommu_map){
+        .space = behind, .base = leads_to[page] * PAGE,
+        .span = {page * PAGE, page * PAGE + (PAGE - 1)},
+        .leaf = {{page * PAGE, page * PAGE + (PAGE - 1)}, {0, UINT64_MAX}},
+        .perms = SM_PERM_R | SM_PERM_W | SM_PERM_X};
+    return true;
+}
+
+static const struct sm_iommu_ops iommu_ops = {.struct_size = sizeof iommu_ops,
+                                              .translate = translate};
+
+/** Have a page lead elsewhere, and say so; tables stay what they are. */
+static void retranslate(void)
+{
+    const struct sm_iommu_scope all = {.range = {0, UINT64_MAX}, .stage = 1};
+
+    leads_to[rng_below(&rng, N_IOVAS)] = 4 + (unsigned)rng_below(&rng, N_PAGES - 4);
+    if (rng_once_in(&rng, 2))
+        sm_vcpu_settle(fake.vcpu, sm_iommu_invalidate(iommu, &all));
+    else
+        assert_true(sm_iommu_invalidate(iommu, &all) > 0);
+}
 
 /* --- A board ----------------------------------------------------------------------- */
 
@@ -33,11 +73,21 @@ static void board_init(uint32_t flags)
 {
     const struct sm_ram_options options = {
         .struct_size = sizeof options, .size = N_PAGES * PAGE, .max_size = SIZE};
+    struct sm_region *translating, *root, *shown;
     struct sm_topology *topo;
+    struct sm_device *model;
 
-    fake_init_flags(&fake, flags);
+    fake_init_checked(&fake, flags, check);
     fake.flags = SM_WALK_AD;
     topo = fake.guest.topo;
+    for (unsigned i = 0; i < N_IOVAS; i++)
+        leads_to[i] = 10 + i;
+    assert_int_equal(sm_device_new(topo, "iommu", NULL, &model), 0);
+    assert_int_equal(sm_region_new(topo, "behind", UINT64_MAX, &root), 0);
+    assert_int_equal(sm_address_space_new(topo, "behind", root, &behind), 0);
+    assert_int_equal(sm_iommu_new(model, &iommu_ops, &behind, 1, &iommu), 0);
+    assert_int_equal(
+        sm_region_new_translating(iommu, "iovas", N_IOVAS * PAGE - 1, &translating), 0);
     sm_topology_begin(topo);
     assert_int_equal(sm_region_new_ram_from(topo, "logged", &options, &logged), 0);
     assert_int_equal(sm_region_new_alias(logged, "alias",
@@ -46,9 +96,14 @@ static void board_init(uint32_t flags)
                                          &alias), 0);
     assert_int_equal(
         sm_region_new_io(fake.device, "overlay", 0xfff, &fake_io_ops, &overlay), 0);
+    assert_int_equal(sm_region_new_alias(logged, "shown",
+                                         (struct sm_range){0, N_PAGES * PAGE - 1}, &shown),
+                     0);
+    assert_int_equal(sm_region_map(root, 0, shown, 0), 0);
     assert_int_equal(sm_region_map(fake.guest.root, LOGGED, logged, 0), 0);
     assert_int_equal(sm_region_map(fake.guest.root, ALIAS, alias, 0), 0);
     assert_int_equal(sm_region_map(fake.guest.root, OVERLAY, overlay, 1), 0);
+    assert_int_equal(sm_region_map(fake.guest.root, IOVAS, translating, 0), 0);
     sm_region_set_enabled(overlay, false);
     assert_int_equal(sm_topology_commit(topo, NULL), 0);
     sm_vcpu_safe_point(fake.vcpu);
@@ -230,7 +285,7 @@ static void probes_do_not_mark(void **state)
 
 enum plant {
     NO_BUG, BUG_NO_REARM, BUG_ATOMICS, BUG_FILLS, BUG_TRANSFERS, BUG_CLEAN_LOST, BUG_LENT,
-    BUG_LENT_MARK, BUG_TABLES, N_PLANTS
+    BUG_LENT_MARK, BUG_TABLES, BUG_WINDOWS, BUG_READS, N_PLANTS
 };
 
 /** A client, and what it copied. */
@@ -243,6 +298,7 @@ struct client {
 
 static struct client client[N_LOGS];
 static struct sm_mapping lent[N_LENT];
+static struct sm_window window; /* on all of LOGGED                                  */
 static enum plant planted;
 static uint64_t size_now, n_stores, n_hits, n_reported, n_takes;
 
@@ -268,6 +324,8 @@ static sm_gpa random_gpa(void)
 
     if (rng_once_in(&rng, 4))
         return ALIAS + rng_below(&rng, N_ALIAS) * PAGE + inside;
+    if (rng_once_in(&rng, 5))
+        return IOVAS + rng_below(&rng, N_IOVAS) * PAGE + inside;
     if (!rng_once_in(&rng, 4)) /* again and again, to hit */
         return LOGGED + (12 + rng_below(&rng, 6)) * PAGE + inside;
     return LOGGED + rng_below(&rng, N_MORE) * PAGE + inside;
@@ -326,6 +384,7 @@ static void vcpu_store(void)
                                            &fault);
         break;
     case 3:
+        (void)hide(BUG_READS);
         (void)sm_tlb_read_slow(fake.vcpu, gva, op_of(size_bits, mode), &old, &fault);
         break;
     default:
@@ -348,7 +407,21 @@ static void dma_store(void)
 
     if (gpa < LOGGED + 4 * PAGE)
         return;
-    switch (rng_below(&rng, 4)) {
+    switch (rng_below(&rng, 6)) {
+    case 4:
+        (void)sm_window_store(&window, rng_below(&rng, N_PAGES - 5) * PAGE + 4 * PAGE + 8, 8,
+                              value);
+        break;
+    case 5: {
+        struct sm_dirty_log *const logs = hide(BUG_WINDOWS);
+        memset(bytes, (int)value, sizeof bytes);
+        (void)sm_window_write(&window,
+                              4 * PAGE + rng_below(&rng, N_PAGES - 8) * PAGE +
+                                  rng_below(&rng, PAGE),
+                              bytes, 1 + rng_below(&rng, sizeof bytes), NULL);
+        unhide(logs);
+        break;
+    }
     case 0: {
         struct sm_dirty_log *const logs = hide(BUG_TRANSFERS);
         memset(bytes, (int)value, sizeof bytes);
@@ -553,6 +626,8 @@ static bool step_once(void)
     case 15:
         if (rng_once_in(&rng, 4))
             owner_store();
+        else if (rng_once_in(&rng, 4))
+            retranslate();
         return true;
     case 16: case 17:
         sm_vcpu_safe_point(fake.vcpu);
@@ -569,6 +644,7 @@ static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant, uint32_t
 
     rng = rng_seeded(seed);
     board_init(flags);
+    fake.refill = seed & 1;
     planted = plant;
     size_now = N_PAGES * PAGE;
     memset(lent, 0, sizeof lent);
@@ -578,6 +654,7 @@ static bool goes_wrong(uint64_t seed, unsigned steps, enum plant plant, uint32_t
     for (unsigned i = 0; i < 128; i++)
         map_random(i);
     fake_select(&fake, LOGGED, 0);
+    sm_window_open(&window, fake.guest.space, LOGGED, &dma, SIZE);
     for (unsigned i = 0; i < steps && !wrong; i++) {
         wrong = !step_once();
         if (plant == BUG_CLEAN_LOST)
@@ -618,6 +695,33 @@ static void copies_stay_equal(void **state)
     assert_true(n_reported < n_takes * N_PAGES * 3 / 4); /* not just everything */
 }
 
+static uint64_t no_pc(struct sm_vcpu *vcpu)
+{
+    return 0;
+}
+
+static void told(void *owner, const struct sm_stale *stale)
+{
+}
+
+static const struct sm_tlb_check_ops check_ops = {
+    .struct_size = sizeof check_ops, .pc = no_pc, .report = told};
+
+static void copies_stay_equal_when_checked(void **state)
+{
+    static const uint32_t flags[] = {SM_TLB_CHECK_HITS, SM_TLB_KEEP_STALE,
+                                     SM_TLB_CHECK_HITS | SM_TLB_KEEP_STALE};
+
+    for (unsigned i = 0; i < SM_ARRAY_LEN(flags); i++) {
+        const struct sm_tlb_check_options options = {
+            .struct_size = sizeof options, .flags = flags[i], .ops = &check_ops};
+        assert_int_equal(sm_tlb_check_new(&options, &check), 0);
+        assert_false(goes_wrong(0xd300 + i, 30000, NO_BUG, 0));
+        sm_tlb_check_free(check);
+        check = NULL;
+    }
+}
+
 static void planted_bugs_are_found(void **state)
 {
     for (enum plant plant = NO_BUG + 1; plant < N_PLANTS; plant++) {
@@ -638,6 +742,7 @@ int main(void)
         cmocka_unit_test(clean_and_moved),
         cmocka_unit_test(probes_do_not_mark),
         cmocka_unit_test(copies_stay_equal),
+        cmocka_unit_test(copies_stay_equal_when_checked),
         cmocka_unit_test(planted_bugs_are_found),
     };
     return cmocka_run_group_tests_name("tlb_dirty", tests, NULL, NULL);
