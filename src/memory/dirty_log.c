@@ -436,3 +436,13 @@ void sm_ram_drop_logs(struct sm_ram *ram)
         sm_free(log);
     }
 }
+
+uint32_t sm_ram_count_logs(const struct sm_ram *ram)
+{
+    uint32_t n = 0;
+
+    for (const struct sm_dirty_log *log = sm_load_relaxed(&ram->logs); log;
+         log = sm_load_relaxed(&log->next))
+        n++;
+    return n;
+}

@@ -140,6 +140,8 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
 /** Free the logs that are left.  Nobody marks. */
 void sm_ram_drop_logs(struct sm_ram *ram);
+/** How many there are.  Topology locked. */
+uint32_t sm_ram_count_logs(const struct sm_ram *ram);
 struct sm_iommu;
 
 enum sm_region_kind {
