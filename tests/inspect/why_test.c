@@ -179,7 +179,7 @@ static void *edit_on(void *arg)
         commit(world);
         sm_topology_work(world->topo);
     }
-    sm_store_relaxed(&world->wakes, UINT32_MAX);
+    sm_store_relaxed(&world->wakes, UINT32_MAX - UINT32_MAX / 4); /* others may follow */
     return NULL;
 }
 
