@@ -54,7 +54,8 @@ struct sm_section {
 bool sm_address_space_lookup(struct sm_address_space *space, sm_gpa gpa,
                              struct sm_section *out);
 
-/** Copy @size bytes; @done, which may be NULL, gets the bytes copied (A1). */
+/** Copy @size bytes; @done, which may be NULL, gets the bytes copied (A1).  Sixteen aligned
+ *  bytes of RAM are copied at once (A2). */
 enum sm_tx sm_address_space_read(struct sm_address_space *space, sm_gpa gpa,
                                  const struct sm_attrs *attrs, void *buf,
                                  uint64_t size, uint64_t *done);
@@ -98,6 +99,11 @@ enum sm_tx sm_address_space_store(struct sm_address_space *space, sm_gpa gpa,
 enum sm_tx sm_address_space_rmw(struct sm_address_space *space, sm_gpa gpa,
                                 const struct sm_attrs *attrs, unsigned size,
                                 enum sm_rmw op, uint64_t operand, uint64_t *old);
+/** As sm_address_space_rmw(), of @size up to 16. */
+enum sm_tx sm_address_space_rmw_wide(struct sm_address_space *space, sm_gpa gpa,
+                                     const struct sm_attrs *attrs, unsigned size,
+                                     enum sm_rmw op, struct sm_value operand,
+                                     struct sm_value *old);
 /** Store @desired where @expected is found; the swap took place if *old equals
  *  it.  @size up to 16, aligned. */
 enum sm_tx sm_address_space_cas(struct sm_address_space *space, sm_gpa gpa,

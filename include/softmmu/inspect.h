@@ -46,7 +46,8 @@ struct sm_region_info {
     int32_t priority;         /* among its siblings                            */
     const char *name;         /* lives as long as the region; "" when it has none */
     const char *kind;         /* "container", "ram", "rom", "romd", "io", "alias",
-                                 "reserved"; later versions may know more      */
+                                 "reserved", "translating"; later versions may
+                                 know more                                     */
     struct sm_region *parent; /* NULL: mapped nowhere                          */
     struct sm_region *target; /* of an alias, else NULL                        */
     struct sm_device *device; /* whose callbacks it has, or NULL               */
@@ -58,10 +59,16 @@ struct sm_region_info {
     uint32_t flags;           /* SM_INFO_*                                     */
     uint32_t n_spaces;        /* that begin at it                              */
     uint32_t n_aliases;       /* that show it                                  */
+    uint32_t n_logs;          /* dirty logs of its memory                     */
+    /* Callers from before end here. */
+    struct sm_address_space *const *leads_to; /* a translating region: the spaces to
+                                 which its model may lead; else NULL           */
+    uint32_t n_leads_to;
     uint32_t reserved;
 };
 
-/** Fill @info.  Set info->struct_size; what the library does not know counts as zero. */
+/** Fill @info.  Set info->struct_size; what the library does not know counts as zero.
+ *  What was asked of its callbacks sm_region_get_stats() tells, without a lock. */
 void sm_region_get_info(struct sm_region *region, struct sm_region_info *info);
 
 /** Visit what is mapped into @region, the one that wins first (R3).
@@ -134,7 +141,12 @@ SM_MUST_CHECK int sm_inspect_view(struct sm_address_space *space,
  *
  *  Of several reasons the outermost is told.  What is cut off twice, or cut off within
  *  what is disabled, is left out.
- *  @attrs   who asks, or NULL; no kind of region answers by it yet
+ *
+ *  Where a translating region answers, its model is asked with SM_IOMMU_PROBE where the
+ *  way goes on, and the same is said of that place, and so on.  It is asked for a read,
+ *  and if that leads nowhere, for a write and a fetch; not within an edit or a visit, nor
+ *  while this thread holds a device's lock.
+ *  @attrs   who asks, or NULL: requester 0
  *  @sink, Errors  as sm_inspect_tree()
  *  Cost     one walk of what lies at @gpa, and a look at all siblings on its way */
 SM_MUST_CHECK int sm_inspect_why(struct sm_address_space *space, sm_gpa gpa,

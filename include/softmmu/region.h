@@ -111,7 +111,8 @@ SM_MUST_CHECK int sm_region_new(struct sm_topology *topo, const char *name,
                                 uint64_t last, struct sm_region **out);
 
 /** Create a region of @size zeroed bytes of host memory.
- *  @size    bytes, from 1; whole pages are direct, fragments take the slow path
+ *  @size    bytes, from 1; whole pages are direct, fragments take the slow path.  A few
+ *           bytes cost a few: there may be a million such regions
  *  Errors   -EINVAL zero; -ENOMEM the host refused the mapping */
 SM_MUST_CHECK int sm_region_new_ram(struct sm_topology *topo, const char *name,
                                     uint64_t size, struct sm_region **out);
@@ -210,7 +211,8 @@ struct sm_region_stats {
 void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats *out);
 
 /** Host address of the first byte of RAM, ROM or a ROM device; NULL of all others.
- *  It stays while the region lives.  Guests may be storing to it. */
+ *  It stays while the region lives.  Guests may be storing to it.  Page-aligned from a page
+ *  on; less memory than that may share its page with whatever the process has there. */
 void *sm_region_host(const struct sm_region *region);
 
 /** Create a window onto @window of @target, following it if it moves.  Where @target is

@@ -2,7 +2,7 @@
 /* lock.c - waits for a lock that somebody holds, and wakes who does. */
 #include "base/lock.h"
 
-#if defined(__linux__) && !defined(SM_TSAN)
+#ifndef SM_LOCK_MUTEX
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>

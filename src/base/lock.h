@@ -13,7 +13,13 @@
 #include "base/atomic.h"
 #include "base/base.h"
 
-#if defined(__linux__) && !defined(SM_TSAN)
+/* As mutexes of the host: for thread sanitizers, which know these and find cycles among
+ * them; and for who wants to see all locks that are taken in one place. */
+#if !defined(__linux__) || defined(SM_TSAN)
+#define SM_LOCK_MUTEX 1
+#endif
+
+#ifndef SM_LOCK_MUTEX
 struct sm_lock {
     uint32_t word; /* atomic: 0 free, 1 held, 2 held and waited for            */
 };
@@ -48,7 +54,6 @@ SM_INLINE void sm_unlock(struct sm_lock *lock)
         sm_lock_wake(lock);
 }
 #else
-/* Elsewhere the host's; thread sanitizers know these and find cycles among them. */
 #include <pthread.h>
 
 struct sm_lock {

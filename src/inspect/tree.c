@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tree.c - lists regions below one another, who wins first. */
-#include "inspect/emit.h"
+#include "inspect/view.h"
 #include "memory/memory_impl.h"
 
 #include <inttypes.h>
@@ -41,6 +41,49 @@ static bool target_is_short(const struct sm_region *alias)
 
 /* --- One region --------------------------------------------------------- */
 
+static struct sm_region_stats stats_of(const struct sm_region *region)
+{
+    struct sm_region_stats stats = {.struct_size = sizeof(stats)};
+
+    sm_region_get_stats(region, &stats);
+    return stats;
+}
+
+/* What was asked of it; nothing as long as nothing was. */
+static void text_stats(struct sm_out *out, const struct sm_region *region)
+{
+    const struct sm_region_stats stats = stats_of(region);
+
+    if (!stats.reads && !stats.writes && !stats.refused)
+        return;
+    sm_out_print(out, " [%" PRIu64 " reads, %" PRIu64 " writes", stats.reads,
+                 stats.writes);
+    if (stats.refused)
+        sm_out_print(out, ", %" PRIu64 " refused", stats.refused);
+    if (stats.failed)
+        sm_out_print(out, ", %" PRIu64 " failed", stats.failed);
+    sm_out_print(out, "]");
+}
+
+static void json_stats(struct sm_out *out, const struct sm_region *region)
+{
+    const struct sm_region_stats stats = stats_of(region);
+
+    sm_json_open(out, "stats", '{');
+    sm_json_number(out, "reads", (int64_t)stats.reads);
+    sm_json_number(out, "writes", (int64_t)stats.writes);
+    sm_json_number(out, "bytes_read", (int64_t)stats.bytes_read);
+    sm_json_number(out, "bytes_written", (int64_t)stats.bytes_written);
+    sm_json_number(out, "refused", (int64_t)stats.refused);
+    sm_json_number(out, "failed", (int64_t)stats.failed);
+    sm_json_close(out, '}');
+}
+
+static uint32_t count_logs(const struct sm_region *region)
+{
+    return region->ram ? sm_ram_count_logs(region->ram) : 0;
+}
+
 static void text_address(struct sm_out *out, bool far, uint64_t address)
 {
     if (far)
@@ -73,12 +116,17 @@ static void text_region(struct sm_out *out, const struct level *level, enum cut 
         sm_out_name(out, region->device->name);
         sm_out_print(out, "]");
     }
-    sm_out_print(out, "%s%s%s%s\n", region->now.disabled ? " [disabled]" : "",
+    sm_text_leads_to(out, region);
+    sm_out_print(out, "%s%s%s%s", region->now.disabled ? " [disabled]" : "",
                  region->now.readonly ? " [readonly]" : "",
                  region->now.calls ? " [calls]" : "",
                  cut == OFF     ? " [cut off]"
                  : cut == SHORT ? " [cut short]"
                                 : "");
+    if (count_logs(region))
+        sm_out_print(out, " [dirty logs %" PRIu32 "]", count_logs(region));
+    text_stats(out, region);
+    sm_out_print(out, "\n");
 }
 
 static void json_place(struct sm_out *out, const char *key, bool far, uint64_t address)
@@ -112,10 +160,15 @@ static void json_region(struct sm_out *out, const struct level *level, enum cut 
     }
     if (region->device)
         sm_json_string(out, "device", region->device->name);
+    sm_json_leads_to(out, region);
     sm_json_bool(out, "disabled", region->now.disabled);
     sm_json_bool(out, "readonly", region->now.readonly);
     sm_json_bool(out, "calls", region->now.calls);
     sm_json_string(out, "cut", cut == OFF ? "off" : cut == SHORT ? "short" : NULL);
+    if (region->ram)
+        sm_json_number(out, "dirty_logs", count_logs(region));
+    if (region->ops)
+        json_stats(out, region);
 }
 
 /* --- All below one ------------------------------------------------------ */

@@ -2,7 +2,7 @@
 /* view.c - lists the sections of a flat view. */
 #include "inspect/view.h"
 
-#include "memory/memory_impl.h"
+#include "memory/iommu_impl.h"
 
 #include <inttypes.h>
 
@@ -12,6 +12,30 @@ static bool is_calls(const struct sm_flat_section *section)
     return section->region->kind == SM_REGION_ROM_DEVICE && !section->rom;
 }
 
+void sm_text_leads_to(struct sm_out *out, const struct sm_region *region)
+{
+    const struct sm_iommu *iommu = region->iommu;
+
+    for (unsigned i = 0; iommu && i < iommu->n_spaces; i++) {
+        sm_out_print(out, "%s", i ? ", " : " [leads to ");
+        sm_out_name(out, iommu->spaces[i]->name);
+    }
+    if (iommu)
+        sm_out_print(out, "]");
+}
+
+void sm_json_leads_to(struct sm_out *out, const struct sm_region *region)
+{
+    const struct sm_iommu *iommu = region->iommu;
+
+    if (!iommu)
+        return;
+    sm_json_open(out, "leads_to", '[');
+    for (unsigned i = 0; i < iommu->n_spaces; i++)
+        sm_json_string(out, NULL, iommu->spaces[i]->name);
+    sm_json_close(out, ']');
+}
+
 void sm_text_section(struct sm_out *out, const struct sm_flat_section *section)
 {
     const struct sm_region *region = section->region;
@@ -19,8 +43,9 @@ void sm_text_section(struct sm_out *out, const struct sm_flat_section *section)
     sm_out_print(out, "%016" PRIx64 "-%016" PRIx64 " (%s): ", section->range.first,
                  section->range.last, sm_region_kind_name(region));
     sm_out_name(out, region->name);
-    sm_out_print(out, " @%016" PRIx64 "%s%s\n", section->offset,
-                 section->readonly ? " [readonly]" : "",
+    sm_out_print(out, " @%016" PRIx64, section->offset);
+    sm_text_leads_to(out, region);
+    sm_out_print(out, "%s%s\n", section->readonly ? " [readonly]" : "",
                  is_calls(section) ? " [calls]" : "");
 }
 
@@ -32,6 +57,7 @@ void sm_json_section(struct sm_out *out, const char *key,
     sm_json_string(out, "name", section->region->name);
     sm_json_string(out, "kind", sm_region_kind_name(section->region));
     sm_json_address(out, "offset", section->offset);
+    sm_json_leads_to(out, section->region);
     sm_json_bool(out, "readonly", section->readonly);
     sm_json_bool(out, "calls", is_calls(section));
     sm_json_close(out, '}');

@@ -5,6 +5,7 @@
  * region that would answer has a rank.  The lowest one that nothing blocks wins; of the
  * others the place where their way leaves the winner's tells why they lost.
  */
+#include "inspect/beyond.h"
 #include "inspect/view.h"
 #include "memory/memory_impl.h"
 #include "memory/trace.h"
@@ -467,12 +468,11 @@ static void put_section(struct why *why)
                                                                       beside);
 }
 
-static void put_all(struct why *why)
+/* All of one place but the frame. */
+static void put_place(struct why *why)
 {
     const bool json = why->out->form == SM_INSPECT_JSON;
 
-    if (json)
-        sm_json_begin(why->out, "why");
     (json ? json_answer : text_answer)(why);
     if (!why->pending)
         put_section(why);
@@ -480,27 +480,84 @@ static void put_all(struct why *why)
         sm_out_print(why->out, "edit: not committed, views may differ\n");
     (json ? json_way : text_way)(why);
     (json ? json_losers : text_losers)(why);
-    if (json)
-        sm_json_end(why->out);
+}
+
+/* Say who answers at a place, and whether that translates.  Returns false when memory is
+ * out. */
+static bool put_why(struct why *why, const struct sm_region **translating, sm_iova *iova)
+{
+    why->pending = why->space->root->n_dirty != 0;
+    *translating = NULL;
+    const bool ok = find_out(why);
+    if (ok) {
+        put_place(why);
+        if (why->winner != SM_NO_STEP &&
+            region_at(why, why->winner)->kind == SM_REGION_TRANSLATING) {
+            *translating = region_at(why, why->winner);
+            *iova = step_at(why, why->winner)->offset;
+        }
+    }
+    sm_free(why->trace.steps);
+    sm_free(why->below);
+    sm_free(why->way);
+    sm_free(why->losers);
+    return ok;
+}
+
+/* The place that was asked for, and those that models lead on to. */
+static bool put_places(struct sm_out *out, const struct sm_beyond *beyond,
+                       struct sm_address_space *space, sm_gpa gpa)
+{
+    const bool json = out->form == SM_INSPECT_JSON;
+    const struct sm_region *translating;
+    sm_iova iova;
+    unsigned n;
+
+    for (n = 0;; n++) {
+        struct why why = {.out = out, .space = space, .gpa = gpa};
+        if (!put_why(&why, &translating, &iova))
+            return false;
+        if (json && n)
+            sm_json_close(out, '}');
+        if (!translating)
+            break;
+        if (json && !n)
+            sm_json_open(out, "beyond", '[');
+        if (json)
+            sm_json_open(out, NULL, '{');
+        const struct sm_iommu_map *map =
+            sm_beyond_write(beyond, out, n, translating, iova);
+        if (!map) {
+            if (json)
+                sm_json_close(out, '}');
+            n++;
+            break;
+        }
+        space = map->space;
+        gpa = map->base + (iova - map->span.first);
+    }
+    if (json && n)
+        sm_json_close(out, ']');
+    return true;
 }
 
 int sm_inspect_why(struct sm_address_space *space, sm_gpa gpa,
                    const struct sm_attrs *attrs, enum sm_inspect_form form,
                    void (*sink)(void *arg, const char *text, size_t n), void *arg)
 {
+    struct sm_topology *topo = space->topo;
     struct sm_out out = {.form = form};
-    struct why why = {.out = &out, .space = space, .gpa = gpa};
+    struct sm_beyond beyond;
 
-    sm_topology_lock(space->topo);
-    why.pending = space->root->n_dirty != 0;
-    if (find_out(&why))
-        put_all(&why);
-    else
+    sm_beyond_ask(&beyond, space, gpa, attrs);
+    sm_topology_lock(topo);
+    if (form == SM_INSPECT_JSON)
+        sm_json_begin(&out, "why");
+    if (!put_places(&out, &beyond, space, gpa))
         out.failed = true;
-    sm_topology_unlock(space->topo);
-    sm_free(why.trace.steps);
-    sm_free(why.below);
-    sm_free(why.way);
-    sm_free(why.losers);
+    if (form == SM_INSPECT_JSON)
+        sm_json_end(&out);
+    sm_topology_unlock(topo);
+    sm_beyond_end(&beyond);
     return sm_out_end(&out, sink, arg);
 }

@@ -34,6 +34,39 @@ uint64_t sm_rmw_result(enum sm_rmw op, unsigned size, uint64_t old, uint64_t ope
     return a;
 }
 
+static unsigned __int128 wide(struct sm_value value)
+{
+    return (unsigned __int128)value.hi << 64 | value.lo;
+}
+
+static struct sm_value narrow(unsigned __int128 value)
+{
+    return (struct sm_value){(uint64_t)value, (uint64_t)(value >> 64)};
+}
+
+/* As sm_rmw_result(), of 16 bytes. */
+static struct sm_value rmw_result16(enum sm_rmw op, struct sm_value old,
+                                    struct sm_value operand)
+{
+    const unsigned __int128 a = wide(old), b = wide(operand);
+    const bool less = a < b, less_signed = (__int128)a < (__int128)b;
+
+    switch (op) {
+    case SM_RMW_SWAP: return operand;
+    case SM_RMW_ADD: return narrow(a + b);
+    case SM_RMW_AND: return narrow(a & b);
+    case SM_RMW_OR: return narrow(a | b);
+    case SM_RMW_XOR: return narrow(a ^ b);
+    case SM_RMW_MIN: return less_signed ? old : operand;
+    case SM_RMW_MAX: return less_signed ? operand : old;
+    case SM_RMW_MINU: return less ? old : operand;
+    case SM_RMW_MAXU: return less ? operand : old;
+    default: break;
+    }
+    sm_assert(op < SM_N_RMW);
+    return old;
+}
+
 /* --- RAM ---------------------------------------------------------------- */
 
 typedef unsigned __int128 __attribute__((may_alias)) host128;
@@ -73,10 +106,8 @@ static struct sm_value host_cas16(void *host, struct sm_value expected,
                                   struct sm_value desired)
 {
 #ifdef __GCC_HAVE_SYNC_COMPARE_AND_SWAP_16
-    const unsigned __int128 found = __sync_val_compare_and_swap(
-        (host128 *)host, (unsigned __int128)expected.hi << 64 | expected.lo,
-        (unsigned __int128)desired.hi << 64 | desired.lo);
-    return (struct sm_value){(uint64_t)found, (uint64_t)(found >> 64)};
+    return narrow(
+        __sync_val_compare_and_swap((host128 *)host, wide(expected), wide(desired)));
 #else
     /* The granule is locked: other callers of this are kept away, plain stores not. */
     sm_host64 *half = host;
@@ -103,6 +134,24 @@ uint64_t sm_ram_rmw(struct sm_topology *topo, void *host, unsigned size, enum sm
         if (found == old)
             break;
         old = found;
+    }
+    sm_reserve_unlock(topo, host);
+    return old;
+}
+
+struct sm_value sm_ram_rmw16(struct sm_topology *topo, void *host, enum sm_rmw op,
+                             struct sm_value operand)
+{
+    const sm_host64 *half = host;
+
+    sm_reserve_lock(topo, host);
+    struct sm_value old = {sm_host_load(&half[0], 3), sm_host_load(&half[1], 3)};
+    for (;;) {
+        const struct sm_value found =
+            host_cas16(host, old, rmw_result16(op, old, operand));
+        if (found.lo == old.lo && found.hi == old.hi)
+            break;
+        old = found; /* it changed, or the two halves were not of one time */
     }
     sm_reserve_unlock(topo, host);
     return old;
@@ -184,6 +233,34 @@ enum sm_tx sm_address_space_rmw(struct sm_address_space *space, sm_gpa gpa,
             tx = sm_mmio_rmw(section->region, sm_flat_section_offset(section, gpa), size,
                              attrs, op, operand, old);
     }
+    sm_reader_end(&reader);
+    return tx;
+}
+
+enum sm_tx sm_address_space_rmw_wide(struct sm_address_space *space, sm_gpa gpa,
+                                     const struct sm_attrs *attrs, unsigned size,
+                                     enum sm_rmw op, struct sm_value operand,
+                                     struct sm_value *old)
+{
+    const struct sm_flat_section *section;
+    struct sm_reader reader;
+    uint8_t *host;
+
+    if (size != 16) {
+        uint64_t low;
+        const enum sm_tx tx =
+            sm_address_space_rmw(space, gpa, attrs, size, op, operand.lo, &low);
+        if (tx == SM_TX_OK)
+            *old = (struct sm_value){low, 0};
+        return tx;
+    }
+    sm_assert_hot(!sm_thread_holds_device() || (attrs->flags & SM_ATTR_RAM_ONLY));
+    if (op >= SM_N_RMW)
+        return SM_TX_ACCESS_ERROR;
+    sm_reader_begin(&reader, space->topo);
+    const enum sm_tx tx = find(&reader, space, &gpa, attrs, size, &section, &host);
+    if (tx == SM_TX_OK) /* it is memory: no device takes as many */
+        *old = sm_ram_rmw16(space->topo, host, op, operand);
     sm_reader_end(&reader);
     return tx;
 }

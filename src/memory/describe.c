@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* describe.c - tells what regions, spaces and views are, for whoever lists them. */
 #include "base/alloc.h"
-#include "memory/memory_impl.h"
+#include "memory/iommu_impl.h"
 #include "softmmu/inspect.h"
 
 #include <errno.h>
@@ -48,6 +48,9 @@ void sm_region_get_info(struct sm_region *region, struct sm_region_info *info)
                  (now->calls ? (uint32_t)SM_INFO_CALLS : 0),
         .n_spaces = region->n_spaces,
         .n_aliases = region->n_aliases,
+        .n_logs = region->ram ? sm_ram_count_logs(region->ram) : 0,
+        .leads_to = region->iommu ? region->iommu->spaces : NULL,
+        .n_leads_to = region->iommu ? region->iommu->n_spaces : 0,
     };
     sm_topology_unlock(region->topo);
     memset((char *)info + size, 0, info->struct_size - size);

@@ -160,16 +160,21 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size)
     const uint64_t from = first / per_part, to = last / per_part;
     uintptr_t note = 0;
 
+    if (!ram->lent) { /* one page, and few care */
+        sm_fetch_add(&ram->n_lent, 1);
+        sm_ram_mark(ram, offset, size);
+        return LENT_PARTLY;
+    }
     /* Noted before it is marked: so a take that sees no note yet precedes the mark. */
     for (unsigned i = 0; !note && i < SM_N_LENT && last < UINT32_MAX; i++) {
         const unsigned slot = (unsigned)((first + i) % SM_N_LENT);
-        if (claim(&ram->lent[slot], first << 32 | (last + 1)))
+        if (claim(&ram->lent->stretch[slot], first << 32 | (last + 1)))
             note = slot + 1;
     }
     if (!note) {
         for (uint64_t part = from; part <= to; part++)
-            sm_fetch_add(&ram->lent_parts[part], 1);
-        sm_fetch_add(&ram->n_lent_parts, 1);
+            sm_fetch_add(&ram->lent->part[part], 1);
+        sm_fetch_add(&ram->n_lent, 1);
         note = (uintptr_t)(LENT_PARTLY | from << 8 | to << 16);
     }
     sm_ram_mark(ram, offset, size);
@@ -183,12 +188,13 @@ void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint6
     sm_ram_mark(ram, offset, size);
     sm_rcu_unlock();
     if (!(note & LENT_PARTLY)) {
-        sm_exchange(&ram->lent[note - 1], UINT64_C(0));
+        sm_exchange(&ram->lent->stretch[note - 1], UINT64_C(0));
         return;
     }
-    for (uintptr_t part = note >> 8 & 0xff; part <= (note >> 16 & 0xff); part++)
-        sm_fetch_add(&ram->lent_parts[part], UINT32_MAX);
-    sm_fetch_add(&ram->n_lent_parts, UINT32_MAX);
+    for (uintptr_t part = note >> 8 & 0xff; ram->lent && part <= (note >> 16 & 0xff);
+         part++)
+        sm_fetch_add(&ram->lent->part[part], UINT32_MAX);
+    sm_fetch_add(&ram->n_lent, UINT32_MAX);
 }
 
 /* --- Taking ------------------------------------------------------------- */
@@ -220,16 +226,21 @@ static void note_lent(struct taking *taking, struct sm_range lent)
 
 static void find_lent(struct taking *taking, struct sm_ram *ram)
 {
+    if (!ram->lent) {
+        if (sm_load_acquire(&ram->n_lent)) /* of sm_ram_lend() */
+            note_lent(taking, (struct sm_range){0, 0});
+        return;
+    }
     for (unsigned i = 0; i < SM_N_LENT; i++) {
-        const uint64_t lent = sm_load_acquire(&ram->lent[i]); /* of claim() */
+        const uint64_t lent = sm_load_acquire(&ram->lent->stretch[i]); /* of claim() */
         if (lent)
             note_lent(taking, (struct sm_range){lent >> 32, (uint32_t)lent - 1});
     }
-    if (!sm_load_acquire(&ram->n_lent_parts))
+    if (!sm_load_acquire(&ram->n_lent))
         return;
     const uint64_t per_part = pages_per_part(ram);
     for (unsigned i = 0; i < SM_N_LENT_PARTS; i++)
-        if (sm_load_acquire(&ram->lent_parts[i]))
+        if (sm_load_acquire(&ram->lent->part[i]))
             note_lent(taking, (struct sm_range){i * per_part, (i + 1) * per_part - 1});
 }
 
@@ -435,4 +446,14 @@ void sm_ram_drop_logs(struct sm_ram *ram)
         ram->logs = log->next;
         sm_free(log);
     }
+}
+
+uint32_t sm_ram_count_logs(const struct sm_ram *ram)
+{
+    uint32_t n = 0;
+
+    for (const struct sm_dirty_log *log = sm_load_relaxed(&ram->logs); log;
+         log = sm_load_relaxed(&log->next))
+        n++;
+    return n;
 }

@@ -100,6 +100,15 @@ void sm_ticket_fini(struct sm_topology *topo);
  * 1/64 of the memory that they lie in. */
 enum { SM_N_LENT = 32, SM_N_LENT_PARTS = 64 };
 
+struct sm_lent {
+    uint64_t stretch[SM_N_LENT];    /* atomic: first page, last + 1; 0: free   */
+    uint32_t part[SM_N_LENT_PARTS]; /* atomic: how many, by part               */
+};
+
+/* So much of nobody's else is a piece of the heap: registers and buffers of devices may
+ * be many.  It lies apart from others by granules of reservations (reserve.c). */
+enum { SM_RAM_SMALL = 2048, SM_RAM_GRAIN = 64 };
+
 /** Host memory; outlives its region while it is lent out (sm_mapping). */
 struct sm_ram {
     uint32_t refs; /* atomic */
@@ -107,12 +116,12 @@ struct sm_ram {
     uint64_t size; /* that a resize may reach                                  */
     uint8_t *host;
     bool borrowed; /* the caller's                                             */
+    bool small;    /* in the same block of the heap as this                    */
     void (*release)(void *owner, void *host);
     void *owner;
-    struct sm_dirty_log *logs;             /* atomic; the first, or NULL       */
-    uint64_t lent[SM_N_LENT];              /* atomic: first page, last + 1; 0: free */
-    uint32_t lent_parts[SM_N_LENT_PARTS];  /* atomic: how many, by part        */
-    uint32_t n_lent_parts;                 /* atomic: that any part is counted for */
+    struct sm_dirty_log *logs; /* atomic; the first, or NULL                   */
+    struct sm_lent *lent; /* behind this; NULL of small memory                 */
+    uint32_t n_lent;      /* atomic: that parts count; of small memory all     */
 };
 
 /** Make memory as options that were checked say.
@@ -140,6 +149,8 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
 /** Free the logs that are left.  Nobody marks. */
 void sm_ram_drop_logs(struct sm_ram *ram);
+/** How many there are.  Topology locked. */
+uint32_t sm_ram_count_logs(const struct sm_ram *ram);
 struct sm_iommu;
 
 enum sm_region_kind {

@@ -191,6 +191,7 @@ void sm_region_get_stats(const struct sm_region *region, struct sm_region_stats 
     stats.writes += failed_writes;
     stats.failed = failed_reads + failed_writes;
     stats.refused = sm_load_relaxed(&counts->refused);
+    memset((char *)out + size, 0, out->struct_size - size);
     memcpy(out, &stats, size);
 }
 

@@ -24,9 +24,9 @@ static bool answer_ok(const struct sm_iommu *iommu, uint64_t iova,
 }
 
 /* Ask the model of a translating region where @iova leads. */
-static enum sm_tx ask(const struct sm_iommu *iommu, uint64_t iova,
-                      const struct sm_attrs *attrs, enum sm_access access,
-                      struct sm_iommu_map *map)
+static enum sm_hop_end ask(const struct sm_iommu *iommu, uint64_t iova,
+                           const struct sm_attrs *attrs, enum sm_access access,
+                           struct sm_iommu_map *map)
 {
     const struct sm_iommu_req req = {
         .iova = iova,
@@ -41,7 +41,7 @@ static enum sm_tx ask(const struct sm_iommu *iommu, uint64_t iova,
     /* A model's lock comes behind no other device's, nor behind the topology's. */
     if (sm_thread.translating || sm_thread_holds_device() ||
         sm_device_is_inside(iommu->device))
-        return SM_TX_ACCESS_ERROR;
+        return SM_HOP_NOT_ASKED;
     sm_assert_hot(!sm_thread.n_edits);
     const bool foreign = !agent || agent->topo != topo;
     if (foreign)
@@ -54,9 +54,22 @@ static enum sm_tx ask(const struct sm_iommu *iommu, uint64_t iova,
     sm_thread.translating = false;
     if (foreign)
         sm_panic_leave(hook);
-    if (!translated || !(map->perms & (1u << access)) || !answer_ok(iommu, iova, map))
-        return SM_TX_ACCESS_ERROR;
-    return SM_TX_OK;
+    if (!translated)
+        return SM_HOP_REFUSED;
+    return (map->perms & (1u << access)) && answer_ok(iommu, iova, map) ? SM_HOP_LEADS_ON
+                                                                        : SM_HOP_WRONG;
+}
+
+/* Note, for who wants to know, how it went at a region. */
+static void note(struct sm_hops *hops, const struct sm_region *region, sm_iova iova,
+                 enum sm_hop_end end, const struct sm_iommu_map *map)
+{
+    if (SM_LIKELY(!hops))
+        return;
+    struct sm_hop *hop = &hops->hop[hops->n++];
+    *hop = (struct sm_hop){.region = region, .iova = iova, .end = end};
+    if (end == SM_HOP_LEADS_ON)
+        hop->map = *map;
 }
 
 /* Cut what lies around *@out's address to @range, in which @at is that address. */
@@ -66,9 +79,10 @@ static void cut(struct sm_resolved *out, uint64_t at, struct sm_range range)
     out->after = SM_MIN(out->after, range.last - at);
 }
 
-enum sm_tx sm_resolve(struct sm_reader *reader, struct sm_address_space *space,
-                      sm_gpa gpa, const struct sm_attrs *attrs, enum sm_access access,
-                      struct sm_resolved *out)
+static inline enum sm_tx resolve(struct sm_reader *reader, struct sm_address_space *space,
+                                 sm_gpa gpa, const struct sm_attrs *attrs,
+                                 enum sm_access access, struct sm_resolved *out,
+                                 struct sm_hops *told)
 {
     const bool ram_only = (attrs->flags & SM_ATTR_RAM_ONLY) || sm_thread.translating;
     const bool write = access == SM_WRITE;
@@ -97,12 +111,14 @@ enum sm_tx sm_resolve(struct sm_reader *reader, struct sm_address_space *space,
         }
         if (reader && sm_reader_pin(reader))
             continue;
-        if (hops++ == SM_MAX_HOPS)
-            return SM_TX_ACCESS_ERROR;
         const uint64_t iova = sm_flat_section_offset(section, gpa);
-        const enum sm_tx tx = ask(section->region->iommu, iova, attrs, access, &map);
-        if (tx != SM_TX_OK)
-            return tx;
+        const enum sm_hop_end end =
+            hops++ == SM_MAX_HOPS
+                ? SM_HOP_TOO_MANY
+                : ask(section->region->iommu, iova, attrs, access, &map);
+        note(told, section->region, iova, end, &map);
+        if (end != SM_HOP_LEADS_ON)
+            return SM_TX_ACCESS_ERROR;
         cut(out, gpa, section->range);
         cut(out, iova, map.span);
         out->perms &= map.perms;
@@ -111,6 +127,22 @@ enum sm_tx sm_resolve(struct sm_reader *reader, struct sm_address_space *space,
         space = map.space;
         gpa = map.base + (iova - map.span.first);
     }
+}
+
+enum sm_tx sm_resolve(struct sm_reader *reader, struct sm_address_space *space,
+                      sm_gpa gpa, const struct sm_attrs *attrs, enum sm_access access,
+                      struct sm_resolved *out)
+{
+    return resolve(reader, space, gpa, attrs, access, out, NULL);
+}
+
+enum sm_tx sm_resolve_hops(struct sm_reader *reader, struct sm_address_space *space,
+                           sm_gpa gpa, const struct sm_attrs *attrs,
+                           enum sm_access access, struct sm_resolved *out,
+                           struct sm_hops *hops)
+{
+    hops->n = 0;
+    return resolve(reader, space, gpa, attrs, access, out, hops);
 }
 
 enum sm_tx sm_resolve_atomic(struct sm_reader *reader, struct sm_address_space *space,

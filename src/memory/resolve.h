@@ -12,7 +12,7 @@
 #define SM_MEMORY_RESOLVE_H
 
 #include "memory/flatview.h"
-#include "softmmu/types.h"
+#include "softmmu/iommu.h"
 
 struct sm_reader;
 
@@ -40,6 +40,32 @@ enum sm_tx sm_resolve(struct sm_reader *reader, struct sm_address_space *space,
 enum sm_tx sm_resolve_atomic(struct sm_reader *reader, struct sm_address_space *space,
                              sm_gpa gpa, const struct sm_attrs *attrs,
                              struct sm_resolved *out);
+
+/** How it went at a translating region. */
+enum sm_hop_end {
+    SM_HOP_LEADS_ON,
+    SM_HOP_REFUSED,  /* the model says no                                      */
+    SM_HOP_WRONG,    /* it said what it may not (I7)                           */
+    SM_HOP_TOO_MANY, /* it was not asked: the way is too long (I6)             */
+    SM_HOP_NOT_ASKED /* nor here: the thread may not (I3)                      */
+};
+
+/** The translating regions of a way, in the order of the way. */
+struct sm_hops {
+    unsigned n;
+    struct sm_hop {
+        const struct sm_region *region;
+        sm_iova iova;
+        enum sm_hop_end end;
+        struct sm_iommu_map map; /* if it leads on                             */
+    } hop[SM_MAX_HOPS + 1];
+};
+
+/** As sm_resolve(), and tell the way. */
+enum sm_tx sm_resolve_hops(struct sm_reader *reader, struct sm_address_space *space,
+                           sm_gpa gpa, const struct sm_attrs *attrs,
+                           enum sm_access access, struct sm_resolved *out,
+                           struct sm_hops *hops);
 
 /** Changes whenever an answer of some iommu of @topo may have changed: by an
  *  invalidation, or a commit.  What was resolved after this returned n holds while it

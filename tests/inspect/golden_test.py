@@ -18,7 +18,8 @@ QUESTIONS = [('pam', 'tree'), ('pam', 'view'), ('pam', 'f0010'), ('pam', 'a0000'
              ('pam', 'e0000000'), ('pam', 'ffe00000'), ('odd', 'tree'), ('odd', 'view'), ('odd', '0'),
              ('odd', '4000'), ('odd', '10010'), ('odd', '10800'), ('odd', '20000'), ('odd', '20108'),
              ('odd', '30010'), ('odd', 'fffffffffffffff4'), ('empty', 'tree'), ('empty', 'view'),
-             ('empty', '0')]
+             ('empty', '0'), ('bridge', 'tree'), ('bridge', 'view'), ('bridge', '1810'), ('bridge', '2010'),
+             ('bridge', '3010'), ('bridge', '4010'), ('bridge', '5010'), ('bridge', '6010'), ('bridge', '7010')]
 HEX = '[0-9a-f]{16}'
 wrong = []
 
@@ -51,6 +52,19 @@ def marks(thing, *names):
     return ''.join(f' [{name}]' for name in names if thing[name])
 
 
+def leads_to(thing):
+    return f" [leads to {', '.join(shown(name) for name in thing['leads_to'])}]" if 'leads_to' in thing else ''
+
+
+def stats(region):
+    """What was asked of a region, if anything was."""
+    asked = region.get('stats')
+    if not asked or not any(asked.values()):
+        return ''
+    extra = ''.join(f', {asked[name]} {name}' for name in ('refused', 'failed') if asked[name])
+    return f" [{asked['reads']} reads, {asked['writes']} writes{extra}]"
+
+
 def same_region(lines, region, depth):
     before = (f"{'  ' * depth}{place(region['first'])}-{place(region['last'])} "
               f"(prio {region['priority']}, {region['kind']}): ")
@@ -60,8 +74,10 @@ def same_region(lines, region, depth):
         behind += f" @{shown(alias['target'])} {place(alias['first'])}-{place(alias['last'])}"
         behind += ' [target short]' if alias['short'] else ''
     behind += f" [device {shown(region['device'])}]" if 'device' in region else ''
-    behind += marks(region, 'disabled', 'readonly', 'calls')
+    behind += leads_to(region) + marks(region, 'disabled', 'readonly', 'calls')
     behind += f" [cut {region['cut']}]" if region['cut'] else ''
+    behind += f" [dirty logs {region['dirty_logs']}]" if region.get('dirty_logs') else ''
+    behind += stats(region)
     expect_line(lines, region['name'], before, behind)
     for child in region['children']:
         same_region(lines, child, depth + 1)
@@ -83,7 +99,8 @@ def same_tree(lines, document):
 
 def same_section(lines, before, section):
     expect_line(lines, section['name'], f"{before}{place(section['first'])}-{place(section['last'])} "
-                f"({section['kind']}): ", f" @{place(section['offset'])}" + marks(section, 'readonly', 'calls'))
+                f"({section['kind']}): ", f" @{place(section['offset'])}" + leads_to(section)
+                + marks(section, 'readonly', 'calls'))
 
 
 def same_view(lines, document):
@@ -118,7 +135,35 @@ def same_way(lines, way):
         expect_line(lines, step['name'], f"  {place(step['offset'])} in ", behind + marks(step, 'readonly'))
 
 
+WHY_NOT = {'refused': 'refused', 'wrong': 'an answer that is not allowed', 'too many': 'too many in a row',
+           'not asked': 'not asked while this thread holds the topology or a device',
+           'changed': 'changed meanwhile'}
+
+
+def same_translated(lines, region, hop):
+    process = '' if hop['process'] is None else f" process {hop['process']}"
+    before = f"translated: {place(hop['iova'])} of "
+    behind = f" for requester {hop['requester']}{process}, {hop['access']}: "
+    if 'span' in hop:
+        span = hop['span']
+        behind += f"{place(span['first'])}-{place(span['last'])} to {place(span['base'])} of {shown(hop['space'])}"
+        behind += f" [{hop['permissions']}]"
+    else:
+        behind += WHY_NOT[hop['end']]
+    expect_line(lines, region, before, behind)
+
+
 def same_why(lines, document):
+    same_place(lines, document)
+    answer = document['answer']
+    for hop in document.get('beyond', []):
+        same_translated(lines, answer['name'], hop)
+        if 'answer' in hop:
+            same_place(lines, hop)
+            answer = hop['answer']
+
+
+def same_place(lines, document):
     expect_line(lines, document['space'], f"why: {place(document['address'])} in ", '')
     answer = document['answer']
     if answer:

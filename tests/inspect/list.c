@@ -7,8 +7,6 @@
 
 struct views {
     enum sm_inspect_form form;
-    sm_gpa gpa;
-    bool why;
 };
 
 static void print(void *arg, const char *text, size_t n)
@@ -20,11 +18,8 @@ static bool list_space(void *arg, struct sm_address_space *space)
 {
     const struct views *views = arg;
 
-    assert_int_equal(
-        views->why ? sm_inspect_why(space, views->gpa, &plain, views->form, print, NULL)
-                   : sm_inspect_view(space, views->form, print, NULL),
-        0);
-    return !views->why; /* of the first one only */
+    assert_int_equal(sm_inspect_view(space, views->form, print, NULL), 0);
+    return true;
 }
 
 int main(int argc, char *argv[])
@@ -35,12 +30,14 @@ int main(int argc, char *argv[])
     if (argc != 4 || !make_machine(&world, argv[1]))
         return 2;
     views.form = strcmp(argv[3], "json") ? SM_INSPECT_TEXT : SM_INSPECT_JSON;
-    views.why = strcmp(argv[2], "view") != 0;
     if (strcmp(argv[2], "tree") == 0) {
         assert_int_equal(sm_inspect_tree(world.topo, NULL, views.form, print, NULL), 0);
-    } else {
-        views.gpa = views.why ? strtoull(argv[2], NULL, 16) : 0;
+    } else if (strcmp(argv[2], "view") == 0) {
         sm_topology_each_space(world.topo, list_space, &views);
+    } else {
+        assert_int_equal(sm_inspect_why(world.space, strtoull(argv[2], NULL, 16), &plain,
+                                        views.form, print, NULL),
+                         0);
     }
     world_fini(&world);
     return 0;

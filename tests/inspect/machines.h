@@ -133,6 +133,87 @@ static inline void make_odd(struct world *world)
     assert_int_equal(sm_address_space_new(world->topo, "part\t", box, &space), 0);
 }
 
+/** An IOMMU of pages: where each leads. */
+struct machines_model {
+    struct sm_address_space *to[8]; /* NULL: refused                          */
+    uint64_t base[8];
+    uint8_t perms[8];
+};
+
+static inline bool machines_translate(void *dev, const struct sm_iommu_req *req,
+                                      struct sm_iommu_map *out)
+{
+    const struct machines_model *model = dev;
+    const uint64_t page = req->iova >> 12;
+
+    assert_int_equal(req->flags, SM_IOMMU_PROBE);
+    if (page >= 8 || !model->to[page] || !(model->perms[page] & (1u << req->access)))
+        return false;
+    out->space = model->to[page];
+    out->base = model->base[page];
+    out->span = (struct sm_range){page << 12, page << 12 | 0xfff};
+    out->perms = model->perms[page];
+    return true;
+}
+
+static const struct sm_iommu_ops machines_iommu = {.struct_size = sizeof(machines_iommu),
+                                                   .translate = machines_translate};
+
+static inline struct sm_region *new_translating(struct world *world, const char *name,
+                                                struct machines_model *model,
+                                                struct sm_address_space *const *spaces,
+                                                unsigned n_spaces)
+{
+    struct sm_device *device;
+    struct sm_iommu *iommu;
+    struct sm_region *region;
+
+    assert_int_equal(sm_device_new(world->topo, name, model, &device), 0);
+    assert_int_equal(sm_iommu_new(device, &machines_iommu, spaces, n_spaces, &iommu), 0);
+    assert_int_equal(sm_region_new_translating(iommu, name, 0x7fff, &region), 0);
+    return region;
+}
+
+/** A bus behind an IOMMU, and that partly behind another: what a way can come to.  A log
+ *  on the memory; a device that was asked. */
+static inline void make_bridge(struct world *world)
+{
+    static struct machines_model outer, inner;
+    struct sm_address_space *spaces[2], *elsewhere;
+    struct sm_dirty_log *log;
+    uint64_t value;
+
+    world_init(world);
+    struct sm_region *memory = new_container(world, "memory", UINT64_MAX);
+    struct sm_region *bridge = new_container(world, "bridge", UINT64_MAX);
+    struct sm_region *ram = new_ram(world, "ram", 0x4000);
+    assert_int_equal(sm_address_space_new(world->topo, "memory", memory, &spaces[0]), 0);
+    assert_int_equal(sm_address_space_new(world->topo, "bridge", bridge, &spaces[1]), 0);
+    assert_int_equal(sm_address_space_new(world->topo, "void", NULL, &elsewhere), 0);
+    struct sm_region *iovas = new_translating(world, "iovas", &outer, spaces, 2);
+    sm_topology_begin(world->topo);
+    map(memory, 0, ram, 0);
+    map(memory, 0x800, new_ram(world, "over", 0x10), 1);
+    map(memory, 0x10000, new_io(world, "serial", "uart", 0xff), 0);
+    map(bridge, 0, new_translating(world, "inner", &inner, spaces, 1), 0);
+    map(world->root, 0x1000, iovas, 0);
+    sm_region_set_readonly(iovas, true);
+    commit(world);
+    memset(&inner, 0, sizeof(inner));
+    inner.to[1] = spaces[0], inner.base[1] = 0x10000, inner.perms[1] = SM_PERM_R;
+    outer = (struct machines_model){
+        .to = {spaces[0], spaces[0], NULL, spaces[1], spaces[0], elsewhere, spaces[1]},
+        .base = {0, 0x1000, 0, 0x1000, 0x400000, 0, 0},
+        .perms = {SM_PERM_R | SM_PERM_W, SM_PERM_W, 0, SM_PERM_R | SM_PERM_W | SM_PERM_X,
+                  SM_PERM_X, SM_PERM_R, SM_PERM_R}};
+    assert_int_equal(sm_dirty_log_new(ram, &log), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(sm_address_space_load(spaces[0], 0x10000, &plain, 4, &value),
+                         SM_TX_OK);
+    assert_int_equal(sm_address_space_store(spaces[0], 0x10000, &plain, 4, 0),
+                     SM_TX_ACCESS_ERROR);
+}
+
 /** Nothing but a space. */
 static inline void make_empty(struct world *world)
 {
@@ -146,6 +227,8 @@ static inline bool make_machine(struct world *world, const char *name)
         make_pam(world);
     else if (strcmp(name, "odd") == 0)
         make_odd(world);
+    else if (strcmp(name, "bridge") == 0)
+        make_bridge(world);
     else if (strcmp(name, "empty") == 0)
         make_empty(world);
     else

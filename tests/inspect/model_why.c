@@ -3,8 +3,8 @@
  *
  * After random edits, at random addresses: the trace's winner must be the one that
  * sm_address_space_lookup() finds; all others must be those that the model finds, in the
- * order in which they would win; and what the text says of each must be true.  Both forms
- * must be well formed.
+ * order in which they would win; and what the text says of each must be true, also of
+ * where a translating region leads.  Both forms must be well formed.
  *
  * SM_SEED=n chooses the run, SM_ROUNDS=n its length; SM_PLANT=n breaks the tree behind the
  * library's back, in one of the ways listed below, and the run must then fail.  Without it
@@ -23,6 +23,7 @@ enum plant {
     PLANT_ENABLED,  /* what is disabled answers                                 */
     PLANT_READONLY, /* a read-only path is forgotten                            */
     PLANT_RANK,     /* the order of losers is turned round                      */
+    PLANT_BEYOND,   /* a model has changed its mind                             */
     N_PLANTS
 };
 
@@ -31,9 +32,11 @@ enum { N_REGIONS = 24, WINDOW = 192, MAX_LOSERS = 4096, N_TEXT = 1 << 20 };
 struct test {
     struct world world;
     struct sm_region *region[N_REGIONS]; /* 0: the root                         */
+    struct sm_address_space *far;        /* where translating regions lead      */
+    struct sm_iommu *iommu;
     uint64_t random;
     enum plant plant;
-    long n_asked, n_answered, n_losers, n_blocked, n_said[7];
+    long n_asked, n_answered, n_losers, n_blocked, n_led_on, n_refused, n_said[7];
 };
 
 #define EXPECT(condition)                                                                \
@@ -116,6 +119,52 @@ static void find(const struct test *test, struct answers *out,
         out->free[out->n_free++] = answer;
 }
 
+/* --- Translating regions ------------------------------------------------ */
+
+enum { BLOCK = 64, FAR = 256 };
+
+/* Of four blocks of iovas one is refused; the others lie in another order. */
+static bool lead(uint64_t iova, uint64_t *gpa)
+{
+    const uint64_t block = iova / BLOCK;
+
+    *gpa = (block * 5 + 3) % (FAR / BLOCK) * BLOCK + iova % BLOCK;
+    return block % 4 != 2;
+}
+
+static bool translate(void *dev, const struct sm_iommu_req *req, struct sm_iommu_map *out)
+{
+    const struct test *test = dev;
+
+    EXPECT(req->flags == SM_IOMMU_PROBE && req->attrs.requester == 7);
+    out->space = test->far;
+    out->span.first = req->iova / BLOCK * BLOCK;
+    out->span.last = out->span.first + BLOCK - 1;
+    out->perms = SM_PERM_R;
+    if (!lead(out->span.first, &out->base) || req->access != SM_READ)
+        return false;
+    out->base += test->plant == PLANT_BEYOND;
+    return true;
+}
+
+static const struct sm_iommu_ops iommu_ops = {.struct_size = sizeof(iommu_ops),
+                                              .translate = translate};
+
+static void make_far(struct test *test)
+{
+    struct world *world = &test->world;
+    struct sm_region *root = new_container(world, "far", UINT64_MAX);
+    struct sm_device *device;
+
+    EXPECT(sm_address_space_new(world->topo, "far", root, &test->far) == 0);
+    EXPECT(sm_device_new(world->topo, "iommu", test, &device) == 0);
+    EXPECT(sm_iommu_new(device, &iommu_ops, &test->far, 1, &test->iommu) == 0);
+    sm_topology_begin(world->topo);
+    map(root, 0, new_ram(world, "low", 32), 0);
+    map(root, 64, new_rom(world, "high", 96), 0);
+    commit(world);
+}
+
 /* --- Edits -------------------------------------------------------------- */
 
 static uint64_t some_offset(struct test *test)
@@ -148,7 +197,7 @@ static void make_region(struct test *test, unsigned at)
     char name[8];
 
     snprintf(name, sizeof(name), "r%u", at);
-    switch (below(test, 8)) {
+    switch (below(test, 9)) {
     case 0:
     case 1:
         if (below(test, 2))
@@ -161,6 +210,9 @@ static void make_region(struct test *test, unsigned at)
     case 3: EXPECT(sm_region_new_reserved(topo, name, size - 1, out) == 0); break;
     case 4:
     case 5: EXPECT(sm_region_new_ram(topo, name, size, out) == 0); break;
+    case 6:
+        EXPECT(sm_region_new_translating(test->iommu, name, size - 1, out) == 0);
+        break;
     default:
         EXPECT(sm_region_new(topo, name,
                              below(test, 4) ? below(test, WINDOW) : UINT64_MAX,
@@ -174,7 +226,7 @@ static void edit(struct test *test)
     const unsigned at = (unsigned)below(test, N_REGIONS);
     int error = 0; /* refusals are model_flatview.c's subject */
 
-    switch (below(test, 12)) {
+    switch (below(test, 13)) {
     case 0:
         if (at && test->region[at]) {
             sm_region_unmap(test->region[at]);
@@ -192,6 +244,7 @@ static void edit(struct test *test)
                                              : below(test, WINDOW));
         break;
     case 6: sm_region_unmap(region); break;
+    case 7: error = sm_region_set_window(region, below(test, WINDOW)); break;
     default:
         if (!test->region[at]) {
             make_region(test, at);
@@ -332,6 +385,38 @@ static void check_reason(struct test *test, const struct sm_region *loser,
     }
 }
 
+/* Cut off what the text says of the place that the model names, and check that. */
+static void check_beyond(struct test *test, const struct sm_region *answer, uint64_t iova)
+{
+    char *line = strstr(text, "translated: "), want[256];
+    struct sm_section section;
+    uint64_t gpa;
+
+    EXPECT(!line == !(answer && answer->kind == SM_REGION_TRANSLATING));
+    if (!line)
+        return;
+    const bool leads = lead(iova, &gpa);
+    const bool answers = leads && sm_address_space_lookup(test->far, gpa, &section);
+    const int n = snprintf(want, sizeof(want), "translated: %016llx of %s for requester 7"
+                           ", read: ", (unsigned long long)iova, answer->name);
+    EXPECT(strncmp(line, want, (size_t)n) == 0);
+    if (!leads) {
+        EXPECT(strcmp(line + n, "refused\n") == 0);
+    } else {
+        const char *place = strstr(line, "\nwhy: ");
+        if (answers)
+            snprintf(want, sizeof(want), "\nwhy: %016llx in far\nanswer: %s (",
+                     (unsigned long long)gpa, section.region->name);
+        else
+            snprintf(want, sizeof(want), "\nwhy: %016llx in far\nanswer: nothing\n",
+                     (unsigned long long)gpa);
+        EXPECT(place && strncmp(place, want, strlen(want)) == 0);
+    }
+    test->n_led_on += leads;
+    test->n_refused += !leads;
+    *line = '\0';
+}
+
 /* Read the losers that the text tells. */
 static void check_text(struct test *test, const struct answers *want, unsigned n_free)
 {
@@ -387,6 +472,7 @@ static void check_blocked(struct answers *want, const struct sm_trace *trace)
 
 static void ask(struct test *test, sm_gpa gpa)
 {
+    static const struct sm_attrs who = {.requester = 7, .process = SM_NO_PROCESS};
     static struct answers want;
     struct sm_address_space *space = test->world.space;
     struct sm_trace trace = {0};
@@ -417,14 +503,16 @@ static void ask(struct test *test, sm_gpa gpa)
     const unsigned n_free = want.n_free - (want.n_free ? 1 : 0);
     sm_free(trace.steps);
 
-    EXPECT(sm_inspect_why(space, gpa, NULL, SM_INSPECT_TEXT, take, NULL) == 0);
+    EXPECT(sm_inspect_why(space, gpa, &who, SM_INSPECT_TEXT, take, NULL) == 0);
     if (test->plant == PLANT_RANK && n_free > 1) {
         const struct answer first = want.free[1];
         want.free[1] = want.free[want.n_free - 1];
         want.free[want.n_free - 1] = first;
     }
+    check_beyond(test, want.n_free ? want.free[0].region : NULL,
+                 want.n_free ? want.free[0].offset : 0);
     check_text(test, &want, n_free);
-    EXPECT(sm_inspect_why(space, gpa, NULL, SM_INSPECT_JSON, take, NULL) == 0);
+    EXPECT(sm_inspect_why(space, gpa, &who, SM_INSPECT_JSON, take, NULL) == 0);
     const char *end = json_value(text);
     EXPECT(end && strcmp(end, "\n") == 0);
     test->n_asked++;
@@ -459,6 +547,7 @@ static void run(uint64_t seed, long rounds, enum plant kind)
     sm_address_space_free(test.world.space);
     EXPECT(sm_region_new(topo, "r0", UINT64_MAX, &test.region[0]) == 0);
     EXPECT(sm_address_space_new(topo, "space", test.region[0], &test.world.space) == 0);
+    make_far(&test);
     for (long round = 0; round < rounds; round++) {
         sm_topology_begin(topo);
         for (uint64_t n = 1 + below(&test, 4); n; n--)
@@ -478,6 +567,8 @@ static void run(uint64_t seed, long rounds, enum plant kind)
     }
     printf("%ld rounds, %ld addresses, %ld no holes; %ld yielded, %ld were blocked\n",
            rounds, test.n_asked, test.n_answered, test.n_losers, test.n_blocked);
+    printf("%ld were led on, %ld were refused\n", test.n_led_on, test.n_refused);
+    EXPECT(rounds < 1000 || (test.n_led_on && test.n_refused));
     for (int i = 0; i < 7; i++) {
         printf("reason %d: %ld\n", i, test.n_said[i]);
         EXPECT(rounds < 1000 || test.n_said[i]);

@@ -179,7 +179,7 @@ static void *edit_on(void *arg)
         commit(world);
         sm_topology_work(world->topo);
     }
-    sm_store_relaxed(&world->wakes, UINT32_MAX);
+    sm_store_relaxed(&world->wakes, UINT32_MAX - UINT32_MAX / 4); /* others may follow */
     return NULL;
 }
 
@@ -204,12 +204,147 @@ static void asked_meanwhile(void **state)
     world_fini(&world);
 }
 
+/* --- Beyond translating regions ------------------------------------------------ */
+
+static void expect_beyond(struct got *got, struct sm_address_space *space, sm_gpa gpa,
+                          const char *want)
+{
+    assert_int_equal(sm_inspect_why(space, gpa, NULL, SM_INSPECT_TEXT, take, got), 0);
+    const char *line = strstr(got->text, "translated: ");
+    for (const char *next = line; next; next = strstr(next + 1, "translated: "))
+        line = next;
+    assert_non_null(line);
+    const char *said = strstr(line, ", read: ");
+    assert_non_null(said);
+    assert_string_equal(said + strlen(", read: "), want);
+}
+
+static enum sm_tx asks_inside(void *dev, uint64_t offset, unsigned size,
+                              const struct sm_attrs *attrs, uint64_t *value)
+{
+    struct got *got = dev;
+    expect_beyond(got, got->world->space, 0x1810,
+                  "not asked while this thread holds the topology or a device\n");
+    return SM_TX_OK;
+}
+
+static const struct sm_io_ops asking_ops = {.struct_size = sizeof(asking_ops),
+                                            .read = asks_inside,
+                                            .accepts = {1, 8, false},
+                                            .implements = {1, 8, false}};
+
+/* Who holds what a model's lock comes before hears so; a device's callback, too. */
+static void not_asked(void **state)
+{
+    const char *const want = "not asked while this thread holds the topology or a device\n";
+    struct world world;
+    struct got got = {.world = &world};
+    struct sm_device *device;
+    struct sm_region *io;
+    uint64_t value;
+
+    make_bridge(&world);
+    sm_topology_begin(world.topo);
+    expect_beyond(&got, world.space, 0x1810, want);
+    sm_topology_abort(world.topo);
+    assert_int_equal(sm_device_new(world.topo, "asks", &got, &device), 0);
+    sm_device_lock(device);
+    expect_beyond(&got, world.space, 0x1810, want);
+    sm_device_unlock(device);
+    assert_int_equal(sm_region_new_io(device, "asks", 7, &asking_ops, &io), 0);
+    show(&world, 0, io);
+    const unsigned calls = got.calls;
+    assert_int_equal(sm_address_space_load(world.space, 0, &plain, 1, &value), SM_TX_OK);
+    assert_int_equal(got.calls, calls + 1);
+    free(got.text);
+    world_fini(&world);
+}
+
+/* A way of as many translating regions as may be, and one of one more. */
+static void longest_way(void **state)
+{
+    static struct machines_model model[SM_MAX_HOPS + 1];
+    struct sm_address_space *space;
+    struct world world;
+    struct got got = {.world = &world};
+
+    world_init(&world);
+    space = world.space;
+    show(&world, 0, new_ram(&world, "ram", 0x1000));
+    for (unsigned i = 0; i <= SM_MAX_HOPS; i++) {
+        struct sm_region *region =
+            new_translating(&world, "hop", &model[i], &space, 1);
+        model[i] = (struct machines_model){.to = {space}, .perms = {SM_PERM_R}};
+        assert_int_equal(sm_address_space_new(world.topo, "next", region, &space), 0);
+        if (i + 1 == SM_MAX_HOPS) {
+            assert_int_equal(
+                sm_inspect_why(space, 8, NULL, SM_INSPECT_TEXT, take, &got), 0);
+            assert_non_null(strstr(got.text, "answer: ram (ram) @0000000000000008\n"));
+        }
+    }
+    expect_beyond(&got, space, 8, "too many in a row\n");
+    assert_int_equal(sm_inspect_why(space, 8, NULL, SM_INSPECT_JSON, take, &got), 0);
+    assert_non_null(strstr(got.text, "\"end\": \"too many\"}"));
+    free(got.text);
+    world_fini(&world);
+}
+
+/* A model that is asked by one thread while another commits. */
+struct slow {
+    struct world *world;
+    struct sm_region *region;
+    uint64_t at;
+};
+
+static void *move_it(void *arg)
+{
+    struct slow *slow = arg;
+
+    sm_topology_begin(slow->world->topo);
+    assert_int_equal(sm_region_move(slow->region, slow->at += 0x10), 0);
+    commit(slow->world);
+    return NULL;
+}
+
+static bool slow_translate(void *dev, const struct sm_iommu_req *req,
+                           struct sm_iommu_map *out)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, move_it, dev), 0);
+    pthread_join(thread, NULL);
+    return false;
+}
+
+static void changed_meanwhile(void **state)
+{
+    static const struct sm_iommu_ops ops = {.struct_size = sizeof(ops),
+                                            .translate = slow_translate};
+    struct sm_address_space *space;
+    struct sm_device *device;
+    struct sm_iommu *iommu;
+    struct world world;
+    struct slow slow = {.world = &world};
+    struct got got = {.world = &world};
+
+    world_init(&world);
+    assert_int_equal(sm_address_space_new(world.topo, "void", NULL, &space), 0);
+    assert_int_equal(sm_device_new(world.topo, "slow", &slow, &device), 0);
+    assert_int_equal(sm_iommu_new(device, &ops, &space, 1, &iommu), 0);
+    assert_int_equal(sm_region_new_translating(iommu, "slow", 0xfff, &slow.region), 0);
+    show(&world, 0, slow.region);
+    expect_beyond(&got, world.space, 0x900, "changed meanwhile\n");
+    free(got.text);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_edit),       cmocka_unit_test(sink_may_edit),
         cmocka_unit_test(roots),           cmocka_unit_test(deep),
-        cmocka_unit_test(asked_meanwhile),
+        cmocka_unit_test(asked_meanwhile), cmocka_unit_test(not_asked),
+        cmocka_unit_test(longest_way),     cmocka_unit_test(changed_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,104 @@ static void operations(void **state)
     world_fini(&board.world);
 }
 
+/* Halves of a 16-byte number, signed or not: does @a come before @b? */
+static bool wide_less(struct sm_value a, struct sm_value b, bool is_signed)
+{
+    if (a.hi != b.hi)
+        return is_signed ? (int64_t)a.hi < (int64_t)b.hi : a.hi < b.hi;
+    return a.lo < b.lo;
+}
+
+static struct sm_value wide_model(enum sm_rmw op, struct sm_value a, struct sm_value b)
+{
+    switch (op) {
+    case SM_RMW_SWAP: return b;
+    case SM_RMW_ADD:
+        return (struct sm_value){a.lo + b.lo, a.hi + b.hi + (a.lo + b.lo < a.lo)};
+    case SM_RMW_AND: return (struct sm_value){a.lo & b.lo, a.hi & b.hi};
+    case SM_RMW_OR: return (struct sm_value){a.lo | b.lo, a.hi | b.hi};
+    case SM_RMW_XOR: return (struct sm_value){a.lo ^ b.lo, a.hi ^ b.hi};
+    case SM_RMW_MIN: return wide_less(b, a, true) ? b : a;
+    case SM_RMW_MAX: return wide_less(a, b, true) ? b : a;
+    case SM_RMW_MINU: return wide_less(b, a, false) ? b : a;
+    default: return wide_less(a, b, false) ? b : a;
+    }
+}
+
+static void wide_operations(void **state)
+{
+    uint64_t random = test_seed(5);
+    struct board board;
+
+    board_init(&board);
+    for (int i = 0; i < 20000; i++) {
+        const unsigned size = 1u << test_below(&random, 5);
+        const enum sm_rmw op = (enum sm_rmw)test_below(&random, SM_N_RMW);
+        const uint64_t at = size * test_below(&random, 32 / size);
+        uint8_t *host = board.ram->ram->host + at;
+        struct sm_value operand = {test_random(&random), test_random(&random)};
+        struct sm_value before = {test_random(&random), test_random(&random)};
+        struct sm_value old = {0}, after = {0}, want = {0};
+        if (test_below(&random, 3) == 0)
+            before.hi = operand.hi;
+        if (test_below(&random, 6) == 0)
+            before.lo = operand.lo;
+        if (size == 16) {
+            want = wide_model(op, before, operand);
+        } else {
+            before.hi = 0;
+            before.lo &= UINT64_MAX >> (64 - 8 * SM_MIN(size, 8u));
+            want.lo = model(op, size, before.lo, operand.lo);
+        }
+        memcpy(host, &before, size);
+        assert_int_equal(sm_address_space_rmw_wide(board.world.space, at, &plain, size, op,
+                                                   operand, &old),
+                         SM_TX_OK);
+        memcpy(&after, host, size);
+        assert_memory_equal(&old, &before, sizeof(old));
+        assert_memory_equal(&after, &want, sizeof(want));
+    }
+    world_fini(&board.world);
+}
+
+static void wide_refusals(void **state)
+{
+    const struct sm_value one = {1, 0};
+    struct sm_value old = {7, 7};
+    struct board board;
+
+    board_init(&board);
+    struct sm_address_space *space = board.world.space;
+    static const struct {
+        uint64_t gpa;
+        unsigned size;
+        enum sm_rmw op;
+        enum sm_tx tx;
+    } cases[] = {
+        {0x008, 16, SM_RMW_ADD, SM_TX_ACCESS_ERROR},  /* unaligned              */
+        {0x000, 32, SM_RMW_ADD, SM_TX_ACCESS_ERROR},  /* no size                */
+        {0x000, 16, SM_N_RMW, SM_TX_ACCESS_ERROR},    /* no operation           */
+        {0x1000, 16, SM_RMW_ADD, SM_TX_ACCESS_ERROR}, /* ROM                    */
+        {0x2000, 16, SM_RMW_ADD, SM_TX_ACCESS_ERROR}, /* no device takes as many */
+        {0x3000, 16, SM_RMW_ADD, SM_TX_DECODE_ERROR},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        assert_int_equal(sm_address_space_rmw_wide(space, cases[i].gpa, &plain,
+                                                   cases[i].size, cases[i].op, one, &old),
+                         cases[i].tx);
+        assert_true(old.lo == 7 && old.hi == 7);
+    }
+    assert_int_equal(
+        sm_address_space_rmw_wide(space, 0x2000, &plain, 8, SM_RMW_ADD, one, &old),
+        SM_TX_OK);
+    assert_int_equal(board.bytes.byte[0], 1);
+    const uint64_t version = sm_reserve_version(board.world.topo, board.ram->ram->host);
+    assert_int_equal(
+        sm_address_space_rmw_wide(space, 0, &plain, 16, SM_RMW_ADD, one, &old), SM_TX_OK);
+    assert_true(sm_reserve_version(board.world.topo, board.ram->ram->host) != version);
+    world_fini(&board.world);
+}
+
 static void compare_and_swap(void **state)
 {
     uint64_t random = test_seed(3);
@@ -242,6 +340,10 @@ static void *count(void *arg)
             sm_address_space_rmw(board->world.space, 0x2008, &plain, 8, SM_RMW_ADD, 1,
                                  &old))
             return arg;
+        /* A carry into the upper half, at each fourth addition. */
+        if (sm_address_space_rmw_wide(board->world.space, 48, &plain, 16, SM_RMW_ADD,
+                                      (struct sm_value){UINT64_C(1) << 62, 0}, &found))
+            return arg;
         found = (struct sm_value){0, 0};
         do { /* both halves of sixteen bytes count */
             next = (struct sm_value){found.lo + 1, found.hi + 2};
@@ -276,6 +378,8 @@ static void threads(void **state)
     assert_int_equal(value, THREADS * ROUNDS);
     memcpy(&value, board.ram->ram->host + 40, 8);
     assert_int_equal(value, 2 * THREADS * ROUNDS);
+    memcpy(&value, board.ram->ram->host + 56, 8);
+    assert_int_equal(value, THREADS * ROUNDS / 4);
     memcpy(&value, board.bytes.byte + 8, 8);
     assert_int_equal(value, THREADS * ROUNDS);
     world_fini(&board.world);
@@ -286,7 +390,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations), cmocka_unit_test(compare_and_swap),
         cmocka_unit_test(refusals),   cmocka_unit_test(ends_reservations),
-        cmocka_unit_test(threads),
+        cmocka_unit_test(threads),    cmocka_unit_test(wide_operations),
+        cmocka_unit_test(wide_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,6 +233,57 @@ static void visitors_edit_nothing(void **state)
     world_fini(&world);
 }
 
+static bool no_translation(void *dev, const struct sm_iommu_req *req,
+                           struct sm_iommu_map *out)
+{
+    return false;
+}
+
+static const struct sm_iommu_ops iommu_ops = {.struct_size = sizeof(iommu_ops),
+                                              .translate = no_translation};
+
+/* What came later into the struct: where a translating region leads, logs of memory. */
+static void later_fields(void **state)
+{
+    struct sm_region_info info = {.struct_size = sizeof(info)};
+    struct sm_address_space *spaces[2];
+    struct sm_dirty_log *log[2];
+    struct sm_device *device;
+    struct sm_region *region;
+    struct sm_iommu *iommu;
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    assert_int_equal(sm_address_space_new(world.topo, "a", ram, &spaces[0]), 0);
+    assert_int_equal(sm_address_space_new(world.topo, "b", NULL, &spaces[1]), 0);
+    assert_int_equal(sm_device_new(world.topo, "d", NULL, &device), 0);
+    assert_int_equal(sm_iommu_new(device, &iommu_ops, spaces, 2, &iommu), 0);
+    assert_int_equal(sm_region_new_translating(iommu, "t", 5, &region), 0);
+    sm_region_get_info(region, &info);
+    assert_string_equal(info.kind, "translating");
+    assert_int_equal(info.n_leads_to, 2);
+    assert_ptr_equal(info.leads_to[0], spaces[0]);
+    assert_ptr_equal(info.leads_to[1], spaces[1]);
+    assert_int_equal(info.n_logs, 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sm_dirty_log_new(ram, &log[i]), 0);
+    sm_region_get_info(ram, &info);
+    assert_int_equal(info.n_logs, 2);
+    assert_null(info.leads_to);
+    assert_int_equal(info.n_leads_to, 0);
+    sm_dirty_log_free(log[1]);
+    sm_region_get_info(ram, &info);
+    assert_int_equal(info.n_logs, 1);
+    /* Whoever was compiled before they were there. */
+    memset(&info, 0x5a, sizeof(info));
+    info.struct_size = offsetof(struct sm_region_info, leads_to);
+    sm_region_get_info(region, &info);
+    assert_int_equal(info.n_logs, 0);
+    assert_int_equal(info.n_leads_to, 0x5a5a5a5a);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +292,7 @@ int main(void)
         cmocka_unit_test(orders),
         cmocka_unit_test(within_an_edit),
         cmocka_unit_test(visitors_edit_nothing),
+        cmocka_unit_test(later_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

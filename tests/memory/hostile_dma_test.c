@@ -248,7 +248,7 @@ static void from_two_threads(void **state)
     pthread_t thread;
 
     engines_init(&world, engines);
-    chain(&world, engines, 300);
+    chain(&world, engines, 1000000); /* a start while the work waits uses one up, too */
     program(&world, 1, RAM_AT, ENGINE_AT, REGISTER_BYTES);
     assert_int_equal(pthread_create(&thread, NULL, do_work, &helper), 0);
     /* However the two threads are scheduled: runs are left until both have had enough. */

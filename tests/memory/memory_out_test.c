@@ -189,6 +189,54 @@ static const struct sm_iommu_ops iommu_ops = {
     .struct_size = sizeof(iommu_ops), .translate = refuse, .iterate = have_none};
 static const struct sm_iommu_client_ops client_ops = {.struct_size = sizeof(client_ops)};
 
+/* A log that cannot be begun: nobody hears of one, and none marks. */
+static void log_started(void *owner, const struct sm_section *section)
+{
+    ++*(int *)owner;
+}
+
+static void dirty_logs(void **state)
+{
+    static const struct sm_listener_ops log_ops = {.struct_size = sizeof(log_ops),
+                                                   .log_started = log_started};
+    struct sm_dirty_log *log = NULL;
+    struct sm_listener *listener;
+    struct world world;
+    int n_started = 0;
+    long n;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x100000);
+    show(&world, 0, ram);
+    assert_int_equal(sm_listener_new(world.space, &log_ops, &n_started, 0, &listener), 0);
+    for (n = 0;; n++) {
+        left = n;
+        const int error = sm_dirty_log_new(ram, &log);
+        left = -1;
+        if (!error)
+            break;
+        assert_int_equal(error, -ENOMEM);
+        assert_null(log);
+        assert_null(ram->ram->logs);
+        assert_int_equal(n_started, 0);
+    }
+    assert_true(n >= 1);
+    assert_int_equal(n_started, 1);
+    /* Taking and ending need no memory. */
+    left = 0;
+    const sm_ticket ticket =
+        sm_dirty_log_take(log, (struct sm_range){0, UINT64_MAX}, NULL, NULL);
+    assert_true(ticket > 0);
+    sm_dirty_log_free(log);
+    left = -1;
+    assert_int_equal(sm_region_free(ram), -EBUSY); /* it is mapped */
+    sm_topology_begin(world.topo);
+    sm_region_unmap(ram);
+    commit(&world);
+    assert_int_equal(sm_region_free(ram), 0);
+    world_fini(&world);
+}
+
 /* What translates, and the commit that shows it first. */
 static void translating(void **state)
 {
@@ -288,14 +336,106 @@ static void commits(void **state)
     world_fini(&world);
 }
 
+/* A commit of all kinds of edit among so many regions that nodes split and merge, with a
+ * listener, a log and a translating region about. */
+struct crowd {
+    struct world world;
+    struct sm_region *region[400], *alias, *front, *behind;
+    uint64_t n_heard;
+};
+
+static void heard_some(void *owner, const struct sm_section *section)
+{
+    ++*(uint64_t *)owner;
+}
+
+static void crowd_edit(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < SM_ARRAY_LEN(crowd->region); i++)
+        switch (i % 8) {
+        case 0: sm_region_unmap(crowd->region[i]); break;
+        case 1: sm_region_set_readonly(crowd->region[i], true); break;
+        case 2:
+            assert_int_equal(sm_region_move(crowd->region[i], 0x900000 + i * 0x100), 0);
+            break;
+        case 3: sm_region_set_enabled(crowd->region[i], false); break;
+        case 4: assert_int_equal(sm_region_resize(crowd->region[i], 0x7f), 0); break;
+        case 5: assert_int_equal(sm_region_set_priority(crowd->region[i], 3), 0); break;
+        default: break;
+        }
+    assert_int_equal(sm_region_set_window(crowd->alias, 0x100), 0);
+    assert_int_equal(sm_region_move(crowd->behind, 0x40), 0);
+}
+
+static void crowded_commits(void **state)
+{
+    static const struct sm_listener_ops all_ops = {.struct_size = sizeof(all_ops),
+                                                   .removed = heard_some,
+                                                   .added = heard_some,
+                                                   .unchanged = heard_some};
+    static struct crowd crowd;
+    static char before[1 << 18], after[1 << 18];
+    struct world *world = &crowd.world;
+    struct sm_address_space *space;
+    struct sm_listener *listener;
+    struct sm_dirty_log *log;
+    struct sm_device *device;
+    struct sm_iommu *iommu;
+    long n;
+
+    world_init(world);
+    crowd.front = new_container(world, "front", UINT64_MAX);
+    assert_int_equal(sm_address_space_new(world->topo, "front", crowd.front, &space), 0);
+    assert_int_equal(sm_device_new(world->topo, "d", NULL, &device), 0);
+    assert_int_equal(sm_iommu_new(device, &iommu_ops, &world->space, 1, &iommu), 0);
+    assert_int_equal(sm_region_new_translating(iommu, "t", 0x3f, &crowd.behind), 0);
+    sm_topology_begin(world->topo);
+    for (unsigned i = 0; i < SM_ARRAY_LEN(crowd.region); i++) {
+        crowd.region[i] = new_ram(world, "ram", 0x100);
+        map(world->root, i * 0x180, crowd.region[i], 0);
+    }
+    crowd.alias = new_alias(world->root, "alias", 0, 0xfffff);
+    map(crowd.front, 0, crowd.behind, 1);
+    map(crowd.front, 0x1000, crowd.alias, 0);
+    commit(world);
+    assert_int_equal(
+        sm_listener_new(space, &all_ops, &crowd.n_heard, 0, &listener), 0);
+    assert_int_equal(sm_dirty_log_new(crowd.region[4], &log), 0);
+    assert_true(sm_flat_view_print(space->view, before, sizeof(before)) < sizeof(before));
+    for (n = 0;; n++) {
+        const uint64_t n_heard = crowd.n_heard;
+        sm_topology_begin(world->topo);
+        crowd_edit(&crowd);
+        left = n;
+        const int error = sm_topology_commit(world->topo, NULL);
+        left = -1;
+        if (!error)
+            break;
+        assert_int_equal(error, -ENOMEM);
+        assert_true(crowd.n_heard == n_heard);
+        sm_topology_abort(world->topo);
+        sm_flat_view_print(space->view, after, sizeof(after));
+        assert_string_equal(after, before);
+        if (n % 16 == 0)
+            sm_topology_check(world->topo);
+    }
+    assert_true(n >= 60);
+    sm_flat_view_print(space->view, after, sizeof(after));
+    assert_string_not_equal(after, before);
+    print_message("%ld allocations\n", n);
+    world_fini(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makers),
         cmocka_unit_test(buffers),
         cmocka_unit_test(kinds_of_ram),
+        cmocka_unit_test(dirty_logs),
         cmocka_unit_test(translating),
         cmocka_unit_test(commits),
+        cmocka_unit_test(crowded_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -457,11 +457,11 @@ static void lend_or_use(void)
                                  SM_WRITE, mapping) != SM_TX_OK)
             return;
         if (planted == BUG_LENT)
-            memset(logged->ram->lent, 0, sizeof logged->ram->lent);
+            memset(logged->ram->lent->stretch, 0, sizeof logged->ram->lent->stretch);
     } else if (rng_once_in(&rng, 3)) {
         if (planted == BUG_LENT_MARK) {
             sm_ram_put((struct sm_ram *)mapping->reserved[0]);
-            sm_exchange(&logged->ram->lent[(mapping->reserved[1] - 1) & 31], UINT64_C(0));
+            sm_exchange(&logged->ram->lent->stretch[(mapping->reserved[1] - 1) & 31], UINT64_C(0));
             memset(mapping, 0, sizeof *mapping);
         } else {
             sm_mapping_release(mapping);
