@@ -16,7 +16,7 @@ KEYS = {'Errors': '@par Errors', 'Threads': '@par Threads', 'Cost': '@par Cost',
         'Source': '@par Source', 'Returns': '@return', 'Layer': '@par Layer', 'Owner': '@par Owner',
         'Invariants': '@par Invariants'}
 TYPEDEF = re.compile(r'^typedef [^;{]*\b(sm_\w+);')
-PROTOTYPE = re.compile(r'^(?!\s|#|typedef|struct \w+;|struct \w+ \{|enum|extern|union).*?\b(sm_\w+)\s*\('
+PROTOTYPE = re.compile(r'^(?!\s|#|/|typedef|struct \w+;|struct \w+ \{|enum|extern|union).*?\b(sm_\w+)\s*\('
                        r'|^enum sm_\w+ \*?(sm_\w+)\s*\(')
 
 

@@ -43,6 +43,7 @@ SM_BEGIN_DECLS
 struct sm_vcpu;
 struct sm_tlb_check;
 
+/** What is wrong with a translation that was used; the header says which is which. */
 enum sm_stale_kind {
     SM_STALE_OWN,
     SM_STALE_ROOT,
@@ -97,6 +98,7 @@ struct sm_tlb_check_ops {
     void (*report)(void *owner, const struct sm_stale *stale);
 };
 
+/** Of struct sm_tlb_check_options. */
 enum sm_tlb_check_flag {
     SM_TLB_CHECK_HITS    = 1 << 0, /* compare, and tell                        */
     SM_TLB_CHECK_SUSPECT = 1 << 1, /* tell suspects too                        */
@@ -104,6 +106,7 @@ enum sm_tlb_check_flag {
                                       what a table has no room for, too        */
 };
 
+/** What to look for, and whom to tell. */
 struct sm_tlb_check_options {
     uint32_t struct_size;
     uint32_t flags;     /* SM_TLB_*                                            */
@@ -119,6 +122,7 @@ SM_MUST_CHECK int sm_tlb_check_new(const struct sm_tlb_check_options *options,
 /** Free it, after its vCPUs.  @check may be NULL. */
 void sm_tlb_check_free(struct sm_tlb_check *check);
 
+/** What a checker has seen so far. */
 struct sm_tlb_check_stats {
     uint32_t struct_size, reserved;
     uint64_t compared;  /* hits                                                */

@@ -98,6 +98,76 @@ static void order(void **state)
     world_fini(&world);
 }
 
+/* --- All that is told, to two of different priority ----------------------- */
+
+static void unchanged(void *owner, const struct sm_section *section)
+{
+    note(owner, "~", section);
+}
+
+static void log_started(void *owner, const struct sm_section *section)
+{
+    note(owner, "on", section);
+}
+
+static void log_stopped(void *owner, const struct sm_section *section)
+{
+    note(owner, "off", section);
+}
+
+static void log_cleared(void *owner, const struct sm_section *section,
+                        const struct sm_range *range)
+{
+    note(owner, "clear", section);
+}
+
+static const struct sm_listener_ops all_ops = {sizeof(all_ops), removed,     added,
+                                               committed,       unchanged,   log_started,
+                                               log_stopped,     log_cleared};
+
+/* (N1), (N4), (N5): the higher hears of what ends first, of all else last; of two equal
+ * ones the later counts as higher. */
+static void priorities_of_all(void **state)
+{
+    struct ear a = {"a"}, b = {"b"}, c = {"c"};
+    struct sm_listener *low, *high, *equal;
+    struct sm_dirty_log *log;
+    struct world world;
+
+    world_init(&world);
+    struct sm_region *ram = new_ram(&world, "ram", 0x1000);
+    struct sm_region *rom = new_rom(&world, "rom", 0x1000);
+    show(&world, 0x1000, ram);
+    show(&world, 0x4000, rom);
+    assert_int_equal(sm_listener_new(world.space, &all_ops, &b, 7, &high), 0);
+    assert_int_equal(sm_listener_new(world.space, &all_ops, &a, -7, &low), 0);
+    assert_int_equal(sm_listener_new(world.space, &all_ops, &c, 7, &equal), 0);
+    expect_heard("b+1000-1fff+0 b+4000-4fff+0ro b= a+1000-1fff+0 a+4000-4fff+0ro a= "
+                 "c+1000-1fff+0 c+4000-4fff+0ro c= ");
+    assert_int_equal(sm_dirty_log_new(ram, &log), 0);
+    expect_heard("aon1000-1fff+0 bon1000-1fff+0 con1000-1fff+0 ");
+    const sm_ticket ticket =
+        sm_dirty_log_take(log, (struct sm_range){0, UINT64_MAX}, NULL, NULL);
+    sm_ticket_wait(world.topo, ticket);
+    expect_heard("aclear1000-1fff+0 bclear1000-1fff+0 cclear1000-1fff+0 ");
+    sm_topology_begin(world.topo);
+    assert_int_equal(sm_region_move(ram, 0x2000), 0);
+    commit(&world);
+    expect_heard("coff1000-1fff+0 c-1000-1fff+0 boff1000-1fff+0 b-1000-1fff+0 "
+                 "aoff1000-1fff+0 a-1000-1fff+0 "
+                 "a~4000-4fff+0ro b~4000-4fff+0ro c~4000-4fff+0ro "
+                 "a+2000-2fff+0 aon2000-2fff+0 b+2000-2fff+0 bon2000-2fff+0 "
+                 "c+2000-2fff+0 con2000-2fff+0 a! b! c! ");
+    sm_listener_free(equal);
+    expect_heard("coff2000-2fff+0 c-2000-2fff+0 c-4000-4fff+0ro ");
+    sm_dirty_log_free(log);
+    expect_heard("boff2000-2fff+0 aoff2000-2fff+0 ");
+    sm_listener_free(high);
+    sm_listener_free(low);
+    heard[0] = '\0';
+    world_fini(&world);
+}
+
 /* Borders merge and part outside the place that was edited. */
 static void merges(void **state)
 {
@@ -154,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order),
         cmocka_unit_test(merges),
+        cmocka_unit_test(priorities_of_all),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
