@@ -81,7 +81,7 @@ enum sm_step {
     SM_STEP_DONE_LEAVE, /* retire, then reach a safe point: the map may have
                            changed, and no host address kept by the block holds */
     SM_STEP_FAULT,      /* nothing happened; *fault is filled                  */
-    SM_STEP_STOP        /* nothing happened; a debugger asked, it is no fault  */
+    SM_STEP_STOP        /* nothing happened; a debugger watches this (watch.h) */
 };
 
 /** Do what the hit path declines: misses, MMIO, page crossings, clean and
@@ -105,7 +105,7 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
  *              then a device, a hole or read-only memory answers, and the slow path
  *              above performs the access or says why it fails.  Void after the next
  *              safe point; an access of another kind has to be touched for itself.
- *  Returns     SM_STEP_DONE, or SM_STEP_FAULT with *fault
+ *  Returns     SM_STEP_DONE, SM_STEP_FAULT with *fault, or SM_STEP_STOP (watch.h)
  */
 enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
                           enum sm_access access, uint8_t mode, uint32_t req_flags,

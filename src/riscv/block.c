@@ -356,9 +356,8 @@ static enum rv_next rv_fetch_parcel(struct rv_hart *hart, uint64_t pc, uint32_t 
     return RV_NEXT_TRAP;
 }
 
-/** Fetch and decode the one instruction at @pc into the cache's .single. */
-static enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc,
-                                    struct rv_block **out, struct rv_trap *trap)
+enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
+                             struct rv_trap *trap)
 {
     struct rv_block *block = &hart->blocks->single.block;
     struct rv_insn insn;
@@ -390,11 +389,15 @@ enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **
     void *host;
 
     hart->pc = pc; /* for who checks */
-    if ((rv_checks(hart) || !sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) &&
-        sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault) ==
-            SM_STEP_FAULT) {
-        *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
-        return RV_NEXT_TRAP;
+    if (rv_checks(hart) || !sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) {
+        const enum sm_step step = sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH,
+                                               hart->mode_fetch, 0, &host, &fault);
+        if (step == SM_STEP_FAULT) {
+            *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
+            return RV_NEXT_TRAP;
+        }
+        if (step == SM_STEP_STOP)
+            return RV_NEXT_STOP;
     }
     /* Only a hit says that the whole page is there and may be executed. */
     if (rv_fetch_hit(hart, pc, &host)) {

@@ -104,6 +104,8 @@ void rv_hart_reset(struct rv_hart *hart, uint64_t pc)
     hart->pc = pc;
     hart->priv = RV_PRIV_M;
     hart->wfi = false;
+    hart->passing = RV_PASS_NONE;
+    sm_vcpu_watch_rearm(hart->vcpu);
     reset_csrs(hart);
     hart->ops->arm_stimecmp(hart->owner, hart, UINT64_MAX);
     sm_tlb_clear_reservation(hart->vcpu);

@@ -122,6 +122,7 @@ void sm_vcpu_free(struct sm_vcpu *vcpu)
     sm_assert(!vcpu->online);
     sm_agent_remove(&vcpu->agent);
     sm_tlb_checking_fini(vcpu);
+    sm_tlb_watch_fini(vcpu);
     sm_tlb_fini(vcpu);
     sm_free(vcpu->spaces);
     sm_free(vcpu);
