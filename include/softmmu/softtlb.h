@@ -130,7 +130,8 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
  *
  *  sm_tlb_store_conditional() then stores and sets *stored only if the value
  *  is unchanged and no other agent's atomic or conditional store touched them.
- *  A plain store of the same value is not seen (docs/design.md, decision 12).  Without a
+ *  A plain store of the same value is not seen (docs/design.md, decision 12), unless
+ *  the vCPU that makes it has SM_VCPU_EXACT_RESERVE.  Without a
  *  reservation, or with one of another address or size, it fails too, after the
  *  same translation: it faults where a store would.  It always ends the
  *  reservation.

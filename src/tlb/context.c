@@ -276,6 +276,7 @@ static unsigned check_slot(const struct sm_vcpu *vcpu,
         return 0;
     sm_assert(!(tag & ~SM_PAGE_MASK &
                 ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE)));
+    sm_assert((tag & SM_TLB_EXACT) == (access == SM_WRITE ? vcpu->tags & SM_TLB_EXACT : 0));
     sm_assert(!(tag & SM_TLB_WATCH) ==
               !sm_watch_meets_page(vcpu, context, (enum sm_access)access, page, cold));
     sm_assert(!(tag & SM_TLB_CLEAN) || (access == SM_WRITE && !(tag & SM_TLB_MMIO)));

@@ -28,7 +28,10 @@ static SM_NOINLINE uint64_t tags_of(const struct sm_vcpu *vcpu,
                                     enum sm_access access, sm_gva page,
                                     const struct sm_tlb_cold *cold)
 {
-    return sm_watch_meets_page(vcpu, context, access, page, cold) ? SM_TLB_WATCH : 0;
+    const uint64_t exact = access == SM_WRITE ? vcpu->tags & SM_TLB_EXACT : 0;
+
+    return sm_watch_meets_page(vcpu, context, access, page, cold) ? exact | SM_TLB_WATCH
+                                                                  : exact;
 }
 
 /** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus.

@@ -5,6 +5,8 @@
 #include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
 
+#include <string.h>
+
 /** Find memory that @req reaches by the bus: it is memory all the same where it fills no
  *  page, or lies beyond a translating region. */
 static void find_fragment(const struct sm_xlate_req *req, struct sm_tlb_target *target)
@@ -179,6 +181,32 @@ enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_me
     held->valid = true;
     *value = in_order(op, held->value);
     return SM_STEP_DONE;
+}
+
+void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes,
+                          unsigned size)
+{
+    struct sm_reservation *const held = &vcpu->reservation;
+    const uint8_t *from = bytes;
+
+    for (unsigned n; size; size -= n, host += n, from += n) {
+        const unsigned granule = 1u << SM_GRANULE_BITS;
+        n = SM_MIN(size, granule - (unsigned)((uintptr_t)host & (granule - 1)));
+        const uint64_t version = sm_reserve_lock(vcpu->topo, host);
+        if (n <= 8 && sm_is_pow2(n)) { /* as the hit path stores it */
+            uint64_t value = 0;
+            memcpy(&value, from, n);
+            sm_host_store(host, sm_log2(n), value);
+        } else {
+            for (unsigned i = 0; i < n; i++)
+                sm_host_store(host + i, 0, from[i]);
+        }
+        sm_reserve_unlock(vcpu->topo, host);
+        /* Its own stores are no other agent's: what it holds is of the new version. */
+        if (held->valid && held->version == version &&
+            sm_reserve_is_shared(held->host, host))
+            held->version = version + 2;
+    }
 }
 
 void sm_tlb_clear_reservation(struct sm_vcpu *vcpu)

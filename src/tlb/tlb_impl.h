@@ -18,8 +18,8 @@
  * An entry is direct (its tag is the page), or clean (page | SM_TLB_CLEAN, writes only:
  * as direct, but the dirty logs are to be told first), or goes through the bus (page |
  * SM_TLB_MMIO: the translation is remembered, what answers is looked up at each access).
- * Each of these may also be SM_TLB_CHECK or SM_TLB_WATCH (SM_TLB_BESIDE): it is what it
- * is, and its accesses come by the slow path.  Every other entry is SM_TLB_ABSENT.
+ * Each of these may also be SM_TLB_CHECK, SM_TLB_WATCH or, for writes, SM_TLB_EXACT: it
+ * is what it is, and its accesses come by the slow path.  Every other entry is SM_TLB_ABSENT.
  * An entry for writes is direct only while its page is marked in all logs, or a request
  * to rearm it is pending (D1).
  *
@@ -76,7 +76,7 @@ struct sm_tlb_store {
 };
 
 /** Flags of a tag that say nothing of where its accesses go. */
-enum { SM_TLB_BESIDE = SM_TLB_CHECK | SM_TLB_WATCH };
+enum { SM_TLB_BESIDE = SM_TLB_CHECK | SM_TLB_WATCH | SM_TLB_EXACT };
 
 struct sm_tlb_space;
 struct sm_tlb_check;
@@ -362,6 +362,12 @@ bool sm_watch_stops(struct sm_vcpu *vcpu, const struct sm_watch_access *access);
 bool sm_watch_stops_one(struct sm_vcpu *vcpu, enum sm_watch_kind kind, unsigned accesses,
                         const struct sm_xlate_req *req,
                         const struct sm_tlb_target *target, struct sm_value value);
+
+/* --- tlb_atomic.c ------------------------------------------------------------- */
+
+/** SM_VCPU_EXACT_RESERVE: store @size bytes, to 16, ending the reservations of others. */
+void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes,
+                          unsigned size);
 
 /* --- tlb_flush.c -------------------------------------------------------------- */
 

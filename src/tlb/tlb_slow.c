@@ -62,8 +62,13 @@ static void copy_from_host(uint8_t *to, const uint8_t *host, unsigned size)
         to[i] = (uint8_t)sm_host_load(host + i, 0);
 }
 
-static void copy_to_host(uint8_t *host, const uint8_t *from, unsigned size)
+static void copy_to_host(struct sm_vcpu *vcpu, uint8_t *host, const uint8_t *from,
+                         unsigned size)
 {
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_EXACT_RESERVE)) {
+        sm_tlb_store_exactly(vcpu, host, from, size);
+        return;
+    }
     for (unsigned i = 0; i < size; i++)
         sm_host_store(host + i, 0, from[i]);
 }
@@ -100,7 +105,7 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
             copy_from_host(byte, host, *n);
         if (pass == PASS_WRITE_RAM) {
             sm_section_mark(section, gpa, *n);
-            copy_to_host(host, byte, *n);
+            copy_to_host(vcpu, host, byte, *n);
         }
         return SM_TX_OK;
     }
@@ -159,7 +164,7 @@ static bool run_part(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass 
         if (pass == PASS_READ)
             copy_from_host(byte, target->host, size);
         else if (pass == PASS_WRITE_RAM)
-            copy_to_host(target->host, byte, size);
+            copy_to_host(vcpu, target->host, byte, size);
         return true;
     }
     if (SM_UNLIKELY(target->tx != SM_TX_OK))
@@ -312,7 +317,10 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
         value = swap_bytes(value, op.size_bits);
 
     if (SM_LIKELY(transfer.n_parts == 1 && target->host && op.size_bits < 4)) {
-        sm_host_store(target->host, op.size_bits, value.lo);
+        if (SM_UNLIKELY(vcpu->flags & SM_VCPU_EXACT_RESERVE))
+            sm_tlb_store_exactly(vcpu, target->host, &value.lo, 1u << op.size_bits);
+        else
+            sm_host_store(target->host, op.size_bits, value.lo);
         sm_tlb_stored(vcpu);
         return SM_STEP_DONE;
     }
@@ -350,6 +358,7 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
         sm_watch_stops_one(vcpu, access == SM_FETCH ? SM_WATCH_FETCH : SM_WATCH_TOUCH,
                            1u << access, &req, &target, (struct sm_value){0, 0}))
         return SM_STEP_STOP;
-    *host = target.host;
+    *host = access == SM_WRITE && (vcpu->flags & SM_VCPU_EXACT_RESERVE) ? NULL
+                                                                        : target.host;
     return SM_STEP_DONE;
 }
