@@ -13,7 +13,8 @@
  *
  * Invariants:
  *  (B1) A block whose .epoch is the hart's code_epoch was equal to memory at some
- *       time after the hart's last FENCE.I.
+ *       time after the hart's last FENCE.I.  With .check_code none is, and a block that
+ *       stores ends there: each was equal to memory when it was entered.
  *  (B2) A link leads to a block of the same page, which pc reaches by the same
  *       distance whatever the page's guest address is.  A guess leads anywhere: it
  *       is followed only where the fetch TLB has the same answer.

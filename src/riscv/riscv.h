@@ -91,6 +91,9 @@ struct rv_hart_options {
     void *owner;
     struct sm_tlb_check *check; /* made with rv_check_pc(), or NULL              */
     uint32_t check_flags;       /* of that: enum sm_tlb_check_flag              */
+    uint32_t vcpu_flags;        /* SM_VCPU_*, of the hart's vCPU                */
+    bool check_code;   /* compare each block with memory before it runs, for guests
+                          that change code without FENCE.I                      */
 };
 
 /** Create a hart, its vCPU offline, in reset with pc 0x1000.

@@ -206,6 +206,7 @@ struct rv_hart {
     bool own_flush; /* in a flush of translations that this hart asked for     */
 
     uint32_t check_flags; /* of the vCPU's checker; 0: there is none             */
+    bool check_code;   /* compare each block at each entry (B1)                 */
     uint64_t fences_i; /* FENCE.I alone; .code_epoch counts what stands for one */
 
     uint32_t kicked;     /* atomic: rv_hart_kick()                             */
