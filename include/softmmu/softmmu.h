@@ -26,6 +26,7 @@
 #include "softmmu/tlb_check.h"
 #include "softmmu/types.h"
 #include "softmmu/vcpu.h"
+#include "softmmu/watch.h"
 #include "softmmu/window.h"
 
 #define SM_VERSION_MAJOR 0

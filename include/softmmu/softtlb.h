@@ -81,7 +81,7 @@ enum sm_step {
     SM_STEP_DONE_LEAVE, /* retire, then reach a safe point: the map may have
                            changed, and no host address kept by the block holds */
     SM_STEP_FAULT,      /* nothing happened; *fault is filled                  */
-    SM_STEP_STOP        /* nothing happened; a debugger asked, it is no fault  */
+    SM_STEP_STOP        /* nothing happened; a debugger watches this (watch.h) */
 };
 
 /** Do what the hit path declines: misses, MMIO, page crossings, clean and
@@ -105,7 +105,7 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
  *              then a device, a hole or read-only memory answers, and the slow path
  *              above performs the access or says why it fails.  Void after the next
  *              safe point; an access of another kind has to be touched for itself.
- *  Returns     SM_STEP_DONE, or SM_STEP_FAULT with *fault
+ *  Returns     SM_STEP_DONE, SM_STEP_FAULT with *fault, or SM_STEP_STOP (watch.h)
  */
 enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
                           enum sm_access access, uint8_t mode, uint32_t req_flags,
@@ -130,7 +130,8 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
  *
  *  sm_tlb_store_conditional() then stores and sets *stored only if the value
  *  is unchanged and no other agent's atomic or conditional store touched them.
- *  A plain store of the same value is not seen (docs/design.md, decision 12).  Without a
+ *  A plain store of the same value is not seen (docs/design.md, decision 12), unless
+ *  the vCPU that makes it has SM_VCPU_EXACT_RESERVE.  Without a
  *  reservation, or with one of another address or size, it fails too, after the
  *  same translation: it faults where a store would.  It always ends the
  *  reservation.

@@ -273,12 +273,31 @@ static int set_check_property(struct parser *parser, const struct option_pair *p
     return 0;
 }
 
+/** A property of two values, @value being @yes or @no.  Returns -ENOENT for others than
+ *  @name. */
+static int set_choice(struct parser *parser, const struct option_pair *pair,
+                      const char *name, const char *yes, const char *no, bool *out)
+{
+    if (strcmp(pair->key, name) != 0)
+        return -ENOENT;
+    *out = strcmp(pair->value, yes) == 0;
+    if (*out || strcmp(pair->value, no) == 0)
+        return 0;
+    return option_error(parser, "Invalid '%s' setting %s", name, pair->value);
+}
+
 static int set_tcg_property(struct parser *parser, const struct option_pair *pair)
 {
     uint64_t number;
     bool on;
-    const int result = set_check_property(parser, pair);
+    int result = set_check_property(parser, pair);
 
+    if (result == -ENOENT)
+        result = set_choice(parser, pair, "lrsc", "exact", "value",
+                            &parser->config->exact_lrsc);
+    if (result == -ENOENT)
+        result = set_choice(parser, pair, "code-check", "immediate", "fence",
+                            &parser->config->check_code);
     if (result != -ENOENT)
         return result;
     if (strcmp(pair->key, "accel") == 0)

@@ -281,6 +281,8 @@ struct machine {
     struct sm_tlb_check *check;  /* or NULL                                     */
     struct machine_stale stale;
     uint32_t check_flags;
+    uint32_t vcpu_flags;         /* SM_VCPU_*                                   */
+    bool check_code;             /* of rv_hart_options                          */
 
     struct chardev *chr;
     struct block **blocks;   /* [n_blocks], as config->drives                   */

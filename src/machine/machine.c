@@ -296,6 +296,8 @@ static int make_all(struct machine *machine, char **error)
     if (!err)
         err = devices_plug(machine, error);
     if (!err) {
+        machine->vcpu_flags = config->exact_lrsc ? SM_VCPU_EXACT_RESERVE : 0;
+        machine->check_code = config->check_code;
         err = machine_stale_new(machine, &config->stale);
         if (!err)
             err = harts_new(machine, &machine->isa);

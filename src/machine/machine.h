@@ -90,6 +90,8 @@ struct machine_config {
     bool no_shutdown;
     bool single_thread;     /* -accel tcg,thread=single: harts take turns        */
     struct machine_stale stale;
+    bool exact_lrsc;         /* -accel tcg,lrsc=exact                           */
+    bool check_code;         /* -accel tcg,code-check=immediate                 */
     bool print_stats;       /* say figures when the run ends, on stderr         */
     char *pidfile;          /* the program writes its process id there, or NULL */
     struct machine_serial serial[MACHINE_MAX_SERIALS];

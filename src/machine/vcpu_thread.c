@@ -153,7 +153,9 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
                                                 .ops = &owner_ops,
                                                 .owner = slot,
                                                 .check = machine->check,
-                                                .check_flags = machine->check_flags};
+                                                .check_flags = machine->check_flags,
+                                                .vcpu_flags = machine->vcpu_flags,
+                                                .check_code = machine->check_code};
         int err;
 
         slot->machine = machine;

@@ -4,6 +4,7 @@
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
 #include "memory/ram_access.h"
+#include "memory/reserve.h"
 #include "memory/resolve.h"
 
 /* The section that an agent found last, if all of an access lies in it; NULL: look it up.
@@ -26,7 +27,11 @@ static void store_to(const struct sm_flat_section *section, sm_gpa gpa, unsigned
                      uint64_t value)
 {
     sm_ram_mark(section->region->ram, sm_flat_section_offset(section, gpa), size);
-    sm_store_sized(sm_flat_section_host(section, gpa), size, value);
+    if (SM_UNLIKELY(sm_load_relaxed(&section->region->topo->exact_reserve)))
+        sm_reserve_store(section->region->topo, sm_flat_section_host(section, gpa),
+                         &value, size);
+    else
+        sm_store_sized(sm_flat_section_host(section, gpa), size, value);
 }
 
 /* As find(), where a translating region is to say who answers. */

@@ -7,6 +7,7 @@
 #include "base/rcu.h"
 #include "memory/dirty_log.h"
 #include "memory/memory_impl.h"
+#include "memory/reserve.h"
 
 #include <errno.h>
 #include <string.h>
@@ -135,6 +136,9 @@ void sm_region_written(struct sm_region *region, struct sm_range range)
     sm_rcu_lock(); /* also of a thread that is no agent; and what it stored is seen */
     sm_ram_mark(ram, range.first, range.last - range.first + 1);
     sm_rcu_unlock();
+    if (SM_UNLIKELY(sm_load_relaxed(&region->topo->exact_reserve)))
+        sm_reserve_stored(region->topo, ram->host + range.first,
+                          range.last - range.first + 1);
 }
 
 /* --- Lending ------------------------------------------------------------ */

@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 #include "memory/memory_impl.h"
+#include "memory/reserve.h"
 #include "memory/resolve.h"
 
 enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
@@ -47,6 +48,8 @@ enum sm_tx sm_address_space_map(struct sm_address_space *space, sm_gpa gpa,
         };
         if (access == SM_WRITE)
             out->reserved[1] = sm_ram_lend(ram, offset, out->size);
+        if (SM_UNLIKELY(access == SM_WRITE && sm_load_relaxed(&space->topo->exact_reserve)))
+            sm_reserve_stored(space->topo, out->host, out->size);
     }
     sm_reader_end(&reader);
     return tx;

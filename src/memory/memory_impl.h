@@ -502,6 +502,7 @@ struct sm_topology {
     pthread_mutex_t work_lock;
     struct sm_list ready; /* devices with work and no runner                   */
 
+    uint32_t exact_reserve; /* atomic: sm_reserve_make_exact() was called      */
     uint64_t reserve[1 << SM_RESERVE_BITS]; /* atomic; bit 0: locked           */
 };
 

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "memory/atomic_access.h"
 #include "memory/memory_impl.h"
+#include "memory/reserve.h"
 #include "softmmu/softtlb_hit.h"
 
 #include <string.h>
@@ -112,7 +113,10 @@ static void store_memory(const struct sm_region *region, uint64_t offset, unsign
                          uint64_t value)
 {
     sm_ram_mark(region->ram, offset, size);
-    sm_host_store(region->ram->host + offset, sm_log2(size), value);
+    if (SM_UNLIKELY(sm_load_relaxed(&region->topo->exact_reserve)))
+        sm_reserve_store(region->topo, region->ram->host + offset, &value, size);
+    else
+        sm_host_store(region->ram->host + offset, sm_log2(size), value);
 }
 
 /* --- Pieces ------------------------------------------------------------- */

@@ -9,6 +9,11 @@
  * read-modify-write, a compare-and-swap or a store-conditional on RAM locks the
  * granule around it; the unlock gives the granule its next version.  Several
  * granules share a counter, which can only end a reservation too early.
+ *
+ * Where reservations are exact (sm_reserve_make_exact()) every other store to RAM takes
+ * the granule's lock and gives it a new version, too, so that a store of the same value
+ * ends a reservation.  What a mapping lends is written behind our back: its granules get
+ * their new versions as it is lent.
  */
 #ifndef SM_MEMORY_RESERVE_H
 #define SM_MEMORY_RESERVE_H
@@ -30,5 +35,18 @@ void sm_reserve_unlock(struct sm_topology *topo, const void *host);
 
 /** Unlock it with the version it had: nothing was touched. */
 void sm_reserve_unlock_untouched(struct sm_topology *topo, const void *host);
+
+/** Have the stores of all transfers and windows of @topo end reservations, for good.
+ *  Before its first vCPU that wants it runs. */
+void sm_reserve_make_exact(struct sm_topology *topo);
+
+/** Where reservations are exact: store @size bytes, granule by granule. */
+void sm_reserve_store(struct sm_topology *topo, uint8_t *host, const void *from,
+                      uint64_t size);
+/** The same: @size bytes at @host were stored to. */
+void sm_reserve_stored(struct sm_topology *topo, const uint8_t *host, uint64_t size);
+
+/** Whether a new version of the granule of @a is one of that of @b. */
+bool sm_reserve_is_shared(const void *a, const void *b);
 
 #endif

@@ -4,6 +4,7 @@
 #include "memory/memory_impl.h"
 #include "memory/mmio.h"
 #include "memory/ram_access.h"
+#include "memory/reserve.h"
 #include "memory/resolve.h"
 
 #include <string.h>
@@ -134,7 +135,11 @@ static enum sm_tx step(const struct transfer *transfer, struct sm_reader *reader
     *size = SM_MIN(*size, SM_RAM_CHUNK);
     if (transfer->write) {
         sm_ram_mark(section->region->ram, sm_flat_section_offset(section, gpa), *size);
-        sm_copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
+        if (SM_UNLIKELY(sm_load_relaxed(&transfer->space->topo->exact_reserve)))
+            sm_reserve_store(transfer->space->topo, sm_flat_section_host(section, gpa),
+                             buf, *size);
+        else
+            sm_copy_to_ram(sm_flat_section_host(section, gpa), buf, *size);
     } else {
         sm_copy_from_ram(buf, host, *size);
     }

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "memory/memory_impl.h"
 #include "memory/ram_access.h"
+#include "memory/reserve.h"
 #include "memory/window_impl.h"
 
 static struct sm_window_state *state_of(struct sm_window *window)
@@ -105,7 +106,9 @@ SM_INLINE void store_ram(const struct sm_window_state *state, uint8_t *host,
                          const void *bytes, uint64_t word, uint64_t size)
 {
     sm_ram_mark(state->ram, (uint64_t)(host - state->ram->host), size);
-    if (bytes)
+    if (SM_UNLIKELY(sm_load_relaxed(&state->space->topo->exact_reserve)))
+        sm_reserve_store(state->space->topo, host, bytes ? bytes : &word, size);
+    else if (bytes)
         sm_copy_to_ram(host, bytes, size);
     else
         sm_store_sized(host, (unsigned)size, word);

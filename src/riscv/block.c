@@ -70,6 +70,13 @@ static void rv_block_remove(struct rv_block_cache *cache, struct rv_block *block
     block->epoch = UINT64_MAX; /* links may still lead here: never valid again */
 }
 
+/** That of a block which is equal to memory: with .check_code an old one, so that whoever
+ *  comes to the block again compares it again. */
+static uint64_t rv_block_epoch(const struct rv_hart *hart)
+{
+    return hart->code_epoch - hart->check_code;
+}
+
 bool rv_block_equals_memory(const struct rv_block *block)
 {
     const uint8_t *bytes = rv_block_bytes(block);
@@ -100,7 +107,7 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)
     if (rv_checks(hart))
         block->order = rv_check_code_order(hart);
     if (rv_block_equals_memory(block)) {
-        block->epoch = hart->code_epoch;
+        block->epoch = rv_block_epoch(hart);
         block->fences_i = hart->fences_i;
         return true;
     }
@@ -185,6 +192,12 @@ static bool rv_accesses_data(enum rv_format format)
     }
 }
 
+static bool rv_stores(enum rv_format format)
+{
+    return format == RV_FMT_S || format == RV_FMT_FSTORE || format == RV_FMT_AMO ||
+           format == RV_FMT_CBO;
+}
+
 /** FENCE: 1 if it keeps a load after it from passing a store before it, which hosts
  *  otherwise do; 0 if not.  The FENCE.TSO mode leaves just that out. */
 static int32_t rv_fence_is_full(int32_t fields)
@@ -253,6 +266,9 @@ static bool rv_block_append(struct rv_hart *hart, struct rv_block *block,
     }
     block->n_insns++;
     block->size = (uint8_t)(block->size + insn->len);
+    /* What is stored may be what comes next. */
+    if (SM_UNLIKELY(hart->check_code) && rv_stores(format))
+        return true;
     /* After PAUSE and between the spins of a lock comes a safe point early. */
     return rv_kind_ends_block(kind) || insn->op == RV_OP_pause;
 }
@@ -271,7 +287,7 @@ static void rv_block_close(struct rv_hart *hart, struct rv_block *block)
 static void rv_block_init(struct rv_hart *hart, struct rv_block *block, uint64_t pc)
 {
     *block = (struct rv_block){
-        .epoch = hart->code_epoch,
+        .epoch = rv_block_epoch(hart),
         .fences_i = hart->fences_i,
         .order = rv_checks(hart) ? rv_check_code_order(hart) : 0,
         .page_offset = (uint16_t)(pc & ~SM_PAGE_MASK),
@@ -356,9 +372,8 @@ static enum rv_next rv_fetch_parcel(struct rv_hart *hart, uint64_t pc, uint32_t 
     return RV_NEXT_TRAP;
 }
 
-/** Fetch and decode the one instruction at @pc into the cache's .single. */
-static enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc,
-                                    struct rv_block **out, struct rv_trap *trap)
+enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
+                             struct rv_trap *trap)
 {
     struct rv_block *block = &hart->blocks->single.block;
     struct rv_insn insn;
@@ -390,11 +405,15 @@ enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **
     void *host;
 
     hart->pc = pc; /* for who checks */
-    if ((rv_checks(hart) || !sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) &&
-        sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault) ==
-            SM_STEP_FAULT) {
-        *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
-        return RV_NEXT_TRAP;
+    if (rv_checks(hart) || !sm_tlb_hit(*table, pc, 2, SM_FETCH, &host)) {
+        const enum sm_step step = sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH,
+                                               hart->mode_fetch, 0, &host, &fault);
+        if (step == SM_STEP_FAULT) {
+            *trap = (struct rv_trap){.cause = fault.cause, .tval = fault.gva};
+            return RV_NEXT_TRAP;
+        }
+        if (step == SM_STEP_STOP)
+            return RV_NEXT_STOP;
     }
     /* Only a hit says that the whole page is there and may be executed. */
     if (rv_fetch_hit(hart, pc, &host)) {

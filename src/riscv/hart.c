@@ -19,6 +19,7 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
         .requester = (uint32_t)options->hart_id,
         .ops = &rv_guest_mmu_ops,
         .check = options->check,
+        .flags = options->vcpu_flags,
     };
     struct rv_hart *hart;
     int error;
@@ -38,6 +39,7 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
     hart->ops = options->ops;
     hart->owner = options->owner;
     hart->check_flags = options->check ? options->check_flags : 0;
+    hart->check_code = options->check_code;
     hart->attrs = (struct sm_attrs){.requester = (uint32_t)options->hart_id,
                                     .process = SM_NO_PROCESS};
     hart->stats.struct_size = sizeof(hart->stats);
@@ -104,6 +106,8 @@ void rv_hart_reset(struct rv_hart *hart, uint64_t pc)
     hart->pc = pc;
     hart->priv = RV_PRIV_M;
     hart->wfi = false;
+    hart->passing = RV_PASS_NONE;
+    sm_vcpu_watch_rearm(hart->vcpu);
     reset_csrs(hart);
     hart->ops->arm_stimecmp(hart->owner, hart, UINT64_MAX);
     sm_tlb_clear_reservation(hart->vcpu);

@@ -43,6 +43,13 @@ SM_INLINE bool rv_fs_on(const struct rv_hart *hart)
     return (hart->mstatus & RV_MSTATUS_FS) != 0;
 }
 
+/** The instruction that was let through came to its end. */
+static SM_NOINLINE void rv_passed(struct rv_hart *hart)
+{
+    sm_vcpu_watch_rearm(hart->vcpu);
+    hart->passing = RV_PASS_NONE;
+}
+
 /* --- Macros of the handlers ------------------------------------------------------- */
 
 #define RD  x[slot->rd]
@@ -178,14 +185,25 @@ static SM_NOINLINE enum rv_run rv_interpret(struct rv_hart *hart,
 
 refresh: /* hart->pc is exact, and nothing that was read of the hart still holds */
     sm_vcpu_safe_point(hart->vcpu);
+    if (SM_UNLIKELY(hart->passing == RV_PASS_LAST))
+        rv_passed(hart);
     if (sm_load_relaxed(&hart->kicked) && sm_exchange(&hart->kicked, 0))
         return RV_RUN_KICKED;
-    rv_take_interrupt(hart);
+    if (SM_LIKELY(!hart->passing))
+        rv_take_interrupt(hart);
     table = fast->table[hart->mode_data];
     resets = hart->blocks->resets;
     pc = hart->pc;
     link = NULL;
-    goto look_up;
+    if (SM_LIKELY(!hart->passing))
+        goto look_up;
+    hart->passing = RV_PASS_LAST;
+    sm_vcpu_kick(hart->vcpu); /* back to here behind the instruction */
+    next = rv_block_single(hart, pc, &block, &trap);
+    table = fast->table[hart->mode_data];
+    if (next == RV_NEXT)
+        BEGIN();
+    goto not_fetched;
 
     /* --- Between blocks --- */
 unlinked_next:
@@ -216,13 +234,8 @@ look_up: /* the block at pc; *link, if there is one, shall lead there */
     block = rv_block_find(hart, pc);
     if (SM_UNLIKELY(!block || block->epoch != hart->code_epoch)) {
         next = rv_block_make(hart, pc, &block, &trap);
-        if (SM_UNLIKELY(next != RV_NEXT)) {
-            hart->pc = pc;
-            if (next == RV_NEXT_STOP)
-                return RV_RUN_KICKED;
-            rv_take_exception(hart, trap.cause, trap.tval);
-            goto refresh;
-        }
+        if (SM_UNLIKELY(next != RV_NEXT))
+            goto not_fetched;
         table = fast->table[hart->mode_data];
         if (hart->blocks->resets != resets || block == &hart->blocks->single.block ||
             rv_checks(hart)) /* what is linked runs unseen */
@@ -232,6 +245,13 @@ look_up: /* the block at pc; *link, if there is one, shall lead there */
     if (link)
         *link = block;
     BEGIN();
+
+not_fetched:
+    hart->pc = pc;
+    if (next == RV_NEXT_STOP)
+        return RV_RUN_STOPPED;
+    rv_take_exception(hart, trap.cause, trap.tval);
+    goto refresh;
 
 L_end: /* no instruction: the block's end where it does not jump */
     pc += block->size;
@@ -260,11 +280,11 @@ illegal:
     rv_undo(hart, block, slot->at, slot->at); /* it did not ask the TLB */
     goto take;
 trapped: /* what is before @slot retired, and @slot did not */
-    rv_undo(hart, block, slot->at, slot->at + 1u);
+    rv_undo(hart, block, slot->at, slot->at + (next != RV_NEXT_STOP));
 take:
     hart->pc = pc + 2u * slot->at;
     if (next == RV_NEXT_STOP)
-        return RV_RUN_KICKED;
+        return RV_RUN_STOPPED;
     rv_take_exception(hart, trap.cause, trap.tval);
     goto refresh;
 
@@ -502,6 +522,12 @@ const void *const *rv_interpret_labels(void)
 
     rv_interpret(NULL, &labels);
     return labels;
+}
+
+void rv_hart_pass(struct rv_hart *hart)
+{
+    sm_vcpu_watch_pass(hart->vcpu);
+    hart->passing = RV_PASS_NEXT;
 }
 
 enum rv_run rv_hart_run(struct rv_hart *hart)

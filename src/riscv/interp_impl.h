@@ -13,7 +13,8 @@
  *
  * Invariants:
  *  (B1) A block whose .epoch is the hart's code_epoch was equal to memory at some
- *       time after the hart's last FENCE.I.
+ *       time after the hart's last FENCE.I.  With .check_code none is, and a block that
+ *       stores ends there: each was equal to memory when it was entered.
  *  (B2) A link leads to a block of the same page, which pc reaches by the same
  *       distance whatever the page's guest address is.  A guess leads anywhere: it
  *       is followed only where the fetch TLB has the same answer.
@@ -177,7 +178,7 @@ enum rv_next {
     RV_NEXT_JUMP,  /* the same, and hart->pc was set                           */
     RV_NEXT_WAIT,  /* retired; rv_hart_run() returns RV_RUN_WFI                */
     RV_NEXT_TRAP,  /* not retired; *trap says why                              */
-    RV_NEXT_STOP   /* not retired: a debugger asked                             */
+    RV_NEXT_STOP   /* not retired: a debugger watches what it would do          */
 };
 
 /** Whether memory holds what @block was decoded from. */
@@ -192,6 +193,10 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block);
  *  Returns  RV_NEXT, RV_NEXT_TRAP or RV_NEXT_STOP */
 enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
                            struct rv_trap *trap);
+
+/** Fetch and decode the one instruction at @pc into the cache's .single. */
+enum rv_next rv_block_single(struct rv_hart *hart, uint64_t pc, struct rv_block **out,
+                             struct rv_trap *trap);
 
 /* --- check.c --------------------------------------------------------------- */
 

@@ -133,9 +133,11 @@ static enum rv_next rv_cbo_manage(struct rv_hart *hart, sm_gva gva, struct rv_tr
     struct sm_fault fault = {0};
     void *host;
 
-    if (sm_tlb_touch(hart->vcpu, gva, hart->isa.cbom_size, SM_READ, hart->mode_data,
-                     SM_REQ_CACHE_OP, &host, &fault) == SM_STEP_DONE)
-        return RV_NEXT;
+    const enum sm_step step =
+        sm_tlb_touch(hart->vcpu, gva, hart->isa.cbom_size, SM_READ, hart->mode_data,
+                     SM_REQ_CACHE_OP, &host, &fault);
+    if (step != SM_STEP_FAULT)
+        return rv_stepped(step, &fault, trap);
     return rv_stepped(sm_tlb_touch(hart->vcpu, gva, hart->isa.cbom_size, SM_WRITE,
                                    hart->mode_data, SM_REQ_CACHE_OP, &host, &fault),
                       &fault, trap);

@@ -91,6 +91,9 @@ struct rv_hart_options {
     void *owner;
     struct sm_tlb_check *check; /* made with rv_check_pc(), or NULL              */
     uint32_t check_flags;       /* of that: enum sm_tlb_check_flag              */
+    uint32_t vcpu_flags;        /* SM_VCPU_*, of the hart's vCPU                */
+    bool check_code;   /* compare each block with memory before it runs, for guests
+                          that change code without FENCE.I                      */
 };
 
 /** Create a hart, its vCPU offline, in reset with pc 0x1000.
@@ -113,11 +116,18 @@ void rv_hart_set_irq(struct rv_hart *hart, enum rv_irq irq, bool level);
 
 enum rv_run {
     RV_RUN_KICKED, /* rv_hart_kick(); the owner looks at its own flags         */
-    RV_RUN_WFI     /* waits for an interrupt: sleep until rv_hart_has_work()   */
+    RV_RUN_WFI,    /* waits for an interrupt: sleep until rv_hart_has_work()   */
+    RV_RUN_STOPPED /* pc is at an instruction that is about to do what is watched:
+                      sm_vcpu_watch_hit().  Running on stops there again, unless
+                      rv_hart_pass() was called                                */
 };
 
 /** Run guest code until kicked or waiting.  The vCPU is online. */
 enum rv_run rv_hart_run(struct rv_hart *hart);
+
+/** Let the access that rv_hart_run() stopped before happen once: the instruction at pc is
+ *  the next, no interrupt before it, and may stop again for another of its accesses. */
+void rv_hart_pass(struct rv_hart *hart);
 
 /** Make rv_hart_run() return RV_RUN_KICKED soon.  Wakes a sleeping thread too. */
 void rv_hart_kick(struct rv_hart *hart);

@@ -160,6 +160,13 @@ void rv_decode(const struct rv_isa *isa, uint32_t word, struct rv_insn *out);
 struct rv_block;
 struct rv_block_cache;
 
+/** What is let through, of the vCPU's watches. */
+enum rv_passing {
+    RV_PASS_NONE,
+    RV_PASS_NEXT, /* what the instruction at pc was stopped for                */
+    RV_PASS_LAST  /* the same; it has begun, and is alone in its block         */
+};
+
 enum { RV_X_SINK = 32 }; /* where the interpreter sends what is written to x0 */
 
 struct rv_hart {
@@ -172,6 +179,7 @@ struct rv_hart {
     uint8_t mode_data;  /* enum rv_mode of loads and stores: MPRV, SUM, MXR    */
     uint8_t fflags, frm;
     bool wfi;           /* the run loop returns RV_RUN_WFI                     */
+    uint8_t passing;    /* enum rv_passing                                     */
     uint64_t f[32];
 
     /* Instructions counted at block entry; a fault or a CSR read in the middle
@@ -198,6 +206,7 @@ struct rv_hart {
     bool own_flush; /* in a flush of translations that this hart asked for     */
 
     uint32_t check_flags; /* of the vCPU's checker; 0: there is none             */
+    bool check_code;   /* compare each block at each entry (B1)                 */
     uint64_t fences_i; /* FENCE.I alone; .code_epoch counts what stands for one */
 
     uint32_t kicked;     /* atomic: rv_hart_kick()                             */

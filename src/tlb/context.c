@@ -275,7 +275,10 @@ static unsigned check_slot(const struct sm_vcpu *vcpu,
     if (tag & SM_TLB_ABSENT)
         return 0;
     sm_assert(!(tag & ~SM_PAGE_MASK &
-                ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_CHECK)));
+                ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE)));
+    sm_assert((tag & SM_TLB_EXACT) == (access == SM_WRITE ? vcpu->tags & SM_TLB_EXACT : 0));
+    sm_assert(!(tag & SM_TLB_WATCH) ==
+              !sm_watch_meets_page(vcpu, context, (enum sm_access)access, page, cold));
     sm_assert(!(tag & SM_TLB_CLEAN) || (access == SM_WRITE && !(tag & SM_TLB_MMIO)));
     sm_assert(sm_tlb_slot(page) == slot);
     sm_assert(!(cold->gpa & ~SM_PAGE_MASK) && !(cold->ipa & ~SM_PAGE_MASK));

@@ -20,7 +20,7 @@ void sm_vcpu_set_refill(struct sm_vcpu *vcpu, uint8_t mode, const struct sm_refi
     struct sm_walk_cache *cache;
 
     sm_assert(mode < vcpu->ops->n_modes && how->space < vcpu->n_spaces);
-    if (!context || how->struct_size < sizeof(*how))
+    if (!context || how->struct_size < sizeof(*how) || vcpu->tags)
         return;
     cache = sm_vcpu_walk_cache(vcpu, mode);
     if (!cache || cache->stage[0].format != format || cache->stage[1].format ||

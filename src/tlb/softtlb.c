@@ -22,10 +22,23 @@ void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned lea
     last->last = SM_MAX(last->last, leaf.last);
 }
 
+/** What else is to bring the accesses of an entry to the slow path. */
+static SM_NOINLINE uint64_t tags_of(const struct sm_vcpu *vcpu,
+                                    const struct sm_tlb_context *context,
+                                    enum sm_access access, sm_gva page,
+                                    const struct sm_tlb_cold *cold)
+{
+    const uint64_t exact = access == SM_WRITE ? vcpu->tags & SM_TLB_EXACT : 0;
+
+    return sm_watch_meets_page(vcpu, context, access, page, cold) ? exact | SM_TLB_WATCH
+                                                                  : exact;
+}
+
 /** Fill the slot of @page for @access; @host is that of the page, NULL: by the bus.
  *  @clean  the dirty logs are to be told of the first store */
-static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_gva page,
-                      const uint8_t *host, bool clean, const struct sm_xlate *xlate)
+static void fill_slot(const struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                      enum sm_access access, sm_gva page, const uint8_t *host, bool clean,
+                      const struct sm_xlate *xlate)
 {
     const unsigned slot = sm_tlb_slot(page);
     struct sm_tlb_entry *const entry = &context->store->table.slot[access][slot];
@@ -47,6 +60,8 @@ static void fill_slot(struct sm_tlb_context *context, enum sm_access access, sm_
         sm_tlb_note_large(context, page, xlate->leaf_bits[0]);
     entry->host_bias = host ? (uint64_t)(uintptr_t)host - page : 0;
     entry->tag = !host ? page | SM_TLB_MMIO : clean ? page | SM_TLB_CLEAN : page;
+    if (SM_UNLIKELY(vcpu->tags))
+        entry->tag |= tags_of(vcpu, context, access, page, cold);
 }
 
 /** Host address of the page of @gpa, if all of it may be read there: whole, and aligned
@@ -81,7 +96,7 @@ static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     vcpu->only = NULL;
     if (!(xlate->perms & (1u << req->access)))
         return;
-    fill_slot(context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, false,
+    fill_slot(vcpu, context, (enum sm_access)req->access, req->gva & SM_PAGE_MASK, host, false,
               xlate);
     vcpu->only_of = context;
     vcpu->only = &context->store->table.slot[req->access][sm_tlb_slot(req->gva)];
@@ -111,14 +126,14 @@ static void install(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         return;
     }
     if (xlate->perms & (1u << access))
-        fill_slot(context, access, page, access == SM_WRITE ? writable : host, false,
+        fill_slot(vcpu, context, access, page, access == SM_WRITE ? writable : host, false,
                   xlate);
     if (access == SM_WRITE && (xlate->perms & SM_PERM_R)) {
-        fill_slot(context, SM_READ, page, host, false, xlate);
+        fill_slot(vcpu, context, SM_READ, page, host, false, xlate);
     } else if (access == SM_READ && (xlate->perms & SM_PERM_W) && writable &&
                (context->store->table.slot[SM_WRITE][sm_tlb_slot(page)].tag &
                 SM_TLB_ABSENT)) {
-        fill_slot(context, SM_WRITE, page, writable,
+        fill_slot(vcpu, context, SM_WRITE, page, writable,
                   !sm_section_is_marked(section, xlate->gpa & SM_PAGE_MASK, SM_PAGE_SIZE),
                   xlate);
     }
@@ -188,7 +203,7 @@ static void install_beyond(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     if (SM_UNLIKELY(vcpu->flags & SM_VCPU_ONE_ENTRY))
         install_only(vcpu, context, req, xlate, host);
     else
-        fill_slot(context, access, req->gva & SM_PAGE_MASK, host, false, xlate);
+        fill_slot(vcpu, context, access, req->gva & SM_PAGE_MASK, host, false, xlate);
 }
 
 /** Follow @req, which tlb_fill has allowed, through the translating region at out->gpa.
@@ -323,7 +338,7 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
     const struct sm_tlb_entry *entry = &context->store->table.slot[req->access][slot];
     const uint64_t flags = entry->tag ^ (req->gva & SM_PAGE_MASK); /* or another page */
 
-    if (flags & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CHECK))
+    if (flags & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_BESIDE))
         return SM_UNLIKELY(entry->tag & SM_TLB_CLEAN)
             ? find_clean(vcpu, context, req, out, fault)
             : sm_tlb_refill(vcpu, context, req, out, fault);

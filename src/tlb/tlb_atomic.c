@@ -5,6 +5,8 @@
 #include "memory/resolve.h"
 #include "tlb/tlb_impl.h"
 
+#include <string.h>
+
 /** Find memory that @req reaches by the bus: it is memory all the same where it fills no
  *  page, or lies beyond a translating region. */
 static void find_fragment(const struct sm_xlate_req *req, struct sm_tlb_target *target)
@@ -67,6 +69,19 @@ static uint8_t *atomic_host(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op
     return NULL;
 }
 
+/** Whether an atomic access, of all of @op's bytes, stops at a watch. */
+static SM_NOINLINE bool stops(struct sm_vcpu *vcpu, enum sm_watch_kind kind, sm_gva gva,
+                              struct sm_memop op, const struct sm_tlb_target *target,
+                              struct sm_value value)
+{
+    const unsigned accesses = kind == SM_WATCH_RESERVE             ? SM_PERM_R
+                              : kind == SM_WATCH_STORE_CONDITIONAL ? SM_PERM_W
+                                                                   : SM_PERM_R | SM_PERM_W;
+    const struct sm_xlate_req req = request_of(gva, op, SM_READ, 0);
+
+    return sm_watch_stops_one(vcpu, kind, accesses, &req, target, value);
+}
+
 static uint64_t in_order(struct sm_memop op, uint64_t value)
 {
     if (SM_LIKELY(!(op.flags & SM_MEMOP_BIG_ENDIAN)) || op.size_bits == 0)
@@ -110,6 +125,9 @@ enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
     sm_assert_hot(op.size_bits <= 3 && (unsigned)rmw < SM_N_RMW);
     if (!host)
         return SM_STEP_FAULT;
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, SM_WATCH_RMW, gva, op, &target, (struct sm_value){operand, 0}))
+        return SM_STEP_STOP;
     if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
         *old = rmw_swapped(vcpu, host, op, rmw, operand);
     else
@@ -129,6 +147,9 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
     sm_assert_hot(op.size_bits <= 4);
     if (!host)
         return SM_STEP_FAULT;
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, SM_WATCH_CAS, gva, op, &target, desired))
+        return SM_STEP_STOP;
     *old = wide_in_order(op, sm_ram_cas(vcpu->topo, host, 1u << op.size_bits,
                                         wide_in_order(op, expected),
                                         wide_in_order(op, desired)));
@@ -148,6 +169,9 @@ enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_me
     sm_assert_hot(op.size_bits <= 3);
     if (!host)
         return SM_STEP_FAULT;
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, SM_WATCH_RESERVE, gva, op, &target, (struct sm_value){0, 0}))
+        return SM_STEP_STOP;
     /* The version first: what changes the value after this read changes it too. */
     held->version = sm_reserve_version(vcpu->topo, host);
     held->value = sm_host_load(host, op.size_bits);
@@ -157,6 +181,32 @@ enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_me
     held->valid = true;
     *value = in_order(op, held->value);
     return SM_STEP_DONE;
+}
+
+void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes,
+                          unsigned size)
+{
+    struct sm_reservation *const held = &vcpu->reservation;
+    const uint8_t *from = bytes;
+
+    for (unsigned n; size; size -= n, host += n, from += n) {
+        const unsigned granule = 1u << SM_GRANULE_BITS;
+        n = SM_MIN(size, granule - (unsigned)((uintptr_t)host & (granule - 1)));
+        const uint64_t version = sm_reserve_lock(vcpu->topo, host);
+        if (n <= 8 && sm_is_pow2(n)) { /* as the hit path stores it */
+            uint64_t value = 0;
+            memcpy(&value, from, n);
+            sm_host_store(host, sm_log2(n), value);
+        } else {
+            for (unsigned i = 0; i < n; i++)
+                sm_host_store(host + i, 0, from[i]);
+        }
+        sm_reserve_unlock(vcpu->topo, host);
+        /* Its own stores are no other agent's: what it holds is of the new version. */
+        if (held->valid && held->version == version &&
+            sm_reserve_is_shared(held->host, host))
+            held->version = version + 2;
+    }
 }
 
 void sm_tlb_clear_reservation(struct sm_vcpu *vcpu)
@@ -210,6 +260,12 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
         return SM_STEP_FAULT;
     if (host != held.host)
         return SM_STEP_DONE; /* another page is mapped there now */
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, SM_WATCH_STORE_CONDITIONAL, gva, op, &target,
+              (struct sm_value){value, 0})) {
+        vcpu->reservation = held; /* W3 */
+        return SM_STEP_STOP;
+    }
     if (sm_reserve_lock(vcpu->topo, host) == held.version &&
         swap(host, op.size_bits, held.value, in_order(op, value))) {
         sm_reserve_unlock(vcpu->topo, host);

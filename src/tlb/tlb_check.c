@@ -499,7 +499,7 @@ void sm_tlb_check_filled(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
         uint64_t *const tag = &(&context->store->table.slot[0][0] + number)->tag;
         struct sm_walk_trail *trail;
 
-        if ((*tag & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN)) != page)
+        if ((*tag & ~(uint64_t)(SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE)) != page)
             continue; /* another's, or filled before */
         *tag |= SM_TLB_CHECK;
         trail = trail_of(context, number);
@@ -544,7 +544,7 @@ bool sm_tlb_check_where(struct sm_vcpu *vcpu, sm_gva gva, enum sm_access access,
     const struct sm_tlb_context *const context = sm_tlb_context(vcpu, mode);
     const unsigned slot = sm_tlb_slot(gva);
 
-    const uint64_t other = SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_CHECK;
+    const uint64_t other = SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE;
 
     if (!context ||
         (context->store->table.slot[access][slot].tag & ~other) != (gva & SM_PAGE_MASK))

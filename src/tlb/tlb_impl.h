@@ -12,13 +12,16 @@
  *   tlb_asked.c   what others ask in ranges: to forget what a commit changed, to report
  *                 stores again
  *   tlb_atomic.c  read-modify-write, compare-and-swap, load-reserved
+ *   tlb_watch.c   accesses that a debugger wants to hear of
  *   tlb_check*.c  finds uses of stale entries (tlb_check_impl.h)
  *
  * An entry is direct (its tag is the page), or clean (page | SM_TLB_CLEAN, writes only:
  * as direct, but the dirty logs are to be told first), or goes through the bus (page |
  * SM_TLB_MMIO: the translation is remembered, what answers is looked up at each access).
- * Every other entry is SM_TLB_ABSENT.  An entry for writes is direct only while its page
- * is marked in all logs, or a request to rearm it is pending (D1).
+ * Each of these may also be SM_TLB_CHECK, SM_TLB_WATCH or, for writes, SM_TLB_EXACT: it
+ * is what it is, and its accesses come by the slow path.  Every other entry is SM_TLB_ABSENT.
+ * An entry for writes is direct only while its page is marked in all logs, or a request
+ * to rearm it is pending (D1).
  *
  * Memory order.  Others write of a vCPU: mail or what is asked, then .flush_everything,
  * .flush_translated or .asked, then fast.request, which is raised after, or by,
@@ -41,6 +44,7 @@
 #include "softmmu/address_space.h"
 #include "softmmu/softtlb_hit.h"
 #include "softmmu/vcpu.h"
+#include "softmmu/watch.h"
 
 enum {
     SM_TLB_SLOTS = 1 << SM_TLB_INDEX_BITS,
@@ -70,6 +74,9 @@ struct sm_tlb_store {
     struct sm_tlb_table table;
     struct sm_tlb_cold cold[SM_N_ACCESS][SM_TLB_SLOTS];
 };
+
+/** Flags of a tag that say nothing of where its accesses go. */
+enum { SM_TLB_BESIDE = SM_TLB_CHECK | SM_TLB_WATCH | SM_TLB_EXACT };
 
 struct sm_tlb_space;
 struct sm_tlb_check;
@@ -151,6 +158,15 @@ struct sm_reservation {
     uint64_t version, value;
 };
 
+/** What a debugger watches: tlb_watch.c. */
+struct sm_watching {
+    uint32_t n;
+    uint32_t n_passes;
+    struct sm_watch *watch;    /* .n of them                                   */
+    struct sm_watch_hit hit;   /* of the last stop; .size 0: there is none     */
+    struct sm_watch_hit pass[SM_WATCH_PASSES]; /* let through                  */
+};
+
 struct sm_vcpu {
     struct sm_tlb_fast fast;
     const struct sm_guest_mmu_ops *ops;
@@ -184,6 +200,8 @@ struct sm_vcpu {
     uint32_t walked;   /* bit n: space n has .walk_modes                       */
     uint32_t attached; /* bit n: context n has a space                         */
     struct sm_tlb_checking *check; /* NULL: nobody checks                      */
+    uint32_t tags;     /* flags that entries may get as they are filled        */
+    struct sm_watching watching;
 };
 SM_STATIC_ASSERT((int)SM_N_CONTEXTS <= 32 && (int)SM_N_SPACES <= 32,
                  "a bit of a word stands for each");
@@ -316,6 +334,41 @@ SM_INLINE void sm_tlb_stored(struct sm_vcpu *vcpu)
     if (SM_UNLIKELY(vcpu->check != NULL))
         sm_tlb_check_stored(vcpu);
 }
+
+/* --- tlb_watch.c -------------------------------------------------------------- */
+
+void sm_tlb_watch_fini(struct sm_vcpu *vcpu);
+
+/** Whether an entry of @context for @access to @page, with @cold, is to be tagged. */
+bool sm_watch_meets_page(const struct sm_vcpu *vcpu, const struct sm_tlb_context *context,
+                         enum sm_access access, sm_gva page,
+                         const struct sm_tlb_cold *cold);
+
+/** An access that was translated, in one or two pages. */
+struct sm_watch_access {
+    struct sm_watch_part {
+        sm_gva gva;
+        sm_gpa gpa;
+        const struct sm_address_space *space;
+        unsigned size;
+    } part[2];
+    unsigned n_parts;
+    uint8_t kind, accesses, mode; /* as of struct sm_watch_hit                 */
+    struct sm_value value;
+};
+
+/** Whether it stops; the hit is then noted.  Asked where .watching.n is not 0. */
+bool sm_watch_stops(struct sm_vcpu *vcpu, const struct sm_watch_access *access);
+/** The same of an access in one page. */
+bool sm_watch_stops_one(struct sm_vcpu *vcpu, enum sm_watch_kind kind, unsigned accesses,
+                        const struct sm_xlate_req *req,
+                        const struct sm_tlb_target *target, struct sm_value value);
+
+/* --- tlb_atomic.c ------------------------------------------------------------- */
+
+/** SM_VCPU_EXACT_RESERVE: store @size bytes, to 16, ending the reservations of others. */
+void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes,
+                          unsigned size);
 
 /* --- tlb_flush.c -------------------------------------------------------------- */
 

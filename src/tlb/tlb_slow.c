@@ -62,8 +62,13 @@ static void copy_from_host(uint8_t *to, const uint8_t *host, unsigned size)
         to[i] = (uint8_t)sm_host_load(host + i, 0);
 }
 
-static void copy_to_host(uint8_t *host, const uint8_t *from, unsigned size)
+static void copy_to_host(struct sm_vcpu *vcpu, uint8_t *host, const uint8_t *from,
+                         unsigned size)
 {
+    if (SM_UNLIKELY(vcpu->flags & SM_VCPU_EXACT_RESERVE)) {
+        sm_tlb_store_exactly(vcpu, host, from, size);
+        return;
+    }
     for (unsigned i = 0; i < size; i++)
         sm_host_store(host + i, 0, from[i]);
 }
@@ -100,7 +105,7 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
             copy_from_host(byte, host, *n);
         if (pass == PASS_WRITE_RAM) {
             sm_section_mark(section, gpa, *n);
-            copy_to_host(host, byte, *n);
+            copy_to_host(vcpu, host, byte, *n);
         }
         return SM_TX_OK;
     }
@@ -159,7 +164,7 @@ static bool run_part(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass 
         if (pass == PASS_READ)
             copy_from_host(byte, target->host, size);
         else if (pass == PASS_WRITE_RAM)
-            copy_to_host(target->host, byte, size);
+            copy_to_host(vcpu, target->host, byte, size);
         return true;
     }
     if (SM_UNLIKELY(target->tx != SM_TX_OK))
@@ -212,6 +217,27 @@ static struct sm_value swap_bytes(struct sm_value value, unsigned size_bits)
         0};
 }
 
+/** Whether the access, translated, stops at a watch.  A refusal that is known comes
+ *  first (W2). */
+static SM_NOINLINE bool stops(struct sm_vcpu *vcpu, const struct transfer *transfer,
+                              enum sm_watch_kind kind, unsigned accesses,
+                              struct sm_value value)
+{
+    struct sm_watch_access access = {
+        .n_parts = transfer->n_parts, .kind = (uint8_t)kind,
+        .accesses = (uint8_t)accesses, .mode = transfer->part[0].req.mode,
+        .value = value};
+
+    for (unsigned i = 0; i < transfer->n_parts; i++) {
+        const struct part *const part = &transfer->part[i];
+        if (part->target.tx != SM_TX_OK)
+            return false;
+        access.part[i] = (struct sm_watch_part){part->req.gva, part->target.gpa,
+                                                part->target.space, part->req.size};
+    }
+    return sm_watch_stops(vcpu, &access);
+}
+
 /** Whether @op forbids @gva; *transfer then says so. */
 static bool misaligned(struct transfer *transfer, sm_gva gva, struct sm_memop op)
 {
@@ -247,6 +273,10 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
         return SM_STEP_FAULT;
     if (misaligned(&transfer, gva, op))
         return fail(vcpu, &transfer, fault);
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, &transfer, access == SM_FETCH ? SM_WATCH_FETCH : SM_WATCH_LOAD,
+              1u << access, result))
+        return SM_STEP_STOP;
 
     if (SM_LIKELY(transfer.n_parts == 1 && target->host && op.size_bits < 4)) {
         result.lo = sm_host_load(target->host, op.size_bits);
@@ -280,11 +310,17 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
         return SM_STEP_FAULT;
     if (misaligned(&transfer, gva, op))
         return fail(vcpu, &transfer, fault);
+    if (SM_UNLIKELY(vcpu->watching.n) &&
+        stops(vcpu, &transfer, SM_WATCH_STORE, SM_PERM_W, value))
+        return SM_STEP_STOP;
     if (op.flags & SM_MEMOP_BIG_ENDIAN)
         value = swap_bytes(value, op.size_bits);
 
     if (SM_LIKELY(transfer.n_parts == 1 && target->host && op.size_bits < 4)) {
-        sm_host_store(target->host, op.size_bits, value.lo);
+        if (SM_UNLIKELY(vcpu->flags & SM_VCPU_EXACT_RESERVE))
+            sm_tlb_store_exactly(vcpu, target->host, &value.lo, 1u << op.size_bits);
+        else
+            sm_host_store(target->host, op.size_bits, value.lo);
         sm_tlb_stored(vcpu);
         return SM_STEP_DONE;
     }
@@ -318,6 +354,11 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
         return SM_STEP_FAULT;
     if (SM_UNLIKELY(target.tx != SM_TX_OK))
         return sm_tlb_bus_error(vcpu, &req, target.gpa, target.tx, fault);
-    *host = target.host;
+    if (SM_UNLIKELY(vcpu->watching.n) && !(req_flags & SM_REQ_PROBE) &&
+        sm_watch_stops_one(vcpu, access == SM_FETCH ? SM_WATCH_FETCH : SM_WATCH_TOUCH,
+                           1u << access, &req, &target, (struct sm_value){0, 0}))
+        return SM_STEP_STOP;
+    *host = access == SM_WRITE && (vcpu->flags & SM_VCPU_EXACT_RESERVE) ? NULL
+                                                                        : target.host;
     return SM_STEP_DONE;
 }

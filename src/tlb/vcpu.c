@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vcpu.c - creates vCPUs, takes them on- and offline, serves requests at safe points. */
 #include "base/alloc.h"
+#include "memory/reserve.h"
 #include "tlb/tlb_impl.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ const struct sm_agent_ops sm_vcpu_agent_ops = {
 
 /* --- Life ------------------------------------------------------------------------- */
 
-enum { VCPU_FLAGS = SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS };
+enum { VCPU_FLAGS = SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS |
+                    SM_VCPU_EXACT_RESERVE };
 
 /** Copy what the caller knows of the options; the rest is zero.  Returns false for a
  *  size that no version had. */
@@ -103,6 +105,10 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *given,
     vcpu->ops = options->ops;
     vcpu->guest = options->guest;
     vcpu->topo = topo;
+    if (vcpu->flags & SM_VCPU_EXACT_RESERVE) {
+        vcpu->tags = SM_TLB_EXACT;
+        sm_reserve_make_exact(topo);
+    }
     if (!sm_tlb_init(vcpu) ||
         (options->check && !sm_tlb_checking_init(vcpu, options->check))) {
         sm_tlb_fini(vcpu);
@@ -122,6 +128,7 @@ void sm_vcpu_free(struct sm_vcpu *vcpu)
     sm_assert(!vcpu->online);
     sm_agent_remove(&vcpu->agent);
     sm_tlb_checking_fini(vcpu);
+    sm_tlb_watch_fini(vcpu);
     sm_tlb_fini(vcpu);
     sm_free(vcpu->spaces);
     sm_free(vcpu);

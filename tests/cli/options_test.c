@@ -158,6 +158,8 @@ static char *describe(const struct machine_config *config)
     say_flag(out, "tlb-stale", config->stale.keep);
     if (config->stale.sample)
         g_string_append_printf(out, " sample=%u", config->stale.sample);
+    say_flag(out, "lrsc-exact", config->exact_lrsc);
+    say_flag(out, "code-immediate", config->check_code);
     say_flag(out, "stats", config->print_stats);
     for (unsigned i = 0; config->search && config->search[i]; i++)
         say_text(out, "L", config->search[i]);
@@ -338,6 +340,8 @@ static const struct {
      "spike single tlb-check stop suspect sample=16"},
     {"-accel tcg,tlb-check=stop,tlb-check=report,tlb-check-json=on,tlb-stale=on",
      "spike tlb-check json tlb-stale"},
+    {"-accel tcg,lrsc=exact,code-check=immediate", "spike lrsc-exact code-immediate"},
+    {"-accel tcg,lrsc=exact,code-check=fence,lrsc=value", "spike"},
     {"-accel kvm -accel hvf -accel tcg", "spike"},
     {"-accel tcg -accel kvm", "spike"},
     {"-name n,process=p -uuid 12345678-1234-1234-1234-123456789abc -D log", "spike"},
@@ -588,6 +592,8 @@ static const struct {
     {"-accel kvm -accel foo", "-accel foo: invalid accelerator foo"},
     {"-accel tcg,thread=foo", "-accel tcg,thread=foo: Invalid 'thread' setting foo"},
     {"-accel tcg,tlb-check=on", "-accel tcg,tlb-check=on: Invalid 'tlb-check' setting on"},
+    {"-accel tcg,lrsc=on", "-accel tcg,lrsc=on: Invalid 'lrsc' setting on"},
+    {"-accel tcg,code-check=", "-accel tcg,code-check=: Invalid 'code-check' setting "},
     {"-accel tcg,tlb-check-sample=0",
      "-accel tcg,tlb-check-sample=0: Invalid 'tlb-check-sample' setting 0"},
     {"-accel tcg,tlb-check-sample=4294967296",

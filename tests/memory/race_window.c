@@ -14,6 +14,8 @@
 #include "memory/window_impl.h"
 #include "softmmu/window.h"
 
+#include <sched.h>
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZED 1
@@ -31,6 +33,7 @@ struct race {
     struct sm_region *slot[N_SLOTS];
     uint32_t stop, failed, released; /* atomic */
     bool plant;
+    uint32_t begun; /* atomic: threads that have used a window                 */
 };
 
 struct runner {
@@ -90,6 +93,7 @@ static void *run_window(void *arg)
     struct runner *runner = arg;
     struct race *race = runner->race;
     struct sm_window window = {{0}};
+    bool begun = false;
 
     if (runner->vcpu)
         sm_agent_online(&runner->agent);
@@ -105,6 +109,9 @@ static void *run_window(void *arg)
             if (runner->vcpu && i % 8 == 0)
                 sm_agent_pass(&runner->agent);
         }
+        if (!begun)
+            sm_fetch_add(&race->begun, 1);
+        begun = true;
     }
     if (runner->vcpu)
         sm_agent_offline(&runner->agent);
@@ -183,6 +190,8 @@ static int run(uint64_t random, bool plant)
             sm_agent_add(race.world.topo, &runner[i].agent, &vcpu_ops);
         pthread_create(&thread[i], NULL, run_window, &runner[i]);
     }
+    while (sm_load_relaxed(&race.begun) <= N_OTHERS) /* a busy host starts them late */
+        sched_yield();
     for (int i = 0; i < EDITS && !sm_load_relaxed(&race.failed); i++)
         edit(&race, &random);
     sm_store_relaxed(&race.stop, 1);

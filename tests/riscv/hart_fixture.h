@@ -67,6 +67,8 @@ SM_INLINE struct rv_isa fixture_isa_without(enum rv_ext ext)
 /** What the next hart is checked by, if anything. */
 static struct sm_tlb_check *fixture_check;
 static uint32_t fixture_check_flags;
+/** Of the next hart's options. */
+static bool fixture_check_code;
 
 SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
 {
@@ -75,6 +77,7 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .struct_size = sizeof(options), .hart_id = 5, .isa = isa,
         .ops = &fixture_ops, .owner = fix,
         .check = fixture_check, .check_flags = fixture_check_flags,
+        .check_code = fixture_check_code,
     };
 
     *fix = (struct fixture){.time = 1000};
