@@ -159,7 +159,8 @@ enum { SM_TLB_DEPTHS = 8 };
 /** What a vCPU's TLB did since it was made.  Counted exactly, by its own thread. */
 struct sm_tlb_stats {
     uint32_t struct_size, reserved;
-    uint64_t fills[SM_N_ACCESS]; /* misses: each asked tlb_fill once           */
+    uint64_t fills[SM_N_ACCESS]; /* misses, whether tlb_fill was asked, once,
+                                    or sm_vcpu_set_refill() spared it          */
     uint64_t slow[SM_N_ACCESS];  /* slow-path entries, whatever the reason     */
     uint64_t crossings;          /* accesses that touched two pages            */
     uint64_t mmio_reads, mmio_writes; /* callbacks' transactions               */

@@ -302,10 +302,15 @@ static void check_context(const struct sm_vcpu *vcpu,
 
     if (!context->space) {
         sm_assert(context->n_log == 0 && context->n_dropped == 0);
+        sm_assert(!context->refill.tables);
         return;
     }
     sm_assert(context->store && context->space->live);
     sm_assert(context->space->context[context->mode] == context);
+    /* What flushes reach by way of the space, and none else. */
+    sm_assert(!context->refill.tables ||
+              (context->refill.tables == &context->space->walks->of[0] &&
+               context->space->walk_modes >> context->mode & 1));
     for (unsigned i = 0; i < SM_MIN(context->n_log, (uint64_t)SM_FILL_LOG); i++)
         logged[context->log[i]] = true;
     for (unsigned access = 0; access < SM_N_ACCESS; access++) {
