@@ -37,14 +37,16 @@ soak:
 	@tools/oracle $(BUILD)/oracle
 	@tools/test --soak $(BUILD)
 
+# QEMU="a b" names what to measure beside, ROUNDS how often, ONLY what: see bench/run.
 bench:
 	@tools/deps bench
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@[ -e $(BUILD)/bench/peer_unicorn ] || ninja -C $(BUILD) --quiet reconfigure >/dev/null
 	@$(MAKE) --no-print-directory all
 	@tools/guest $(BUILD)/guest
+	@tools/guest-disk $(BUILD)/guest
 	@tools/oracle $(BUILD)/oracle
-	@bench/run $(BUILD)
+	@bench/run $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only '$(ONLY)')
 
 clean:
 	rm -rf $(BUILD)
