@@ -4,8 +4,8 @@
  * Layer:    memory
  *
  * Locks, outermost first: a device's lock; the topology's lock (recursive, held from
- * begin to commit); then leaves, under which nothing of ours is called: agents_lock,
- * callers_lock, retired_lock, work_lock, an iommu's clients_lock, and a granule of
+ * begin to commit); then leaves, under which nothing of ours is called: agents_lock, a
+ * lane of callers, retired_lock, work_lock, an iommu's clients_lock, and a granule of
  * reserve.c.
  *
  * Who reads a view, and what keeps it from being freed meanwhile:
@@ -58,6 +58,17 @@ struct sm_retired {
 struct sm_caller {
     struct sm_list node;
     sm_ticket since; /* last ticket issued before it began                     */
+    struct sm_caller_lane *lane;
+};
+
+/* Callers of different threads mostly meet at different locks. */
+enum { SM_N_CALLER_LANES = 16 };
+
+struct sm_caller_lane {
+    struct sm_lock lock;
+    uint32_t n;             /* atomic: of .callers; 0 is seen without the lock */
+    struct sm_list callers; /* the one that began first, first                 */
+    char apart[128];        /* no two lanes share a line of the host's cache   */
 };
 
 void sm_caller_begin(struct sm_topology *topo, struct sm_caller *caller);
@@ -490,8 +501,6 @@ struct sm_topology {
 
     pthread_mutex_t agents_lock;
     struct sm_list agents;
-    pthread_mutex_t callers_lock;
-    struct sm_list callers; /* the one that began first, first                 */
     pthread_mutex_t retired_lock;
     struct sm_list retired;
     sm_ticket issued, graced, done; /* atomic; graced: a grace period that began
@@ -504,6 +513,7 @@ struct sm_topology {
 
     uint32_t exact_reserve; /* atomic: sm_reserve_make_exact() was called      */
     uint64_t reserve[1 << SM_RESERVE_BITS]; /* atomic; bit 0: locked           */
+    struct sm_caller_lane lanes[SM_N_CALLER_LANES];
 };
 
 /** Take the topology's lock, or take it once more. */

@@ -10,16 +10,21 @@
 void sm_ticket_init(struct sm_topology *topo)
 {
     pthread_mutex_init(&topo->agents_lock, NULL);
-    pthread_mutex_init(&topo->callers_lock, NULL);
     pthread_mutex_init(&topo->retired_lock, NULL);
     sm_list_init(&topo->agents);
-    sm_list_init(&topo->callers);
     sm_list_init(&topo->retired);
+    for (unsigned i = 0; i < SM_N_CALLER_LANES; i++) {
+        sm_lock_init(&topo->lanes[i].lock);
+        sm_list_init(&topo->lanes[i].callers);
+    }
 }
 
 void sm_ticket_fini(struct sm_topology *topo)
 {
-    sm_assert(sm_list_empty(&topo->callers));
+    for (unsigned i = 0; i < SM_N_CALLER_LANES; i++) {
+        sm_assert(sm_list_empty(&topo->lanes[i].callers));
+        sm_lock_destroy(&topo->lanes[i].lock);
+    }
     sm_list_for_each_safe(agent, next, &topo->agents, struct sm_agent, node) {
         sm_assert(sm_load_relaxed(&agent->passed) == SM_AGENT_OFFLINE);
         sm_list_remove(&agent->node);
@@ -28,7 +33,6 @@ void sm_ticket_fini(struct sm_topology *topo)
     sm_list_for_each_safe(retired, next, &topo->retired, struct sm_retired, node)
         retired->free(retired);
     pthread_mutex_destroy(&topo->retired_lock);
-    pthread_mutex_destroy(&topo->callers_lock);
     pthread_mutex_destroy(&topo->agents_lock);
 }
 
@@ -100,13 +104,22 @@ static bool agents_passed(struct sm_topology *topo, sm_ticket ticket)
     return passed;
 }
 
+/* Who looks at a lane that shows nobody: either the fence below comes first, and a caller
+ * that is about to begin there finds the ticket issued; or the caller's, and it shows. */
 static bool callers_passed(struct sm_topology *topo, sm_ticket ticket)
 {
-    pthread_mutex_lock(&topo->callers_lock);
-    const bool passed =
-        sm_list_empty(&topo->callers) ||
-        sm_list_entry(topo->callers.next, struct sm_caller, node)->since >= ticket;
-    pthread_mutex_unlock(&topo->callers_lock);
+    bool passed = true;
+
+    sm_fence(); /* with the one in sm_caller_begin() */
+    for (unsigned i = 0; passed && i < SM_N_CALLER_LANES; i++) {
+        struct sm_caller_lane *lane = &topo->lanes[i];
+        if (!sm_load_acquire(&lane->n)) /* of the decrement in sm_caller_end() */
+            continue;
+        sm_lock(&lane->lock);
+        passed = sm_list_empty(&lane->callers) ||
+                 sm_list_entry(lane->callers.next, struct sm_caller, node)->since >= ticket;
+        sm_unlock(&lane->lock);
+    }
     return passed;
 }
 
@@ -154,19 +167,36 @@ void sm_ticket_wait(struct sm_topology *topo, sm_ticket ticket)
 
 /* --- Readers that are no agents ----------------------------------------- */
 
+/* By where the thread keeps its own: no two threads have that in one place. */
+static struct sm_caller_lane *lane_of_thread(struct sm_topology *topo)
+{
+    const uint64_t place = (uint64_t)(uintptr_t)&sm_thread;
+    const uint64_t mixed = (place >> 6) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &topo->lanes[mixed >> 32 & (SM_N_CALLER_LANES - 1)];
+}
+
 void sm_caller_begin(struct sm_topology *topo, struct sm_caller *caller)
 {
-    pthread_mutex_lock(&topo->callers_lock);
+    struct sm_caller_lane *lane = lane_of_thread(topo);
+
+    caller->lane = lane;
+    sm_lock(&lane->lock);
+    sm_fetch_add(&lane->n, 1);
+    sm_fence(); /* with the one in callers_passed() */
     caller->since = sm_load_acquire(&topo->issued);
-    sm_list_add_before(&topo->callers, &caller->node);
-    pthread_mutex_unlock(&topo->callers_lock);
+    sm_list_add_before(&lane->callers, &caller->node);
+    sm_unlock(&lane->lock);
 }
 
 void sm_caller_end(struct sm_topology *topo, struct sm_caller *caller)
 {
-    pthread_mutex_lock(&topo->callers_lock);
+    struct sm_caller_lane *lane = caller->lane;
+
+    sm_lock(&lane->lock);
     sm_list_remove(&caller->node);
-    pthread_mutex_unlock(&topo->callers_lock);
+    sm_fetch_add(&lane->n, UINT32_MAX);
+    sm_unlock(&lane->lock);
     /* Set before callers_passed() looked, and so seen after it. */
     if (sm_load_relaxed(&topo->todo) & SM_TODO_FREE)
         sm_topology_wake(topo);
