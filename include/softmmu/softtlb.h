@@ -189,11 +189,23 @@ struct sm_tlb_context_stats {
     uint64_t causes[SM_N_TLB_CAUSES]; /* scopes that named mode and key, while
                                          it had entries                        */
     uint64_t flushed;            /* entries that they removed                  */
+    /* Callers from before end here. */
+    uint64_t accesses;           /* of data, as sm_tlb_count_accesses() told: less
+                                    .fills of reads and writes, its hits       */
 };
 
 /** Copy the counters out.  Set out->struct_size.  Threads: the vCPU's, or any
  *  while the vCPU is offline. */
 void sm_tlb_get_stats(const struct sm_vcpu *vcpu, struct sm_tlb_stats *out);
+
+/** Say that @mode made @n loads, stores and atomic updates since this was last said, in
+ *  the address space that it has selected: before another is.
+ *
+ *  Whoever counts its accesses a block at a time knows by this the hits of each context,
+ *  exactly but for accesses to two pages at once, and hits go on to cost nothing.  The
+ *  counters go with the context.
+ */
+void sm_tlb_count_accesses(struct sm_vcpu *vcpu, uint8_t mode, uint64_t n);
 
 /** Copy the counters of the @n th context that has a table out, from 0.
  *

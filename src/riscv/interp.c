@@ -532,8 +532,12 @@ void rv_hart_pass(struct rv_hart *hart)
 
 enum rv_run rv_hart_run(struct rv_hart *hart)
 {
+    enum rv_run run;
+
     hart->wfi = false;
-    return rv_interpret(hart, NULL);
+    run = rv_interpret(hart, NULL);
+    rv_regime_count(hart);
+    return run;
 }
 
 void rv_hart_kick(struct rv_hart *hart)

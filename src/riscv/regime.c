@@ -72,10 +72,20 @@ static void select_mode(struct rv_hart *hart, uint8_t mode)
     sm_tlb_select(hart->vcpu, (uint16_t)(1u << mode), &key);
 }
 
+void rv_regime_count(struct rv_hart *hart)
+{
+    const uint64_t n = hart->data_accesses - hart->accesses_told;
+
+    hart->accesses_told = hart->data_accesses;
+    if (n)
+        sm_tlb_count_accesses(hart->vcpu, hart->mode_data, n);
+}
+
 void rv_regime_update(struct rv_hart *hart)
 {
     unsigned priv = hart->priv;
 
+    rv_regime_count(hart);
     hart->mode_fetch = fetch_mode(priv);
     if (priv == RV_PRIV_M && (hart->mstatus & RV_MSTATUS_MPRV))
         priv = (unsigned)sm_extract(hart->mstatus, 11, 2);

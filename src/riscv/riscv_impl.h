@@ -186,6 +186,7 @@ struct rv_hart {
      * takes off what has not retired: minstret = instret + instret_bias. */
     uint64_t instret;
     uint64_t data_accesses;
+    uint64_t accesses_told; /* of these, to the context that made them         */
     struct rv_block_cache *blocks;
     uint64_t code_epoch; /* bumped by FENCE.I: blocks of older ones are compared */
 
@@ -292,6 +293,8 @@ bool rv_take_interrupt(struct rv_hart *hart);
 
 extern const struct sm_guest_mmu_ops rv_guest_mmu_ops;
 
+/** Tell the TLB of the data accesses made since the last time, all by mode_data. */
+void rv_regime_count(struct rv_hart *hart);
 /** Recompute mode_fetch, mode_data and the selected contexts (H3). */
 void rv_regime_update(struct rv_hart *hart);
 /** Drop every translation of this hart: PMP, envcfg or satp.MODE rules changed. */

@@ -229,6 +229,14 @@ void sm_tlb_fini(struct sm_vcpu *vcpu)
     sm_free(vcpu->walks);
 }
 
+void sm_tlb_count_accesses(struct sm_vcpu *vcpu, uint8_t mode, uint64_t n)
+{
+    struct sm_tlb_context *const context = sm_tlb_context(vcpu, mode);
+
+    if (context) /* else none was filled: each access was a miss */
+        context->stats.accesses += n;
+}
+
 bool sm_tlb_get_context_stats(const struct sm_vcpu *vcpu, unsigned n,
                               struct sm_tlb_context_stats *out)
 {
