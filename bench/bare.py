@@ -100,28 +100,44 @@ def calibrate(emulator, suite, row, seconds):
             return count
 
 
-def measure(emulators, row, rounds, seconds):
-    """{emulator's name: seconds of each round} and the iterations; checksums must agree.
+def iterations(emulator, suite, row, count, seconds):
+    """Iterations for an emulator so much faster that @count would be too short to time.
 
-    An emulator on which the row fails is left out, told by @failures.
+    Returns them and the checksum of @count, which must be the same everywhere.
     """
-    failures = {}
+    took, total = run(emulator, suite, row, count)
+    while took < seconds / 10 and not (row.most and count == row.most):
+        count = math.ceil(count * min(50, seconds / 4 / took))
+        if row.most:
+            count = min(count, row.most)
+        took, _ = run(emulator, suite, row, count)
+    return count, total
+
+
+def measure(emulators, row, rounds, seconds):
+    """{emulator's name: seconds of each round}, the iterations, {emulator's name: why it failed}.
+
+    All times are told for the same number of iterations, whatever was run.
+    """
+    times, counts, sums, failures = {}, {}, {}, {}
     with tempfile.TemporaryDirectory(prefix='bench-') as folder:
         suite = Suite(folder)
         judge = emulators[1] if len(emulators) > 1 else emulators[0]
         count = calibrate(judge, suite, row, seconds)
-        times, sums = {}, {}
-        for _ in range(rounds):
+        for number in range(-1, rounds):
             for emulator in emulators:
-                if emulator.name in failures:
-                    continue
+                name = emulator.name
                 try:
-                    took, total = run(emulator, suite, row, count)
+                    if name in failures:
+                        continue
+                    if number < 0:
+                        counts[name], total = iterations(emulator, suite, row, count, seconds)
+                        sums.setdefault(total, set()).add(name)
+                    else:
+                        took, _ = run(emulator, suite, row, counts[name])
+                        times.setdefault(name, []).append(took * count / counts[name])
                 except Failure as failure:
-                    failures[emulator.name] = str(failure)
-                    continue
-                times.setdefault(emulator.name, []).append(took)
-                sums.setdefault(total, set()).add(emulator.name)
+                    failures[name] = str(failure)
     if len(sums) > 1:
         told = '; '.join(f'{total} on {", ".join(sorted(names))}' for total, names in sums.items())
         failures['checksum'] = f'{row.name}: checksums differ: {told}'

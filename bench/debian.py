@@ -58,10 +58,14 @@ def measure(emulators, build, works, rounds):
     seconds = {work.name: {} for work in works}
     failures = {work.name: {} for work in works}
     said = {work.name: {} for work in works}
-    for _ in range(rounds):
+    for number in range(rounds):
         for emulator in emulators:
+            def end(_, name, job, told=f'    round {number + 1}, {emulator.name}: '):
+                if not name.endswith(':check'):
+                    print(f'{told}{name} {job.wall:.2f} s', flush=True)
+
             result = debian_guest.run([emulator.program], build, script(works),
-                                      ['-cpu', emulator.cpu, '-smp', '1'], stall=900)
+                                      ['-cpu', emulator.cpu, '-smp', '1'], stall=900, end=end)
             for work in works:
                 took, text, wrong = outcome(work, result)
                 if wrong:

@@ -74,7 +74,7 @@ class Report:
         text += f' {figure.unit:3}'
         for name in self.names[1:]:
             ratio = figure.ratio(self.ours, name)
-            text += f'{ratio:9.2f}' if ratio else f'{"-":>9}'
+            text += f'{ratio:9.3f}' if ratio else f'{"-":>9}'
         text += f'{figure.target:8.2f}'
         if figure.native:
             text += f'{figure.native * figure.scale:10.4g}'
@@ -103,6 +103,22 @@ class Report:
         for figure in self.figures:
             lines += [f'{figure.name}: {why}' for why in figure.failures.values()]
         return '\n'.join(lines)
+
+    def markdown(self):
+        """The table for docs/performance.md."""
+        theirs = self.names[1:]
+        heads = ['row', 'what', 'unit', *self.names, *(f'ours / {name}' for name in theirs), 'target']
+        lines = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
+        losing, others = self.ordered()
+        for figure in losing + others:
+            ratios = [figure.ratio(self.ours, name) for name in theirs]
+            lines.append('| ' + ' | '.join([
+                f'`{figure.name}`', figure.what, figure.unit,
+                *(f'{figure.median(name):.4g}' if figure.seconds.get(name) else 'failed'
+                  for name in self.names),
+                *(f'{ratio:.3f}' if ratio else '-' for ratio in ratios),
+                f'{figure.target:g}']) + ' |')
+        return '\n'.join(lines) + '\n'
 
     def data(self):
         """For the JSON file; the machine is named by its features only."""

@@ -67,7 +67,7 @@ def stores(pages, base, sizes):
     for bytes_ in sizes:
         yield Row(f'store-{pages}-{size(bytes_).replace(" ", "")}',
                   f'scattered stores into {size(bytes_)}, {pages} pages', 'scattered_stores',
-                  args=(base, bytes_), per=4)
+                  setup='setup_touched', args=(base, bytes_), per=4)
 
 
 BARE = [
@@ -158,7 +158,7 @@ def stress(name, operations, options=''):
 
 DEBIAN = [
     Work('gcc', 'gcc -O2 of a generated file', run='gcc -O2 -c made.c -o made.o',
-         prepare=r"""awk 'BEGIN { for (i = 0; i < 120; i++) {
+         prepare=r"""awk 'BEGIN { for (i = 0; i < 12; i++) {
             printf "long f%d(long *a, long n) {\n long s = %d;\n for (long i = 0; i < n; i++) {\n", i, i
             for (j = 0; j < 8; j++) printf "  if (a[i] %% %d > %d) s += a[i] * %d; else s ^= a[n - 1 - i] >> %d;\n",
                 3 + (i * 7 + j * 5) % 61, j, i + j, (i + j) % 13
@@ -167,7 +167,7 @@ DEBIAN = [
          prepare=r"""cat >made.py <<'END'
 words = {}
 total = 0
-for i in range(400000):
+for i in range(250000):
     key = 'w%d' % (i * 7919 % 10007)
     words[key] = words.get(key, 0) + i
     total = (total * 31 + len(key) ^ i) & 0xffffffff
@@ -176,7 +176,7 @@ END"""),
     Work('perl', 'perl: regular expressions and a hash', run='perl made.pl',
          prepare=r"""cat >made.pl <<'END'
 my (%seen, $sum);
-for my $i (1 .. 250000) {
+for my $i (1 .. 120000) {
     my $line = "item " . ($i * 7919 % 10007) . " of $i";
     if ($line =~ /^(\w+) (\d+) of (\d*7)$/) { $seen{$2} += $3; }
     $line =~ s/(\d)(\d)/$2$1/g;

@@ -29,6 +29,15 @@ row chain
     mv a0, a1
     ret
 
+# a1: base, a2: bytes: that the host gives memory to the guest is not part of a row.
+row setup_touched
+    li t1, 4096
+1:  sd zero, (a1)
+    add a1, a1, t1
+    sub a2, a2, t1
+    bnez a2, 1b
+    ret
+
 # a1: base, a2: bytes, a power of two.
 row scattered_stores
     li t0, 1
@@ -179,9 +188,15 @@ row copies
     ret
 
 row setup_copies
+    mv s1, ra
+    mv s2, a1
     mv a1, a2
     srli t0, a3, 3
-    j fill_words
+    jal fill_words
+    mv a1, s2
+    mv a2, a3
+    mv ra, s1
+    j setup_touched
 
 row amo
     li t0, 3
