@@ -206,5 +206,5 @@ END"""),
           ('machine', 'an interpreter of byte code', 80),
           ('fibonacci', "Fibonacci's numbers by recursion", 36),
           ('sorting', 'quicksort with a callback', 24),
-          ('lists', 'lists in a scattered order', 8))),
+          ('lists', 'lists in a scattered order', 20))),
 ]
