@@ -85,18 +85,16 @@ def run(emulator, suite, row, count, limit=600):
 
 def calibrate(emulator, suite, row, seconds):
     """Iterations after which @row takes @seconds on @emulator."""
-    count = max(1, 20_000 // row.per)
+    count = max(1, 500 // row.per)
     while True:
         took, _ = run(emulator, suite, row, count)
-        if took >= seconds or count == row.most:
-            return count
         # A short run tells little: not more than 50 times at once, and never past the aim.
         enough = took > seconds / 8
-        more = 1.1 * seconds / max(took, 1e-6) if enough else min(50, seconds / 3 / max(took, 1e-6))
-        count = math.ceil(count * max(more, 1.5))
+        more = 1.1 * seconds / took if enough else min(50, seconds / 3 / took)
+        count = max(1, math.ceil(count * more))
         if row.most:
             count = min(count, row.most)
-        if enough:
+        if enough or count == row.most:
             return count
 
 

@@ -8,6 +8,8 @@ import platform
 import re
 import statistics
 
+import rows
+
 
 @dataclasses.dataclass
 class Figure:
@@ -99,7 +101,9 @@ class Report:
             for name in theirs:
                 mean = self.mean(section, name)
                 if mean:
-                    lines.append(f'{title}: geometric mean {mean[0]:.2f} of {name}, worst {mean[1]:.2f}')
+                    target = f' (target {rows.DEBIAN_MEAN})' if section == 'debian' else ''
+                    lines.append(f'{title}: geometric mean {mean[0]:.2f} of {name}{target}, '
+                                 f'worst {mean[1]:.2f}')
         for figure in self.figures:
             lines += [f'{figure.name}: {why}' for why in figure.failures.values()]
         return '\n'.join(lines)
