@@ -45,6 +45,7 @@
 
 SM_BEGIN_DECLS
 
+/** Of struct sm_watch. */
 enum sm_watch_flag {
     SM_WATCH_PHYSICAL = 1 << 0 /* .range is of gpas, else of gvas              */
 };
