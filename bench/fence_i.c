@@ -8,6 +8,7 @@
  */
 #include "base/base.h"
 #include "riscv/riscv.h"
+#include "hart.h"
 #include "timing.h"
 
 #include <stdio.h>
@@ -19,34 +20,6 @@ enum { N_PAGES = 10000, N_RUNS = 21, RAM_SIZE = (N_PAGES + 2) * 4096 };
 enum { ADDI = 0x00158593, FENCE_I = 0x0000100f, WFI = 0x10500073, JAL = 0x6f };
 
 static struct sm_address_space *space;
-
-static void must(int error, const char *what)
-{
-    if (error) {
-        fprintf(stderr, "%s: %s\n", what, strerror(-error));
-        exit(1);
-    }
-}
-
-static uint64_t owner_time(void *owner)
-{
-    return 0;
-}
-
-static void owner_arm(void *owner, struct rv_hart *hart, uint64_t deadline)
-{
-}
-
-static void owner_wake(void *owner, struct rv_hart *hart)
-{
-}
-
-static const struct rv_owner_ops owner_ops = {
-    .struct_size = sizeof(owner_ops),
-    .time = owner_time,
-    .arm_stimecmp = owner_arm,
-    .wake = owner_wake,
-};
 
 static void put(uint64_t at, uint32_t word)
 {

@@ -6,6 +6,7 @@
  */
 #include "base/base.h"
 #include "riscv/riscv.h"
+#include "hart.h"
 #include "timing.h"
 
 #include <stdio.h>
@@ -93,34 +94,6 @@ static const struct loop {
     {"memory", memory_loop, sizeof(memory_loop)},
     {"call", call_loop, sizeof(call_loop)},
     {"fp", fp_loop, sizeof(fp_loop)},
-};
-
-static void must(int error, const char *what)
-{
-    if (error) {
-        fprintf(stderr, "%s: %s\n", what, strerror(-error));
-        exit(1);
-    }
-}
-
-static uint64_t owner_time(void *owner)
-{
-    return 0;
-}
-
-static void owner_arm(void *owner, struct rv_hart *hart, uint64_t deadline)
-{
-}
-
-static void owner_wake(void *owner, struct rv_hart *hart)
-{
-}
-
-static const struct rv_owner_ops owner_ops = {
-    .struct_size = sizeof(owner_ops),
-    .time = owner_time,
-    .arm_stimecmp = owner_arm,
-    .wake = owner_wake,
 };
 
 static uint64_t instructions(struct rv_hart *hart)

@@ -9,6 +9,7 @@
  */
 #include "memory/flatview.h" /* sm_address_space_topology() */
 #include "riscv/riscv_impl.h"
+#include "hart.h"
 #include "timing.h"
 
 #include <stdio.h>
@@ -35,14 +36,6 @@ static volatile uint64_t sink;
 static int n_names;
 static char **names;
 
-static void must(int error, const char *what)
-{
-    if (error) {
-        fprintf(stderr, "%s: %s\n", what, strerror(-error));
-        exit(1);
-    }
-}
-
 static bool chosen(const char *name)
 {
     for (int i = 0; i < n_names; i++)
@@ -61,26 +54,6 @@ static void report(const char *name, double value, const char *unit, double targ
 }
 
 /* --- The guest -------------------------------------------------------------------- */
-
-static uint64_t owner_time(void *owner)
-{
-    return 0;
-}
-
-static void owner_arm(void *owner, struct rv_hart *of, uint64_t deadline)
-{
-}
-
-static void owner_wake(void *owner, struct rv_hart *of)
-{
-}
-
-static const struct rv_owner_ops owner_ops = {
-    .struct_size = sizeof(owner_ops),
-    .time = owner_time,
-    .arm_stimecmp = owner_arm,
-    .wake = owner_wake,
-};
 
 static uint8_t *host_of(sm_gpa gpa)
 {

@@ -70,6 +70,29 @@ void sm_root_sort_dirty(struct sm_root *root)
     }
 }
 
+const struct sm_flat_section *sm_root_changed_next(const struct sm_root *root,
+                                                   const struct sm_flat_view *view,
+                                                   struct sm_changed_at *step)
+{
+    while (!step->ended && step->window < root->n_dirty) {
+        const struct sm_range window = root->dirty[step->window];
+        const uint64_t last = window.last < UINT64_MAX ? window.last + 1 : UINT64_MAX;
+
+        step->at = SM_MAX(step->at, window.first ? window.first - 1 : 0);
+        const struct sm_flat_section *section = sm_flat_view_from(view, step->at);
+        if (!section)
+            return NULL;
+        if (section->range.first > last) {
+            step->window++;
+            continue;
+        }
+        step->ended = section->range.last == UINT64_MAX;
+        step->at = section->range.last + 1;
+        return section;
+    }
+    return NULL;
+}
+
 struct seen {
     struct sm_region *region;
     struct sm_range range; /* of region                                        */

@@ -82,25 +82,12 @@ static void tell_difference(const struct sm_listener *listener, tell_section_fn 
                             const struct sm_root *root, const struct sm_flat_view *view,
                             const struct sm_flat_view *other)
 {
-    uint64_t at = 0;
+    struct sm_changed_at at = {0};
 
-    for (unsigned i = 0; i < root->n_dirty; i++) {
-        const struct sm_range window = root->dirty[i];
-        const uint64_t last = window.last < UINT64_MAX ? window.last + 1 : UINT64_MAX;
-        at = SM_MAX(at, window.first ? window.first - 1 : 0);
-        for (;;) {
-            const struct sm_flat_section *section = sm_flat_view_from(view, at);
-            if (!section)
-                return;
-            if (section->range.first > last)
-                break;
-            if (!shows(other, section))
-                how(listener, section);
-            if (section->range.last == UINT64_MAX)
-                return;
-            at = section->range.last + 1;
-        }
-    }
+    for (const struct sm_flat_section *section;
+         (section = sm_root_changed_next(root, view, &at)) != NULL;)
+        if (!shows(other, section))
+            how(listener, section);
 }
 
 static void tell_unchanged(const struct sm_listener *listener, const struct sm_root *root)

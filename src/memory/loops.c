@@ -29,29 +29,15 @@ static bool count(struct sm_root *root, struct sm_iommu *iommu, int change)
     return true;
 }
 
-/* Count the sections of @view that overlap or touch one of the windows, which are in
- * order and apart, each once: all others are in both views, as they are. */
+/* Count the sections of @view that the commit may have changed. */
 static bool count_view(struct sm_root *root, const struct sm_flat_view *view, int change)
 {
-    uint64_t at = 0;
+    struct sm_changed_at at = {0};
 
-    for (unsigned i = 0; i < root->n_dirty; i++) {
-        const struct sm_range window = root->dirty[i];
-        const uint64_t last = window.last < UINT64_MAX ? window.last + 1 : UINT64_MAX;
-        at = SM_MAX(at, window.first ? window.first - 1 : 0);
-        for (;;) {
-            const struct sm_flat_section *section = sm_flat_view_from(view, at);
-            if (!section)
-                return true;
-            if (section->range.first > last)
-                break;
-            if (section->translating && !count(root, section->region->iommu, change))
-                return false;
-            if (section->range.last == UINT64_MAX)
-                return true;
-            at = section->range.last + 1;
-        }
-    }
+    for (const struct sm_flat_section *section;
+         (section = sm_root_changed_next(root, view, &at)) != NULL;)
+        if (section->translating && !count(root, section->region->iommu, change))
+            return false;
     return true;
 }
 

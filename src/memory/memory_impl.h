@@ -375,6 +375,19 @@ void sm_loops_check(struct sm_root *root);
 
 /** Note that @range of the views of @root may change. */
 void sm_root_dirty(struct sm_root *root, struct sm_range range);
+/** Where a walk through what changed is.  Zero it first. */
+struct sm_changed_at {
+    uint64_t at;
+    unsigned window;
+    bool ended;
+};
+
+/** Step through the sections of @view that overlap or touch a window of @root, whose
+ *  windows are sorted, each once, in address order; NULL at the end.  All others are in
+ *  the views before and after a commit, as they are. */
+const struct sm_flat_section *sm_root_changed_next(const struct sm_root *root,
+                                                   const struct sm_flat_view *view,
+                                                   struct sm_changed_at *step);
 /** Put the windows in address order. */
 void sm_root_sort_dirty(struct sm_root *root);
 /** Note it of all roots from which @range of @region is seen. */

@@ -167,11 +167,11 @@ static enum sm_walk_status tell(struct sm_walking *walking,
 
 /** Set what @access wants set in the leaf of @step, or say why not (step 9).
  *
- *  @dirty  whether it is dirty then, or the format has no such bit
+ *  @leaf  loses SM_PERM_W unless it is dirty then, or this is a write (G4)
  */
 static enum sm_walk_status mark_leaf(struct sm_walking *walking, unsigned stage,
                                      uint64_t entry_at, const struct sm_walk_step *step,
-                                     enum sm_access access, bool *raced, bool *dirty)
+                                     enum sm_access access, struct sm_walk_leaf *leaf, bool *raced)
 {
     const struct sm_walk_stage *const by = &walking->walk->stage[stage];
     const struct sm_pt_format *const format = by->format;
@@ -180,7 +180,8 @@ static enum sm_walk_status mark_leaf(struct sm_walking *walking, unsigned stage,
     enum sm_walk_status status = SM_WALK_OK;
 
     *raced = false;
-    *dirty = ((step->entry | missing) & format->dirty) == format->dirty;
+    if (access != SM_WRITE && ((step->entry | missing) & format->dirty) != format->dirty)
+        leaf->perms &= (uint8_t)~SM_PERM_W;
     if (SM_LIKELY(!missing))
         return SM_WALK_OK;
     if (!(by->flags & SM_WALK_AD))
@@ -294,6 +295,21 @@ static inline void descend(const struct sm_walk_stage *by, struct cursor *at,
     at->level++;
 }
 
+/** Begin at the table that is known to hold the leaf of @address; NULL: at the root. */
+static const struct sm_walk_table *begin_known(const struct sm_walk_tables *tables,
+                                               uint64_t address, struct cursor *at,
+                                               uint64_t *table_at)
+{
+    const struct sm_walk_table *const known =
+        tables ? sm_walk_cache_find(tables, address) : NULL;
+
+    if (known) {
+        at->level = known->level;
+        *table_at = known->address;
+    }
+    return known;
+}
+
 /** Translate @address by one stage (0 or 1), entry by entry.
  *
  *  @implicit  stage 2 on behalf of an entry of stage 1
@@ -313,7 +329,7 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
     const bool plain = !walking->walk->visit &&
                        !(format->flags & (SM_PT_CUMULATE | SM_PT_BIG_ENDIAN));
     struct sm_walk_tables *const tables = tables_of(walking->cache, stage);
-    const struct sm_walk_table *known = NULL;
+    const struct sm_walk_table *known;
     bool all_plain = true; /* the entries so far */
     struct sm_walk_step step = {.stage = (uint8_t)(stage + 1), .implicit = implicit};
     struct cursor at = {address, 0, access, ALL_PERMS, true, false};
@@ -321,17 +337,14 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
 
     if (SM_UNLIKELY(!canonical(format, address)))
         return tell(walking, &step, SM_WALK_NOT_CANONICAL);
-    if (tables && (known = sm_walk_cache_find(tables, address)) != NULL) {
-        at.level = known->level;
-        table_at = known->address;
-    }
+    known = begin_known(tables, address, &at, &table_at);
 
     while (at.level < format->n_levels) {
         const uint64_t index = index_of(&format->level[at.level], address);
         const uint64_t entry_at = table_at + index * entry_size;
         enum sm_walk_status status;
         uint64_t raw;
-        bool table = false, fresh = false, raced, dirty;
+        bool table = false, fresh = false, raced;
 
         step.level = (uint8_t)at.level;
         step.where = entry_at;
@@ -377,11 +390,9 @@ walk_entries(struct sm_walking *walking, unsigned stage, uint64_t address,
                          step.where - index * entry_size);
             sm_walk_remember_verdict(tables, by, step.entry, leaf);
         }
-        status = mark_leaf(walking, stage, entry_at, &step, access, &raced, &dirty);
+        status = mark_leaf(walking, stage, entry_at, &step, access, leaf, &raced);
         if (raced)
             continue; /* this level once more (P3) */
-        if (!dirty && access != SM_WRITE)
-            leaf->perms &= (uint8_t)~SM_PERM_W;
         return tell(walking, &step, status);
     }
     return SM_WALK_BAD_ENTRY; /* not reached: the last level names no table */
