@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* x64_asm.h - encodes x86-64 instructions, one function each.
  *
- * The shortest encoding of what is asked is chosen.  Past the buffer's end nothing is
- * written and .overflow is set, so a caller checks once, at the end.
+ * The shortest encoding of what is asked is chosen: also a narrower instruction that has
+ * the same effect on registers and flags.  An instruction is written only where the
+ * longest there is, 15 bytes, would have room; else .overflow is set, for good.  So a
+ * caller checks once, at the end.
  *
  * Layer:   jit
  * Threads: one thread uses an assembler.
@@ -150,7 +152,7 @@ void x64_ps_rr(struct x64 *a, enum x64_ps op, unsigned dst, unsigned src);
 void x64_comis(struct x64 *a, bool d, bool signalling, unsigned x, unsigned y);
 /** cvtsd2ss when @from_d, else cvtss2sd. */
 void x64_cvt_ff(struct x64 *a, bool from_d, unsigned dst, unsigned src);
-void x64_cvt_fi(struct x64 *a, bool d, bool w, unsigned xmm, unsigned reg);  /* from int */
+void x64_cvt_fi(struct x64 *a, bool d, bool w, unsigned xmm, unsigned reg); /* from int */
 /** To an integer; @truncate or in the current mode. */
 void x64_cvt_if(struct x64 *a, bool d, bool w, bool truncate, unsigned reg, unsigned xmm);
 /** FMA3: dst = x * y + dst. */
@@ -176,12 +178,13 @@ void x64_bind(struct x64 *a, struct x64_label *label);
 void x64_jmp_to(struct x64 *a, const uint8_t *target);
 void x64_jcc_to(struct x64 *a, enum x64_cc cc, const uint8_t *target);
 void x64_call_to(struct x64 *a, const uint8_t *target);
-/** Where the displacement of the last jump lies, for x64_patch(); or NULL. */
+/** Where the displacement of the jump just written lies, for x64_patch(); or NULL. */
 uint8_t *x64_last_disp(struct x64 *a);
 /** Lead the jump with its displacement at @disp to @target. */
 void x64_patch(uint8_t *disp, const uint8_t *target);
 
-/** Fill with long no-operations up to a multiple of @align. */
+/** Fill with long no-operations up to an address that is a multiple of @align, a power of
+ *  two. */
 void x64_align(struct x64 *a, unsigned align);
 
 #endif
