@@ -24,7 +24,8 @@ void jit_perfmap_close(struct jit_perfmap *map);
 /** Say that [@code, +@size) is @name. */
 void jit_perfmap_add(struct jit_perfmap *map, const void *code, size_t size,
                      const char *name);
-/** Say that nothing in [@code, +@size) is any more: GDB forgets it, perf has no way to. */
+/** Say that no unit that begins in [@code, +@size) is any more: GDB forgets it, perf has no
+ *  way to. */
 void jit_perfmap_drop(struct jit_perfmap *map, const void *code, size_t size);
 
 #endif
