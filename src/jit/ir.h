@@ -85,6 +85,8 @@ enum {
     JIT_NONE = 0xffff
 };
 enum { JIT_MAX_GLOBALS = 96, JIT_MAX_TEMPS = 1024, JIT_MAX_CONSTS = 1024 };
+enum { JIT_MAX_INSNS = 16384, JIT_MAX_PLACES = 2048, JIT_MAX_WAYS = 2048,
+       JIT_MAX_CALLS = 2048 };
 
 SM_INLINE bool jit_is_global(jit_reg reg) { return reg < JIT_TEMP0; }
 SM_INLINE bool jit_is_temp(jit_reg reg) { return reg >= JIT_TEMP0 && reg < JIT_CONST0; }
@@ -165,6 +167,9 @@ enum jit_aux {
 extern const struct jit_op_row jit_ops[JIT_N_OPS];
 
 /* --- Building (ir.c) -------------------------------------------------------------- */
+
+/* Once .overflow is set, what these return is JIT_TEMP0 or number 0, and exists or not;
+ * building on with it does no harm. */
 
 /** Make @ir ready for use; its memory is kept from unit to unit. */
 void jit_ir_init(struct jit_ir *ir, const struct jit_global *globals, unsigned n);
