@@ -10,8 +10,6 @@
 #include "base/alloc.h"
 #include "base/base.h"
 
-#include <string.h>
-
 void jit_ir_init(struct jit_ir *ir, const struct jit_global *globals, unsigned n)
 {
     sm_assert(n <= JIT_MAX_GLOBALS);

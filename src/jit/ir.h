@@ -13,13 +13,16 @@
  * Threads: one thread uses a unit's IR.
  *
  * Invariants (jit_ir_verify()):
- *  (I1) Operands exist and have the class that ir.def says; no constant is written.
+ *  (I1) Operands, ways and calls exist; operands have the class that ir.def says, and .aux
+ *       a value; what an operation does not use is JIT_NONE or 0.  No constant is written.
  *  (I2) A temporary is written before it is read, and is not read across the beginning.
  *  (I3) What has JIT_FX_END is last, and the last operation has it.
- *  (I4) .at never decreases, and names a place.  Exits of one place come after all that
- *       the instruction writes; what may fault comes before all that it writes to
- *       globals, or writes only the global that is its own destination: a fault leaves
- *       the guest's registers as they were before the instruction.
+ *  (I4) .at never decreases, and names a place of the page.  Where an operation may fault,
+ *       or leave by a way that is not .retired, its instruction has not written a global:
+ *       such a way leads to the instruction itself, and a global that is the destination
+ *       of what faults keeps its value.  A call counts as a write, a fenter does not.
+ *       Behind a way out with .retired (a loop and a jump have), the instruction writes
+ *       nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
  */
 #ifndef JIT_IR_H
