@@ -24,6 +24,7 @@ void jit_ir_fini(struct jit_ir *ir)
     sm_free(ir->call);
     sm_free(ir->constant);
     sm_free(ir->temp_class);
+    sm_free(ir->scratch);
     *ir = (struct jit_ir){0};
 }
 

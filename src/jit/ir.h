@@ -154,6 +154,8 @@ struct jit_ir {
     uint8_t *temp_class;
     unsigned n_insns, n_places, n_ways, n_calls, n_constants, n_temps;
     unsigned max_insns, max_places, max_ways, max_calls, max_constants, max_temps;
+    void *scratch;   /* of the optimiser, kept from unit to unit               */
+    size_t max_scratch;
     bool overflow;   /* host memory or a limit ran out: the rest was dropped   */
 };
 
