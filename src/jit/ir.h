@@ -13,13 +13,16 @@
  * Threads: one thread uses a unit's IR.
  *
  * Invariants (jit_ir_verify()):
- *  (I1) Operands exist and have the class that ir.def says; no constant is written.
+ *  (I1) Operands, ways and calls exist; operands have the class that ir.def says, and .aux
+ *       a value; what an operation does not use is JIT_NONE or 0.  No constant is written.
  *  (I2) A temporary is written before it is read, and is not read across the beginning.
  *  (I3) What has JIT_FX_END is last, and the last operation has it.
- *  (I4) .at never decreases, and names a place.  Exits of one place come after all that
- *       the instruction writes; what may fault comes before all that it writes to
- *       globals, or writes only the global that is its own destination: a fault leaves
- *       the guest's registers as they were before the instruction.
+ *  (I4) .at never decreases, and names a place of the page.  Where an operation may fault,
+ *       or leave by a way that is not .retired, its instruction has not written a global:
+ *       such a way leads to the instruction itself, and a global that is the destination
+ *       of what faults keeps its value.  A call counts as a write, a fenter does not.
+ *       Behind a way out with .retired (a loop and a jump have), the instruction writes
+ *       nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
  */
 #ifndef JIT_IR_H
@@ -85,6 +88,8 @@ enum {
     JIT_NONE = 0xffff
 };
 enum { JIT_MAX_GLOBALS = 96, JIT_MAX_TEMPS = 1024, JIT_MAX_CONSTS = 1024 };
+enum { JIT_MAX_INSNS = 16384, JIT_MAX_PLACES = 2048, JIT_MAX_WAYS = 2048,
+       JIT_MAX_CALLS = 2048 };
 
 SM_INLINE bool jit_is_global(jit_reg reg) { return reg < JIT_TEMP0; }
 SM_INLINE bool jit_is_temp(jit_reg reg) { return reg >= JIT_TEMP0 && reg < JIT_CONST0; }
@@ -149,6 +154,8 @@ struct jit_ir {
     uint8_t *temp_class;
     unsigned n_insns, n_places, n_ways, n_calls, n_constants, n_temps;
     unsigned max_insns, max_places, max_ways, max_calls, max_constants, max_temps;
+    void *scratch;   /* of the optimiser, kept from unit to unit               */
+    size_t max_scratch;
     bool overflow;   /* host memory or a limit ran out: the rest was dropped   */
 };
 
@@ -165,6 +172,9 @@ enum jit_aux {
 extern const struct jit_op_row jit_ops[JIT_N_OPS];
 
 /* --- Building (ir.c) -------------------------------------------------------------- */
+
+/* Once .overflow is set, what these return is JIT_TEMP0 or number 0, and exists or not;
+ * building on with it does no harm. */
 
 /** Make @ir ready for use; its memory is kept from unit to unit. */
 void jit_ir_init(struct jit_ir *ir, const struct jit_global *globals, unsigned n);
