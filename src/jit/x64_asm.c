@@ -399,14 +399,31 @@ static void jump_to(struct x64 *a, uint32_t op, const uint8_t *target)
     }
 }
 
+/** A displacement to @label, which is not bound. */
+static void put_use(struct x64 *a, struct x64_label *label)
+{
+    x64_put32(a, label->uses ? (uint32_t)(a->at - label->uses) : 0);
+    label->uses = a->at - 4;
+}
+
 static void jump(struct x64 *a, uint32_t op, struct x64_label *label)
 {
     if (label->bound) {
         jump_to(a, op, label->bound);
     } else if (x64_room(a)) {
         x64_put_opcode(a, op, 0, 0, 0, false);
-        x64_put32(a, label->uses ? (uint32_t)(a->at - label->uses) : 0);
-        label->uses = a->at - 4;
+        put_use(a, label);
+    }
+}
+
+void x64_lea_label(struct x64 *a, unsigned dst, struct x64_label *label)
+{
+    if (label->bound) {
+        x64_lea_here(a, dst, label->bound);
+    } else if (x64_room(a)) {
+        x64_put_opcode(a, 0x8d | X64_W, dst, 0, 0, false);
+        x64_put8(a, x64_modrm(0, dst, X64_RBP));
+        put_use(a, label);
     }
 }
 

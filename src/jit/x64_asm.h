@@ -171,6 +171,8 @@ struct x64_label {
 
 /** Jump by 32 bits of displacement to a label, or (jump_to, call_to) an address within
  *  2 GiB of where this code will run: @target is relative to this buffer. */
+/** lea dst, [rip + ...] of where a label is. */
+void x64_lea_label(struct x64 *a, unsigned dst, struct x64_label *label);
 void x64_jmp(struct x64 *a, struct x64_label *label);
 void x64_jcc(struct x64 *a, enum x64_cc cc, struct x64_label *label);
 void x64_call(struct x64 *a, struct x64_label *label);

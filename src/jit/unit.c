@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* unit.c - makes units, links them to each other, ends them.
+ */
+#include "jit/jit_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CHUNK = 256 << 10, MAX_SITES = 1 << 20, STAMP_NEVER = -1 };
+
+struct jit_chunk {
+    struct jit_chunk *next;
+    uint64_t space[];
+};
+
+/* --- Memory of units ----------------------------------------------------------------- */
+
+void *jit_keep(struct jit *jit, size_t size)
+{
+    void *at;
+
+    size = (size + 7) & ~(size_t)7;
+    if (!jit->chunks || jit->chunk_used + size > CHUNK) {
+        struct jit_chunk *chunk = malloc(sizeof(*chunk) + CHUNK);
+
+        if (!chunk)
+            return NULL;
+        chunk->next = jit->chunks;
+        jit->chunks = chunk;
+        jit->chunk_used = 0;
+    }
+    at = (uint8_t *)jit->chunks->space + jit->chunk_used;
+    jit->chunk_used += size;
+    return at;
+}
+
+static void drop_kept(struct jit *jit)
+{
+    while (jit->chunks) {
+        struct jit_chunk *next = jit->chunks->next;
+
+        free(jit->chunks);
+        jit->chunks = next;
+    }
+    jit->chunk_used = 0;
+}
+
+/* --- A jit ------------------------------------------------------------------------------ */
+
+bool jit_supported(void)
+{
+    return jit_host_supported();
+}
+
+static bool is_valid(const struct jit_options *options)
+{
+    const struct jit_guest *guest = options->guest;
+
+    return options->struct_size >= sizeof(*options) && guest &&
+           guest->struct_size >= sizeof(*guest) && options->state &&
+           guest->n_globals <= JIT_MAX_GLOBALS;
+}
+
+int jit_new(const struct jit_options *options, struct jit **out)
+{
+    const size_t page = 1 << 16; /* hosts' pages are not larger */
+    struct jit *jit;
+    int error;
+
+    if (!is_valid(options))
+        return -EINVAL;
+    if (!jit_supported())
+        return -ENOTSUP;
+    jit = calloc(1, sizeof(*jit));
+    if (!jit)
+        return -ENOMEM;
+    jit->guest = *options->guest;
+    jit->flags = options->flags;
+    jit->opt = options->opt;
+    jit->seed = options->seed;
+    jit->state = options->state;
+    jit->st = (struct jit_state *)jit_home(jit, jit->guest.state_offset);
+    jit_ir_init(&jit->ir, jit->guest.globals, jit->guest.n_globals);
+    jit_alloc_pins(&jit->pins, &jit_host_regs, &jit->guest, jit->flags, jit->seed);
+    jit->max_sites = MAX_SITES; /* touched as they are used */
+    jit->site = malloc(sizeof(*jit->site) * MAX_SITES);
+    jit->lower = jit_host_new();
+    jit->st->jumps = calloc((size_t)1 << JIT_JUMP_BITS, sizeof(*jit->st->jumps));
+    error = jit->site && jit->lower && jit->st->jumps
+                ? jit_mcode_map(&jit->code,
+                                (options->cache_size + page - 1) & ~(page - 1), "softmmu-jit")
+                : -ENOMEM;
+    if (!error && !jit_host_thunks(jit))
+        error = -ENOMEM;
+    if (error) {
+        jit_free(jit);
+        return error;
+    }
+    jit_forget_returns(jit);
+    *out = jit;
+    return 0;
+}
+
+void jit_free(struct jit *jit)
+{
+    if (!jit)
+        return;
+    drop_kept(jit);
+    if (jit->code.write)
+        jit_mcode_unmap(&jit->code);
+    jit_ir_fini(&jit->ir);
+    free(jit->st->jumps);
+    jit->st->jumps = NULL;
+    free(jit->lower);
+    free(jit->site);
+    free(jit);
+}
+
+void jit_forget_returns(struct jit *jit)
+{
+    for (unsigned n = 0; n < JIT_N_RETURNS; n++)
+        jit->st->returns[n].address = JIT_NO_RETURN;
+}
+
+static void forget_jumps(struct jit *jit)
+{
+    memset(jit->st->jumps, 0, sizeof(*jit->st->jumps) << JIT_JUMP_BITS);
+}
+
+void jit_reset(struct jit *jit)
+{
+    jit_forget_returns(jit);
+    forget_jumps(jit);
+    drop_kept(jit);
+    jit_mcode_reset(&jit->code, jit->thunks);
+    jit->n_sites = 0;
+    jit->stats.resets++;
+}
+
+/* --- Making ------------------------------------------------------------------------------ */
+
+struct jit_ir *jit_begin(struct jit *jit)
+{
+    jit_ir_reset(&jit->ir);
+    return &jit->ir;
+}
+
+static uint64_t now(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * UINT64_C(1000000000) + (uint64_t)at.tv_nsec;
+}
+
+/** Optimise and check what was built.  Returns  whether it is to be had */
+static bool prepare(struct jit *jit)
+{
+    struct jit_ir *const ir = &jit->ir;
+
+    if (ir->overflow || !ir->n_insns)
+        return false;
+    if (jit->opt & JIT_OPT_FOLD)
+        jit_opt_fold(ir);
+    if (jit->opt & JIT_OPT_DEAD)
+        jit_opt_dead(ir);
+#ifdef SM_DEBUG_CHECKS
+    sm_assert(jit_ir_verify(ir, NULL, 0));
+#endif
+    return !ir->overflow &&
+           jit_alloc(&jit->alloc, ir, &jit_host_regs, &jit->pins,
+                     jit->guest.state_offset + (int32_t)offsetof(struct jit_state, save),
+                     &jit->seed);
+}
+
+static void note_locals(const struct jit *jit, struct jit_unit *unit)
+{
+    const struct jit_alloc *const alloc = &jit->alloc;
+
+    unit->n_locals = alloc->n_locals;
+    for (unsigned n = 0; n < alloc->n_locals; n++) {
+        const struct jit_global *global = &jit->guest.globals[alloc->local[n]];
+
+        unit->local[n] = (struct jit_unit_local){
+            .reg = alloc->global[alloc->local[n]].reg, .class = global->class,
+            .home = global->offset};
+    }
+}
+
+struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
+                         bool *full)
+{
+    const uint32_t n_sites = jit->n_sites;
+    const uint64_t began = now();
+    struct jit_unit *unit;
+
+    *full = false;
+    if (!prepare(jit))
+        return NULL;
+    unit = jit_keep(jit, sizeof(*unit));
+    if (!unit)
+        return NULL;
+    *unit = (struct jit_unit){
+        .owner = owner, .host = host,
+        .page = (uint64_t)(uintptr_t)host - (uint64_t)(int64_t)jit->ir.place[0].offset};
+    note_locals(jit, unit);
+    if (!jit_host_emit(jit, unit, stamp, full)) {
+        *full |= jit->n_sites == jit->max_sites;
+        jit->n_sites = n_sites;
+        return NULL;
+    }
+    jit->stats.units++;
+    jit->stats.guest_insns += jit->ir.n_places;
+    jit->stats.host_bytes += unit->size;
+    jit->stats.translate_ns += now() - began;
+    return unit;
+}
+
+void *jit_unit_owner(const struct jit_unit *unit)
+{
+    return unit->owner;
+}
+
+size_t jit_unit_code(const struct jit_unit *unit, const void **code)
+{
+    *code = unit->code;
+    return unit->size;
+}
+
+/* --- Living and ending ---------------------------------------------------------------------- */
+
+void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp)
+{
+    if (!unit->ended)
+        jit_host_stamp(jit, unit, stamp);
+}
+
+static void unlink_exit(struct jit *jit, struct jit_exit *exit)
+{
+    struct jit_exit **at = &exit->to->incoming;
+
+    while (*at != exit)
+        at = &(*at)->next;
+    *at = exit->next;
+    exit->to = NULL;
+    exit->next = NULL;
+    jit_host_link(jit, exit);
+}
+
+void jit_unit_end(struct jit *jit, struct jit_unit *unit)
+{
+    struct jit_jump_entry *entry =
+        &jit->st->jumps[jit_jump_slot((uint64_t)(uintptr_t)unit->host)];
+
+    if (unit->ended)
+        return;
+    /* What still leads here, a return that was remembered, finds its poll failing. */
+    jit_host_stamp(jit, unit, (uint32_t)STAMP_NEVER);
+    unit->ended = true;
+    while (unit->incoming)
+        unlink_exit(jit, unit->incoming);
+    if (entry->code == jit_mcode_run(&jit->code, unit->code))
+        *entry = (struct jit_jump_entry){0};
+    jit->stats.units_ended++;
+}
+
+void jit_link(struct jit *jit, struct jit_exit *exit, struct jit_unit *unit)
+{
+    if ((jit->flags & JIT_NO_LINK) || unit->ended)
+        return;
+    if (exit->to)
+        unlink_exit(jit, exit);
+    exit->to = unit;
+    exit->next = unit->incoming;
+    unit->incoming = exit;
+    jit_host_link(jit, exit);
+    jit->stats.links++;
+}
+
+void jit_publish(struct jit *jit, struct jit_unit *unit)
+{
+    const uint64_t host = (uint64_t)(uintptr_t)unit->host;
+
+    if (!(jit->flags & JIT_NO_JUMPS) && !unit->ended)
+        jit->st->jumps[jit_jump_slot(host)] =
+            (struct jit_jump_entry){host, jit_mcode_run(&jit->code, unit->code)};
+}
+
+void jit_get_stats(const struct jit *jit, struct jit_stats *out)
+{
+    *out = jit->stats;
+    out->struct_size = sizeof(*out);
+    out->cache_used = jit->code.used;
+    out->cache_size = jit->code.size;
+}

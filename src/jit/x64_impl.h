@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* x64_impl.h - what the files of the x86-64 back end share.
+ *
+ * Layer: jit, private to the back end.
+ *
+ *   x64_lower.c   integer operations, and the walk over all
+ *   x64_fp.c      floating point
+ *   x64_mem.c     guest memory: the hit path
+ *   x64_exit.c    ways out, loops, indirect jumps and returns
+ *   x64_thunk.c   what all units share: entry, return, slow sites, jumps; linking
+ *
+ * Registers of generated code: rbp is the guest + its bias; r15 the table of loads and
+ * stores; rax, rcx and rdx hold nothing between operations; xmm0 to xmm2 likewise.
+ * rsp is as after the entry thunk.  All others hold what the allocator put there.
+ */
+#ifndef JIT_X64_IMPL_H
+#define JIT_X64_IMPL_H
+
+#include "jit/jit_impl.h"
+#include "jit/x64_asm.h"
+
+#include <stddef.h>
+
+#pragma GCC visibility push(hidden)
+
+enum { X64_GUEST = X64_RBP, X64_TABLE = X64_R15 };
+enum { X64_XMM0, X64_XMM1, X64_XMM2 };
+/** NaN, canonical. */
+#define X64_NAN_S UINT64_C(0xffffffff7fc00000)
+#define X64_NAN_D UINT64_C(0x7ff8000000000000)
+#define X64_BOX   UINT64_C(0xffffffff00000000)
+
+/** What is emitted behind the unit, because it is rarely run. */
+enum x64_cold_kind { X64_COLD_SITE, X64_COLD_WAY, X64_COLD_NAN, X64_COLD_FMA,
+                     X64_COLD_POLL, X64_COLD_UNBOX };
+
+struct x64_cold {
+    uint8_t kind, xmm, prec, aux;
+    struct x64_label enter, back;
+    uint32_t site;
+    const struct jit_insn *insn;
+    uint32_t dirty;   /* locals                                                */
+    unsigned counted;
+};
+
+enum { X64_MAX_COLD = 512 };
+
+struct jit_lower {
+    struct jit *jit;
+    const struct jit_ir *ir;
+    const struct jit_alloc *alloc;
+    struct jit_unit *unit;
+    struct x64 a;
+    uint32_t stamp;
+    uint32_t dirty, valid; /* locals, here                                     */
+    unsigned counted;      /* instructions that were, here                     */
+    struct x64_label head; /* behind the entry: loops come back to it          */
+    struct x64_label poll; /* the way out to the owner from a unit's beginning */
+    unsigned n_cold;
+    struct x64_cold cold[X64_MAX_COLD];
+    bool failed;           /* no memory, or a limit                            */
+};
+
+/* --- x64_lower.c: operands ------------------------------------------------------- */
+
+/** Memory at the guest + @offset. */
+SM_INLINE struct x64_mem x64_home(const struct jit_lower *l, int32_t offset)
+{
+    return x64_at(X64_GUEST, offset - l->jit->guest.bias);
+}
+
+/** Where a field of struct jit_state is, from the guest; and as memory. */
+#define X64_STATE_OFFSET(l, field)                                                       \
+    ((l)->jit->guest.state_offset + (int32_t)offsetof(struct jit_state, field))
+#define X64_STATE(l, field) x64_home(l, X64_STATE_OFFSET(l, field))
+
+SM_INLINE struct jit_loc x64_loc(const struct jit_lower *l, jit_reg reg)
+{
+    return jit_is_global(reg) ? l->alloc->global[reg]
+                              : l->alloc->temp[reg - JIT_TEMP0];
+}
+
+SM_INLINE bool x64_in_reg(const struct jit_lower *l, jit_reg reg)
+{
+    return !jit_is_const(reg) && x64_loc(l, reg).reg != JIT_IN_MEMORY;
+}
+
+/** Whether @reg is a constant that fits an immediate of 32 bits. */
+SM_INLINE bool x64_is_imm(const struct jit_lower *l, jit_reg reg, int32_t *imm)
+{
+    uint64_t value;
+
+    if (!jit_is_const(reg))
+        return false;
+    value = jit_ir_value(l->ir, reg);
+    *imm = (int32_t)value;
+    return (uint64_t)(int64_t)*imm == value;
+}
+
+/** Have integer @reg in a host register: its own, or @scratch. */
+unsigned x64_use(struct jit_lower *l, jit_reg reg, unsigned scratch);
+/** Have it in @host itself. */
+void x64_fetch(struct jit_lower *l, unsigned host, jit_reg reg);
+/** The host register to compute @reg in: its own, or @scratch. */
+unsigned x64_target(const struct jit_lower *l, jit_reg reg, unsigned scratch);
+/** @reg was computed in @host, which is from x64_target(): store and note it. */
+void x64_done(struct jit_lower *l, jit_reg reg, unsigned host);
+/** Note that @reg was written where it is. */
+void x64_note(struct jit_lower *l, jit_reg reg);
+/** Compare @a with @b, setting flags.  Returns the condition for @cond */
+enum x64_cc x64_compare(struct jit_lower *l, enum jit_cond cond, jit_reg a, jit_reg b);
+
+/** Another piece of cold code, or NULL: failed. */
+struct x64_cold *x64_cold(struct jit_lower *l, enum x64_cold_kind kind,
+                          const struct jit_insn *insn);
+/** Another site, or NULL: failed.  Filled from here. */
+struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
+                          const struct jit_insn *insn, uint32_t *number);
+
+/* --- The others -------------------------------------------------------------------- */
+
+void x64_lower_fp(struct jit_lower *l, const struct jit_insn *insn);
+void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold);
+
+void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn);
+/** Call C code for a site, here. */
+void x64_call_site(struct jit_lower *l, uint32_t number);
+void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);
+
+/** The unit's beginning: the poll, and loading of locals. */
+void x64_enter(struct jit_lower *l);
+void x64_lower_way(struct jit_lower *l, const struct jit_insn *insn);
+void x64_cold_way(struct jit_lower *l, struct x64_cold *cold);
+void x64_cold_poll(struct jit_lower *l, struct x64_cold *cold);
+/** Where all ways to the owner at the unit's beginning meet. */
+void x64_poll_tail(struct jit_lower *l);
+
+/** In @index the slot of the page of @address, times the size of an entry; @scratch and
+ *  @index differ from it. */
+void x64_slot(struct x64 *a, unsigned index, unsigned scratch, unsigned address);
+
+#pragma GCC visibility pop
+
+#endif
