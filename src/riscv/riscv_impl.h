@@ -63,6 +63,8 @@ enum rv_cause {
 #define RV_MSTATUS_UXL  (UINT64_C(3) << 32)
 #define RV_MSTATUS_SXL  (UINT64_C(3) << 34)
 #define RV_MSTATUS_SD   (UINT64_C(1) << 63)
+/** What an instruction sets that changes floating-point state: SD says that FS does. */
+#define RV_MSTATUS_DIRTY (RV_MSTATUS_FS | RV_MSTATUS_SD)
 
 /** menvcfg and senvcfg.  Source: Privileged, "Machine Environment Configuration". */
 #define RV_ENVCFG_CBIE  (UINT64_C(3) << 4)

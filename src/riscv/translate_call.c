@@ -137,7 +137,7 @@ uint32_t rv_jit_fp_enter(void *guest)
     if (!(hart->mstatus & RV_MSTATUS_FS) || hart->frm >= SM_ARRAY_LEN(rounding))
         return rv_aside(hart);
     /* Before what may only raise a flag, or fault yet: "dirty" may be said too often. */
-    hart->mstatus |= RV_MSTATUS_FS;
+    hart->mstatus |= RV_MSTATUS_DIRTY;
     hart->jit.mxcsr_guest =
         (uint32_t)MXCSR_MASKS | (uint32_t)rounding[hart->frm] << MXCSR_RC_SHIFT;
     return JIT_GO;
@@ -177,7 +177,7 @@ uint32_t rv_jit_exec_fp(void *guest, const void *arg)
 
     if (!(hart->mstatus & RV_MSTATUS_FS) || !rv_exec_fp(hart, insn))
         return rv_jit_illegal(hart, insn, resets);
-    hart->mstatus |= RV_MSTATUS_FS;
+    hart->mstatus |= RV_MSTATUS_DIRTY;
     return rv_called(hart, RV_NEXT, NULL, resets);
 }
 
