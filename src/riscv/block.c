@@ -198,10 +198,9 @@ static bool rv_stores(enum rv_format format)
            format == RV_FMT_CBO;
 }
 
-/** FENCE: 1 if it keeps a load after it from passing a store before it, which hosts
- *  otherwise do; 0 if not.  The FENCE.TSO mode leaves just that out. */
-static int32_t rv_fence_is_full(int32_t fields)
+int32_t rv_fence_is_full(int32_t fields)
 {
+    /* The mode of FENCE.TSO leaves just that out. */
     enum { I = 8, O = 4, R = 2, W = 1, TSO = 8 };
     const int mode = fields >> 8, pred = (fields >> 4) & 15, succ = fields & 15;
 

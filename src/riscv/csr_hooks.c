@@ -72,7 +72,7 @@ static bool fp_write(struct rv_hart *hart, uint64_t frm, uint64_t fflags)
     /* Reserved rounding modes are kept; instructions that use them are illegal. */
     hart->frm = frm & 7;
     hart->fflags = fflags & 31;
-    hart->mstatus |= RV_MSTATUS_FS | RV_MSTATUS_SD;
+    hart->mstatus |= RV_MSTATUS_DIRTY;
     return false;
 }
 

@@ -332,7 +332,7 @@ L_fp: {
     if (SM_UNLIKELY(!rv_exec_fp(hart, (const struct rv_insn *)(slot + 1))))
         goto illegal;
     if (slot->rd || hart->fflags != fflags)
-        hart->mstatus |= RV_MSTATUS_FS;
+        hart->mstatus |= RV_MSTATUS_DIRTY;
     x[0] = 0;
     NEXT(2);
 }
@@ -394,11 +394,11 @@ L_jalr: {
             if (next > RV_NEXT_LEAVE)                                                    \
                 goto trapped;                                                            \
             hart->f[slot->rd] = value | (box);                                           \
-            hart->mstatus |= RV_MSTATUS_FS;                                              \
+            hart->mstatus |= RV_MSTATUS_DIRTY;                                           \
             goto accessed;                                                               \
         }                                                                                \
         hart->f[slot->rd] = sm_host_load(host, bits) | (box);                            \
-        hart->mstatus |= RV_MSTATUS_FS;                                                  \
+        hart->mstatus |= RV_MSTATUS_DIRTY;                                               \
         NEXT(1);                                                                         \
     }
 #define FSTORE(name, bits)                                                               \

@@ -165,11 +165,6 @@ SM_INLINE struct rv_block *rv_block_find(const struct rv_hart *hart, uint64_t pc
     return sm_tlb_hit(table, pc, 2, SM_FETCH, &host) ? rv_block_at(hart, pc, host) : NULL;
 }
 
-/** An exception that is about to be taken. */
-struct rv_trap {
-    uint64_t cause, tval;
-};
-
 /** How the execution of one instruction ended. */
 enum rv_next {
     RV_NEXT,       /* retired                                                  */
@@ -180,6 +175,10 @@ enum rv_next {
     RV_NEXT_TRAP,  /* not retired; *trap says why                              */
     RV_NEXT_STOP   /* not retired: a debugger watches what it would do          */
 };
+
+/** FENCE with .imm @fields: 1 if it keeps a load after it from passing a store before it,
+ *  which hosts otherwise do; 0 if not. */
+int32_t rv_fence_is_full(int32_t fields);
 
 /** Whether memory holds what @block was decoded from. */
 bool rv_block_equals_memory(const struct rv_block *block);

@@ -59,9 +59,6 @@ struct rv_trace {
     uint8_t bytes[RV_UNIT_INSNS * 4];
 };
 
-/** Keeps what calls are given (jit_call.arg), until all units end. */
-struct rv_kept;
-
 /* --- translate.c ------------------------------------------------------------ */
 
 /** Describe the trace that begins at @offset of @page in @ir.
@@ -87,6 +84,7 @@ uint32_t rv_jit_exec_fp(void *guest, const void *arg);
 uint32_t rv_jit_exec_memory(void *guest, const void *arg);
 uint32_t rv_jit_exec_csr(void *guest, const void *arg);
 uint32_t rv_jit_exec_system(void *guest, const void *arg); /* fences               */
+uint32_t rv_jit_exec_clmul(void *guest, const void *arg);
 
 /** A copy of @insn that lives until rv_kept_reset().  NULL: no host memory. */
 const struct rv_insn *rv_keep(struct rv_hart *hart, const struct rv_insn *insn);

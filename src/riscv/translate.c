@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* translate.c - chooses the instructions of a unit, and describes where it leads.
+ *
+ * A trace is followed in program order, through jumps within the page and behind branches
+ * that lead forward, as if those were not taken.  It ends where control comes from more
+ * than one place: at instructions that it has already, at branches back into the middle
+ * of something, and at jumps whose target only the guest knows.
+ */
+#include "riscv/translate_impl.h"
+
+/** What follows an instruction. */
+enum rv_follow {
+    FOLLOW_NEXT,   /* what tr->next says                                       */
+    FOLLOW_NOTHING /* its last operation ends the unit                         */
+};
+
+/* --- Ways out -------------------------------------------------------------- */
+
+static bool in_page(int32_t offset)
+{
+    return (uint32_t)offset < SM_PAGE_SIZE;
+}
+
+/** A way to @offset behind the current instruction. */
+static int32_t way_to(struct rv_translation *tr, int32_t offset)
+{
+    const enum jit_exit_kind kind = in_page(offset) ? JIT_EXIT_NEAR : JIT_EXIT_FAR;
+
+    return jit_ir_way(tr->ir, kind, offset, true);
+}
+
+static enum rv_follow leave_to(struct rv_translation *tr, int32_t offset,
+                               enum jit_jump jump)
+{
+    jit_ir_emit(tr->ir, JIT_OP_exit, jump, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
+                way_to(tr, offset));
+    return FOLLOW_NOTHING;
+}
+
+/** Have the interpreter execute the current instruction. */
+static enum rv_follow leave_aside(struct rv_translation *tr)
+{
+    jit_ir_emit(tr->ir, JIT_OP_exit, JIT_JUMP_PLAIN, JIT_NONE, JIT_NONE, JIT_NONE,
+                JIT_NONE, jit_ir_way(tr->ir, JIT_EXIT_ASIDE, tr->offset, false));
+    return FOLLOW_NOTHING;
+}
+
+static enum rv_follow loop(struct rv_translation *tr)
+{
+    rv_emit(tr, JIT_OP_loop, 0, JIT_NONE, JIT_NONE, JIT_NONE);
+    return FOLLOW_NOTHING;
+}
+
+/* --- Jumps and branches ---------------------------------------------------- */
+
+static bool seen(const struct rv_translation *tr, int offset)
+{
+    return (tr->seen[offset / 128] >> (offset / 2 % 64)) & 1;
+}
+
+/** Go on at @offset, in the trace if that is possible. */
+static enum rv_follow go_to(struct rv_translation *tr, int32_t offset)
+{
+    if (offset == tr->trace->offset)
+        return loop(tr);
+    if (!in_page(offset) || seen(tr, offset))
+        return leave_to(tr, offset, JIT_JUMP_PLAIN);
+    tr->next = offset;
+    return FOLLOW_NEXT;
+}
+
+static bool is_link(unsigned n)
+{
+    return n == 1 || n == 5;
+}
+
+static void emit_link(struct rv_translation *tr)
+{
+    if (tr->insn->rd)
+        jit_ir_emit(tr->ir, JIT_OP_here, 0, rv_x_to(tr, tr->insn->rd), JIT_NONE, JIT_NONE,
+                    JIT_NONE, tr->next);
+}
+
+/** Whether @target is where no instruction of a hart without C may begin. */
+static bool misaligned(const struct rv_translation *tr, int32_t target)
+{
+    return !rv_isa_has(&tr->hart->isa, RV_EXT_C) && (target & 2);
+}
+
+static enum rv_follow translate_jal(struct rv_translation *tr)
+{
+    const int32_t target = tr->offset + tr->insn->imm;
+
+    if (misaligned(tr, target))
+        return leave_aside(tr);
+    emit_link(tr);
+    if (is_link(tr->insn->rd)) /* whose return is predicted, and has to be known */
+        return leave_to(tr, target, JIT_JUMP_CALL);
+    return go_to(tr, target);
+}
+
+/** Source: Unprivileged, "Unconditional Jumps", on return-address stacks. */
+static enum jit_jump jump_of(const struct rv_insn *insn)
+{
+    if (is_link(insn->rd))
+        return JIT_JUMP_CALL;
+    return is_link(insn->rs1) ? JIT_JUMP_RETURN : JIT_JUMP_PLAIN;
+}
+
+static enum rv_follow translate_jalr(struct rv_translation *tr)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg target = rv_x(tr, insn->rs1);
+
+    if (!rv_isa_has(&tr->hart->isa, RV_EXT_C))
+        return leave_aside(tr);
+    if (insn->imm)
+        target = rv_value(tr, JIT_OP_add, 0, target,
+                          rv_const(tr, (uint64_t)(int64_t)insn->imm));
+    target = rv_value(tr, JIT_OP_and, 0, target, rv_const(tr, ~UINT64_C(1)));
+    emit_link(tr);
+    rv_emit(tr, JIT_OP_jump, jump_of(insn), JIT_NONE, target, JIT_NONE);
+    return FOLLOW_NOTHING;
+}
+
+static enum jit_cond cond_of(const struct rv_insn *insn)
+{
+    switch (insn->op) {
+    case RV_OP_beq: return JIT_EQ;
+    case RV_OP_bne: return JIT_NE;
+    case RV_OP_blt: return JIT_LT;
+    case RV_OP_bge: return JIT_GE;
+    case RV_OP_bltu: return JIT_LTU;
+    default: return JIT_GEU;
+    }
+}
+
+static enum rv_follow translate_branch(struct rv_translation *tr)
+{
+    const struct rv_insn *insn = tr->insn;
+    const int32_t target = tr->offset + insn->imm;
+    const enum jit_cond cond = cond_of(insn);
+    jit_reg a, b;
+
+    if (misaligned(tr, target))
+        return leave_aside(tr);
+    if (insn->rs1 == insn->rs2) /* always or never taken */
+        return cond == JIT_EQ || cond == JIT_GE || cond == JIT_GEU ? go_to(tr, target)
+                                                                   : FOLLOW_NEXT;
+    a = rv_x(tr, insn->rs1);
+    b = rv_x(tr, insn->rs2);
+    if (target == tr->trace->offset) {
+        rv_emit(tr, JIT_OP_loop_if, cond, JIT_NONE, a, b);
+        return FOLLOW_NEXT;
+    }
+    jit_ir_emit(tr->ir, JIT_OP_exit_if, cond, JIT_NONE, a, b, JIT_NONE,
+                way_to(tr, target));
+    if (insn->imm > 0)
+        return FOLLOW_NEXT;
+    return leave_to(tr, tr->next, JIT_JUMP_PLAIN);
+}
+
+/* --- Other instructions ---------------------------------------------------- */
+
+void rv_emit_call(struct rv_translation *tr,
+                  uint32_t (*function)(void *guest, const void *arg))
+{
+    const struct rv_insn *kept = rv_keep(tr->hart, tr->insn);
+
+    if (!kept) {
+        tr->ir->overflow = true;
+        return;
+    }
+    jit_ir_emit(tr->ir, JIT_OP_call, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
+                jit_ir_call(tr->ir, function, kept));
+    tr->fp_entered = false;
+}
+
+static enum rv_described translate_system(struct rv_translation *tr)
+{
+    switch (tr->insn->op) {
+    case RV_OP_csrrw:
+    case RV_OP_csrrs:
+    case RV_OP_csrrc:
+    case RV_OP_csrrwi:
+    case RV_OP_csrrsi:
+    case RV_OP_csrrci: rv_emit_call(tr, rv_jit_exec_csr); return RV_DESCRIBED;
+    case RV_OP_sfence_vma:
+    case RV_OP_sinval_vma:
+    case RV_OP_sfence_w_inval:
+    case RV_OP_sfence_inval_ir:
+        rv_emit_call(tr, rv_jit_exec_system);
+        return RV_DESCRIBED_LAST;
+    case RV_OP_pause: return RV_DESCRIBED_LAST; /* a safe point early */
+    default: return RV_NOT_DESCRIBED;
+    }
+}
+
+static enum rv_described translate_straight(struct rv_translation *tr)
+{
+    switch ((enum rv_format)rv_insn_table[tr->insn->op].format) {
+    case RV_FMT_R:
+    case RV_FMT_R1:
+    case RV_FMT_I:
+    case RV_FMT_SHIFT:
+    case RV_FMT_SHIFTW:
+    case RV_FMT_U: return rv_translate_int(tr);
+    case RV_FMT_LOAD:
+    case RV_FMT_S:
+    case RV_FMT_FLOAD:
+    case RV_FMT_FSTORE:
+    case RV_FMT_LR:
+    case RV_FMT_AMO:
+    case RV_FMT_CBO:
+    case RV_FMT_FENCE:
+    case RV_FMT_PREFETCH: return rv_translate_mem(tr);
+    case RV_FMT_CSR:
+    case RV_FMT_CSRI:
+    case RV_FMT_SFENCE:
+    case RV_FMT_FENCE_I:
+    case RV_FMT_NONE: return translate_system(tr);
+    default: return rv_translate_fp(tr);
+    }
+}
+
+static enum rv_follow translate_insn(struct rv_translation *tr)
+{
+    switch ((enum rv_format)rv_insn_table[tr->insn->op].format) {
+    case RV_FMT_J: return translate_jal(tr);
+    case RV_FMT_JALR: return translate_jalr(tr);
+    case RV_FMT_B: return translate_branch(tr);
+    default: break;
+    }
+    switch (translate_straight(tr)) {
+    case RV_DESCRIBED: return FOLLOW_NEXT;
+    case RV_DESCRIBED_LAST: return leave_to(tr, tr->next, JIT_JUMP_PLAIN);
+    case RV_NOT_DESCRIBED: break;
+    }
+    return leave_aside(tr);
+}
+
+/* --- The trace ------------------------------------------------------------- */
+
+/** Read the @size bytes, 2 or 4, of the instruction at @offset, each once.
+ *  Returns  false if that begins a part more than there may be */
+static bool take_bytes(struct rv_trace *trace, int offset, uint32_t word, unsigned size)
+{
+    struct rv_part *part = trace->n_parts ? &trace->part[trace->n_parts - 1] : NULL;
+
+    if (!part || part->offset + part->size != offset) {
+        if (trace->n_parts == RV_UNIT_PARTS)
+            return false;
+        part = &trace->part[trace->n_parts++];
+        *part = (struct rv_part){.offset = (uint16_t)offset};
+    }
+    for (unsigned n = 0; n < size; n++)
+        trace->bytes[trace->n_bytes + n] = (uint8_t)(word >> (8 * n));
+    trace->n_bytes = (uint16_t)(trace->n_bytes + size);
+    part->size = (uint16_t)(part->size + size);
+    return true;
+}
+
+/** Describe the instruction at tr->offset, which is in the page. */
+static enum rv_follow translate_at(struct rv_translation *tr)
+{
+    struct rv_trace *trace = tr->trace;
+    const uint8_t *host = trace->page + tr->offset;
+    const bool first = trace->n_insns == 0;
+    uint32_t word = (uint32_t)sm_host_load(host, 1);
+    unsigned size = 2;
+    struct rv_insn insn;
+
+    if ((word & 3) == 3 && tr->offset + 4 <= (int)SM_PAGE_SIZE) {
+        word |= (uint32_t)sm_host_load(host + 2, 1) << 16;
+        size = 4;
+    }
+    if (!take_bytes(trace, tr->offset, word, size))
+        return leave_to(tr, tr->offset, JIT_JUMP_PLAIN); /* behind the one before */
+    trace->n_insns++;
+    tr->seen[tr->offset / 128] |= UINT64_C(1) << (tr->offset / 2 % 64);
+    if ((word & 3) == 3 && size == 2) {
+        jit_ir_place(tr->ir, tr->offset, tr->offset + 4);
+        return first ? FOLLOW_NOTHING : leave_aside(tr);
+    }
+    rv_decode(&tr->hart->isa, word, &insn);
+    tr->insn = &insn;
+    tr->next = tr->offset + insn.len;
+    jit_ir_place(tr->ir, tr->offset, tr->next);
+    return translate_insn(tr);
+}
+
+bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
+                  struct jit_ir *ir, struct rv_trace *trace)
+{
+    struct rv_translation tr = {
+        .hart = hart, .ir = ir, .trace = trace, .offset = (int)offset};
+
+    *trace = (struct rv_trace){.page = page, .offset = (uint16_t)offset};
+    while (translate_at(&tr) == FOLLOW_NEXT) {
+        /* What comes in program order may lie before the trace's beginning. */
+        if (trace->n_insns == RV_UNIT_INSNS) {
+            leave_to(&tr, tr.next, JIT_JUMP_PLAIN);
+            break;
+        }
+        if (go_to(&tr, tr.next) == FOLLOW_NOTHING)
+            break;
+        tr.offset = tr.next;
+    }
+    return ir->n_insns > 0;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* translate_call.c - what units call: slow loads and stores, CSRs, atomics, rare FP.
+ *
+ * Generated code has the registers at home here, and hart->jit.pc and the counter exact;
+ * hart->pc, which the interpreter's functions want, is set from the one.
+ */
+#include "riscv/interp_impl.h"
+#include "riscv/interp_int.h"
+#include "riscv/translate.h"
+
+#include "base/alloc.h"
+
+#include <stddef.h>
+
+/* --- The hart, to src/jit ---------------------------------------------------- */
+
+SM_STATIC_ASSERT(offsetof(struct rv_hart, x) == 0, "a byte reaches x from the bias");
+
+/** @rank: compilers use these most, and callees keep s0 and sp. */
+#define X(n, rank)                                                                       \
+    [RV_G_X0 + (n)] = {"x" #n, (int32_t)(offsetof(struct rv_hart, x) + 8 * (n)),         \
+                       JIT_CLASS_INT, rank}
+#define F(n)                                                                             \
+    [RV_G_F0 + (n)] = {"f" #n, (int32_t)(offsetof(struct rv_hart, f) + 8 * (n)),         \
+                       JIT_CLASS_FP, 0}
+
+static const struct jit_global globals[RV_N_GLOBALS] = {
+    X(0, 0),   X(1, 10),  X(2, 7),   X(3, 0),   X(4, 0),   X(5, 13),  X(6, 14),
+    X(7, 15),  X(8, 8),   X(9, 9),   X(10, 1),  X(11, 2),  X(12, 3),  X(13, 4),
+    X(14, 5),  X(15, 6),  X(16, 11), X(17, 12), X(18, 16), X(19, 17), X(20, 18),
+    X(21, 19), X(22, 20), X(23, 21), X(24, 22), X(25, 23), X(26, 24), X(27, 25),
+    X(28, 26), X(29, 27), X(30, 28), X(31, 29),
+    F(0),  F(1),  F(2),  F(3),  F(4),  F(5),  F(6),  F(7),  F(8),  F(9),  F(10),
+    F(11), F(12), F(13), F(14), F(15), F(16), F(17), F(18), F(19), F(20), F(21),
+    F(22), F(23), F(24), F(25), F(26), F(27), F(28), F(29), F(30), F(31),
+};
+
+const struct jit_guest rv_jit_guest = {
+    .struct_size = sizeof(rv_jit_guest),
+    .n_globals = RV_N_GLOBALS,
+    .globals = globals,
+    .bias = 128,
+    .state_offset = offsetof(struct rv_hart, jit),
+    .count_offset = offsetof(struct rv_hart, instret),
+    .load = rv_jit_load,
+    .store = rv_jit_store,
+    .fp_enter = rv_jit_fp_enter,
+    .fp_flags = rv_jit_fp_flags,
+};
+
+/* --- In and out of a call ---------------------------------------------------- */
+
+/** Begin one.  Returns  what rv_called() wants to know again */
+static uint64_t rv_calling(struct rv_hart *hart)
+{
+    hart->pc = hart->jit.pc;
+    return hart->blocks->resets;
+}
+
+/** End one that ended with @next.
+ *  @resets  rv_calling()'s: if there were others, the unit that calls has ended, too
+ *  Returns  enum jit_status */
+static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
+                          const struct rv_trap *trap, uint64_t resets)
+{
+    /* What was called may have selected other contexts. */
+    hart->jit.data = hart->fast->table[hart->mode_data];
+    hart->jit.fetch = hart->fast->table[hart->mode_fetch];
+    switch (next) {
+    case RV_NEXT: return hart->blocks->resets == resets ? JIT_GO : JIT_LEAVE;
+    case RV_NEXT_LEAVE: return JIT_LEAVE;
+    case RV_NEXT_JUMP:
+    case RV_NEXT_WAIT: /* of no instruction that is called */
+        hart->jit.pc = hart->pc;
+        return JIT_JUMPED;
+    case RV_NEXT_TRAP:
+    case RV_NEXT_STOP: break;
+    }
+    hart->jit_trap = *trap;
+    hart->jit_stop = next == RV_NEXT_STOP;
+    hart->jit_aside = false;
+    return JIT_FAULT;
+}
+
+/** Leave the instruction to the interpreter. */
+static uint32_t rv_aside(struct rv_hart *hart)
+{
+    hart->jit_stop = false;
+    hart->jit_aside = true;
+    return JIT_FAULT;
+}
+
+/* --- Loads and stores ---------------------------------------------------------- */
+
+uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
+{
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+    const unsigned bits = jit_mem_bits(mem);
+    struct rv_trap trap = {0};
+    uint64_t value = 0;
+    const enum rv_next next = rv_load_slow(hart, address, bits, &value, &trap);
+
+    if (mem & JIT_MEM_SIGNED)
+        value = (uint64_t)sm_sign_extend(value, 8u << bits);
+    hart->jit.value = value;
+    return rv_called(hart, next, &trap, resets);
+}
+
+uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
+{
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+    struct rv_trap trap = {0};
+    const enum rv_next next =
+        rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
+
+    return rv_called(hart, next, &trap, resets);
+}
+
+/* --- Floating point ------------------------------------------------------------ */
+
+/** Bits of MXCSR.  Source: Intel SDM, "MXCSR Control and Status Register". */
+enum {
+    MXCSR_IE = 1 << 0, MXCSR_ZE = 1 << 2, MXCSR_OE = 1 << 3, MXCSR_UE = 1 << 4,
+    MXCSR_PE = 1 << 5,
+    MXCSR_MASKS = 0x3f << 7,
+    MXCSR_RC_SHIFT = 13
+};
+
+uint32_t rv_jit_fp_enter(void *guest)
+{
+    static const uint8_t rounding[] = {
+        [RV_RM_RNE] = 0, [RV_RM_RDN] = 1, [RV_RM_RUP] = 2, [RV_RM_RTZ] = 3};
+    struct rv_hart *hart = guest;
+
+    if (!(hart->mstatus & RV_MSTATUS_FS) || hart->frm >= SM_ARRAY_LEN(rounding))
+        return rv_aside(hart);
+    /* Before what may only raise a flag, or fault yet: "dirty" may be said too often. */
+    hart->mstatus |= RV_MSTATUS_DIRTY;
+    hart->jit.mxcsr_guest =
+        (uint32_t)MXCSR_MASKS | (uint32_t)rounding[hart->frm] << MXCSR_RC_SHIFT;
+    return JIT_GO;
+}
+
+void rv_jit_fp_flags(void *guest, uint32_t flags)
+{
+    struct rv_hart *hart = guest;
+    unsigned raised = 0;
+
+    if (flags & MXCSR_IE)
+        raised |= RV_FFLAG_NV;
+    if (flags & MXCSR_ZE)
+        raised |= RV_FFLAG_DZ;
+    if (flags & MXCSR_OE)
+        raised |= RV_FFLAG_OF;
+    if (flags & MXCSR_UE)
+        raised |= RV_FFLAG_UF;
+    if (flags & MXCSR_PE)
+        raised |= RV_FFLAG_NX;
+    hart->fflags = (uint8_t)(hart->fflags | raised);
+}
+
+static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn,
+                               uint64_t resets)
+{
+    const struct rv_trap trap = {RV_CAUSE_ILLEGAL, insn->raw};
+
+    return rv_called(hart, RV_NEXT_TRAP, &trap, resets);
+}
+
+uint32_t rv_jit_exec_fp(void *guest, const void *arg)
+{
+    const struct rv_insn *insn = arg;
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+
+    if (!(hart->mstatus & RV_MSTATUS_FS) || !rv_exec_fp(hart, insn))
+        return rv_jit_illegal(hart, insn, resets);
+    hart->mstatus |= RV_MSTATUS_DIRTY;
+    return rv_called(hart, RV_NEXT, NULL, resets);
+}
+
+/* --- The rest -------------------------------------------------------------------- */
+
+uint32_t rv_jit_exec_memory(void *guest, const void *arg)
+{
+    const struct rv_insn insn = *(const struct rv_insn *)arg; /* outlives a flush */
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+    struct rv_trap trap = {0};
+    const enum rv_next next = rv_exec_memory(hart, &insn, &trap);
+
+    return rv_called(hart, next, &trap, resets);
+}
+
+uint32_t rv_jit_exec_system(void *guest, const void *arg)
+{
+    const struct rv_insn insn = *(const struct rv_insn *)arg;
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+    struct rv_trap trap = {0};
+    const enum rv_next next = rv_exec_system(hart, &insn, &trap);
+
+    return rv_called(hart, next, &trap, resets);
+}
+
+uint32_t rv_jit_exec_csr(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+    const uint64_t fs = hart->mstatus & RV_MSTATUS_FS;
+    const uint8_t frm = hart->frm;
+    const uint32_t status = rv_jit_exec_system(guest, arg);
+
+    if (hart->frm != frm || (hart->mstatus & RV_MSTATUS_FS) != fs)
+        hart->jit.fp_live = 0;
+    return status;
+}
+
+uint32_t rv_jit_exec_clmul(void *guest, const void *arg)
+{
+    const struct rv_insn *insn = arg;
+    struct rv_hart *hart = guest;
+    const unsigned __int128 product =
+        rv_clmul128(hart->x[insn->rs1], hart->x[insn->rs2]);
+    const unsigned shift = insn->op == RV_OP_clmul    ? 0
+                           : insn->op == RV_OP_clmulr ? 63
+                                                      : 64;
+
+    hart->x[insn->rd] = (uint64_t)(product >> shift);
+    return JIT_GO;
+}
+
+/* --- What calls are given -------------------------------------------------------- */
+
+/** Instructions of units, which end all at once. */
+struct rv_kept {
+    struct rv_kept *older;
+    unsigned n;
+    struct rv_insn insn[1000];
+};
+
+const struct rv_insn *rv_keep(struct rv_hart *hart, const struct rv_insn *insn)
+{
+    struct rv_kept *kept = hart->kept;
+
+    if (!kept || kept->n == SM_ARRAY_LEN(kept->insn)) {
+        kept = sm_alloc(sizeof(*kept));
+        if (!kept)
+            return NULL;
+        kept->older = hart->kept;
+        kept->n = 0;
+        hart->kept = kept;
+    }
+    kept->insn[kept->n] = *insn;
+    return &kept->insn[kept->n++];
+}
+
+void rv_kept_reset(struct rv_hart *hart)
+{
+    /* The newest stays: there will be more. */
+    struct rv_kept *kept = hart->kept;
+
+    if (!kept)
+        return;
+    hart->kept = kept->older;
+    rv_kept_free(hart);
+    *kept = (struct rv_kept){0};
+    hart->kept = kept;
+}
+
+void rv_kept_free(struct rv_hart *hart)
+{
+    while (hart->kept) {
+        struct rv_kept *kept = hart->kept;
+
+        hart->kept = kept->older;
+        sm_free(kept);
+    }
+}

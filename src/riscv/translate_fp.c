@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* translate_fp.c - IR of floating point between registers.
+ *
+ * The host rounds as frm says while a unit runs (rv_jit_fp_enter), so what rounds by frm,
+ * or not at all, is IR; what names a mode of its own, and what hosts have no instruction
+ * for, is a call of the interpreter's function.
+ */
+#include "riscv/translate_impl.h"
+
+void rv_emit_fenter(struct rv_translation *tr)
+{
+    if (tr->fp_entered)
+        return;
+    rv_emit(tr, JIT_OP_fenter, 0, JIT_NONE, JIT_NONE, JIT_NONE);
+    tr->fp_entered = true;
+}
+
+/** f@n as an operand of @prec: what is no boxed single reads as NaN. */
+static jit_reg operand(struct rv_translation *tr, enum jit_prec prec, unsigned n)
+{
+    jit_reg d;
+
+    if (prec == JIT_DOUBLE)
+        return rv_f(n);
+    d = rv_temp_fp(tr);
+    rv_emit(tr, JIT_OP_funbox, 0, d, rv_f(n), JIT_NONE);
+    return d;
+}
+
+static jit_reg negated(struct rv_translation *tr, enum jit_prec prec, jit_reg a)
+{
+    const jit_reg d = rv_temp_fp(tr);
+
+    rv_emit(tr, JIT_OP_fneg, prec, d, a, JIT_NONE);
+    return d;
+}
+
+/** Whether the instruction rounds as frm says; else it names a mode. */
+static bool is_dynamic(const struct rv_translation *tr)
+{
+    return tr->insn->rm == RV_RM_DYN;
+}
+
+/** The same of one whose result is exact: any mode that exists will do. */
+static bool is_exact(const struct rv_translation *tr)
+{
+    return is_dynamic(tr) || tr->insn->rm <= RV_RM_RMM;
+}
+
+static bool emit_arith(struct rv_translation *tr, enum jit_op op, enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg a, b;
+
+    if (!is_dynamic(tr))
+        return false;
+    rv_emit_fenter(tr);
+    a = operand(tr, prec, insn->rs1);
+    b = op == JIT_OP_fsqrt ? JIT_NONE : operand(tr, prec, insn->rs2);
+    rv_emit(tr, op, prec, rv_f(insn->rd), a, b);
+    return true;
+}
+
+/** @neg_product, @neg_addend: which of the two the instruction negates. */
+static bool emit_fma(struct rv_translation *tr, enum jit_prec prec, bool neg_product,
+                     bool neg_addend)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg a, b, c;
+
+    if (!is_dynamic(tr))
+        return false;
+    rv_emit_fenter(tr);
+    a = operand(tr, prec, insn->rs1);
+    b = operand(tr, prec, insn->rs2);
+    c = operand(tr, prec, insn->rs3);
+    if (neg_product)
+        a = negated(tr, prec, a);
+    if (neg_addend)
+        c = negated(tr, prec, c);
+    jit_ir_emit(tr->ir, JIT_OP_fma, prec, rv_f(insn->rd), a, b, c, 0);
+    return true;
+}
+
+enum rv_sign { SIGN_OF, SIGN_NOT, SIGN_XOR };
+
+static bool emit_sign(struct rv_translation *tr, enum rv_sign sign, enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    const jit_reg d = rv_f(insn->rd);
+    jit_reg a, b;
+
+    rv_emit_fenter(tr);
+    if (insn->rs1 == insn->rs2 && sign == SIGN_OF) { /* fmv */
+        rv_emit(tr, prec == JIT_SINGLE ? JIT_OP_funbox : JIT_OP_fmov, 0, d,
+                rv_f(insn->rs1), JIT_NONE);
+        return true;
+    }
+    a = operand(tr, prec, insn->rs1);
+    if (insn->rs1 == insn->rs2 && sign == SIGN_NOT) { /* fneg */
+        rv_emit(tr, JIT_OP_fneg, prec, d, a, JIT_NONE);
+        return true;
+    }
+    b = insn->rs1 == insn->rs2 ? a : operand(tr, prec, insn->rs2);
+    if (sign == SIGN_NOT)
+        b = negated(tr, prec, b);
+    rv_emit(tr, sign == SIGN_XOR ? JIT_OP_fsgnjx : JIT_OP_fsgnj, prec, d, a, b);
+    return true;
+}
+
+static bool emit_compare(struct rv_translation *tr, enum jit_fcond cond,
+                         enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg a, b;
+
+    rv_emit_fenter(tr);
+    a = operand(tr, prec, insn->rs1);
+    b = operand(tr, prec, insn->rs2);
+    jit_ir_emit(tr->ir, JIT_OP_fset, cond, rv_x_to(tr, insn->rd), a, b, JIT_NONE,
+                (int32_t)prec);
+    return true;
+}
+
+/** Bits to or from an integer register. */
+static bool emit_bits(struct rv_translation *tr, enum jit_op op, enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+
+    rv_emit_fenter(tr);
+    if (op == JIT_OP_fraw)
+        rv_emit(tr, op, prec, rv_f(insn->rd), rv_x(tr, insn->rs1), JIT_NONE);
+    else if (insn->rd)
+        rv_emit(tr, op, prec, rv_x_to(tr, insn->rd), rv_f(insn->rs1), JIT_NONE);
+    return true;
+}
+
+/** A number from an integer of 64 bits, or, if @extend is not JIT_OP_mov, from a word. */
+static bool emit_from_int(struct rv_translation *tr, enum jit_op extend,
+                          enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    const bool exact = extend != JIT_OP_mov && prec == JIT_DOUBLE;
+    jit_reg a;
+
+    if (!(exact ? is_exact(tr) : is_dynamic(tr)))
+        return false;
+    rv_emit_fenter(tr);
+    a = rv_x(tr, insn->rs1);
+    if (extend != JIT_OP_mov)
+        a = rv_value(tr, extend, JIT_32, a, JIT_NONE);
+    rv_emit(tr, JIT_OP_fint, prec, rv_f(insn->rd), a, JIT_NONE);
+    return true;
+}
+
+static bool emit_precision(struct rv_translation *tr, enum jit_prec from)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg a;
+
+    if (!(from == JIT_SINGLE ? is_exact(tr) : is_dynamic(tr)))
+        return false;
+    rv_emit_fenter(tr);
+    a = operand(tr, from, insn->rs1);
+    rv_emit(tr, from == JIT_SINGLE ? JIT_OP_fcvtd : JIT_OP_fcvts, 0, rv_f(insn->rd), a,
+            JIT_NONE);
+    return true;
+}
+
+/** Cases of a format: p is its letter in mnemonics. */
+#define CASES(p, prec)                                                                   \
+    case RV_OP_fadd_##p: return emit_arith(tr, JIT_OP_fadd, prec);                       \
+    case RV_OP_fsub_##p: return emit_arith(tr, JIT_OP_fsub, prec);                       \
+    case RV_OP_fmul_##p: return emit_arith(tr, JIT_OP_fmul, prec);                       \
+    case RV_OP_fdiv_##p: return emit_arith(tr, JIT_OP_fdiv, prec);                       \
+    case RV_OP_fsqrt_##p: return emit_arith(tr, JIT_OP_fsqrt, prec);                     \
+    case RV_OP_fmadd_##p: return emit_fma(tr, prec, false, false);                       \
+    case RV_OP_fmsub_##p: return emit_fma(tr, prec, false, true);                        \
+    case RV_OP_fnmsub_##p: return emit_fma(tr, prec, true, false);                       \
+    case RV_OP_fnmadd_##p: return emit_fma(tr, prec, true, true);                        \
+    case RV_OP_fsgnj_##p: return emit_sign(tr, SIGN_OF, prec);                           \
+    case RV_OP_fsgnjn_##p: return emit_sign(tr, SIGN_NOT, prec);                         \
+    case RV_OP_fsgnjx_##p: return emit_sign(tr, SIGN_XOR, prec);                         \
+    case RV_OP_feq_##p: return emit_compare(tr, JIT_FEQ, prec);                          \
+    case RV_OP_flt_##p: return emit_compare(tr, JIT_FLT, prec);                          \
+    case RV_OP_fle_##p: return emit_compare(tr, JIT_FLE, prec);                          \
+    case RV_OP_fcvt_##p##_w: return emit_from_int(tr, JIT_OP_sxt, prec);                 \
+    case RV_OP_fcvt_##p##_wu: return emit_from_int(tr, JIT_OP_zxt, prec);                \
+    case RV_OP_fcvt_##p##_l: return emit_from_int(tr, JIT_OP_mov, prec);
+
+/** Returns  false if it is to be called */
+static bool emit_ir(struct rv_translation *tr)
+{
+    switch (tr->insn->op) {
+        CASES(s, JIT_SINGLE)
+        CASES(d, JIT_DOUBLE)
+    case RV_OP_fcvt_s_d: return emit_precision(tr, JIT_DOUBLE);
+    case RV_OP_fcvt_d_s: return emit_precision(tr, JIT_SINGLE);
+    case RV_OP_fmv_x_w: return emit_bits(tr, JIT_OP_bits, JIT_SINGLE);
+    case RV_OP_fmv_x_d: return emit_bits(tr, JIT_OP_bits, JIT_DOUBLE);
+    case RV_OP_fmv_w_x: return emit_bits(tr, JIT_OP_fraw, JIT_SINGLE);
+    case RV_OP_fmv_d_x: return emit_bits(tr, JIT_OP_fraw, JIT_DOUBLE);
+    default: return false;
+    }
+}
+
+enum rv_described rv_translate_fp(struct rv_translation *tr)
+{
+    if (!emit_ir(tr))
+        rv_emit_call(tr, rv_jit_exec_fp);
+    return RV_DESCRIBED;
+}
