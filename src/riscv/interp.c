@@ -83,7 +83,7 @@ static SM_NOINLINE void rv_passed(struct rv_hart *hart)
                 goto unlinked_taken;                                                     \
             goto unlinked_next;                                                          \
         }                                                                                \
-        if (SM_UNLIKELY(sm_load_relaxed(&fast->request)))                                \
+        if (SM_UNLIKELY(sm_tlb_requested(fast)))                                \
             goto requested;                                                              \
         if (SM_UNLIKELY(follower->epoch != hart->code_epoch)) {                          \
             if (which)                                                                   \
@@ -98,7 +98,7 @@ static SM_NOINLINE void rv_passed(struct rv_hart *hart)
 #define GUESS()                                                                          \
     do {                                                                                 \
         struct rv_block *const follower = block->guess;                                  \
-        if (SM_UNLIKELY(sm_load_relaxed(&fast->request)))                                \
+        if (SM_UNLIKELY(sm_tlb_requested(fast)))                                \
             goto requested;                                                              \
         if (SM_LIKELY(follower && rv_block_is_at(hart, follower, pc) &&                  \
                       follower->epoch == hart->code_epoch)) {                            \
@@ -228,7 +228,7 @@ requested:
     goto refresh;
 
 look_up_polled:
-    if (SM_UNLIKELY(sm_load_relaxed(&fast->request)))
+    if (SM_UNLIKELY(sm_tlb_requested(fast)))
         goto requested;
 look_up: /* the block at pc; *link, if there is one, shall lead there */
     block = rv_block_find(hart, pc);

@@ -24,8 +24,9 @@
  * to rearm it is pending (D1).
  *
  * Memory order.  Others write of a vCPU: mail or what is asked, then .flush_everything,
- * .flush_translated or .asked, then fast.request, which is raised after, or by,
- * sm_topology_issue().
+ * .flush_translated or .asked, then SM_REQUEST_PASS of fast.request, which is raised after,
+ * or by, sm_topology_issue().  The other bits of that word are a stamp, which the vCPU's
+ * own thread adds to; so all changes of the word are read-modify-writes of some bits.
  * A safe point takes the request down first, passes (which loads the ticket number
  * with acquire), and reads the mail last.  So whoever sees a ticket done knows that
  * its mail is read before this vCPU touches guest memory again; what arrives later

@@ -12,8 +12,8 @@
 
 void sm_vcpu_kick(struct sm_vcpu *vcpu)
 {
-    /* After all that the safe point is to see; pairs with the exchange in serve(). */
-    sm_exchange(&vcpu->fast.request, 1u);
+    /* After all that the safe point is to see; pairs with take_down(). */
+    sm_fetch_or(&vcpu->fast.request, (uint32_t)SM_REQUEST_PASS);
 }
 
 static void agent_translation_changed(struct sm_agent *agent)
@@ -146,6 +146,12 @@ struct sm_tlb_fast *sm_vcpu_fast(struct sm_vcpu *vcpu)
 
 /* --- Safe points -------------------------------------------------------------------- */
 
+/** Take the request down, and leave the stamp. */
+static void take_down(struct sm_vcpu *vcpu)
+{
+    sm_fetch_and(&vcpu->fast.request, ~(uint32_t)SM_REQUEST_PASS); /* a full fence */
+}
+
 /** Pass, then do what was asked.
  *
  *  The request goes down first, so that one raised meanwhile is seen at the next safe
@@ -154,7 +160,7 @@ struct sm_tlb_fast *sm_vcpu_fast(struct sm_vcpu *vcpu)
  */
 static SM_NOINLINE void serve(struct sm_vcpu *vcpu)
 {
-    sm_exchange(&vcpu->fast.request, 0u); /* a full fence */
+    take_down(vcpu);
     sm_tlb_stored(vcpu); /* what was stored to may be freed by passing */
     sm_agent_pass(&vcpu->agent);
     sm_tlb_serve_mail(vcpu);
@@ -163,7 +169,7 @@ static SM_NOINLINE void serve(struct sm_vcpu *vcpu)
 
 void sm_vcpu_safe_point(struct sm_vcpu *vcpu)
 {
-    if (SM_UNLIKELY(sm_load_relaxed(&vcpu->fast.request)))
+    if (SM_UNLIKELY(sm_tlb_requested(&vcpu->fast)))
         serve(vcpu);
 }
 
@@ -189,7 +195,7 @@ void sm_vcpu_offline(struct sm_vcpu *vcpu)
 void sm_vcpu_settle(struct sm_vcpu *vcpu, sm_ticket ticket)
 {
     sm_assert_hot(vcpu->online);
-    sm_exchange(&vcpu->fast.request, 0u);
+    take_down(vcpu);
     sm_tlb_stored(vcpu); /* as in serve() */
     sm_agent_settle(&vcpu->agent, ticket);
     sm_tlb_serve_mail(vcpu);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* vcpu_test.c - making vCPUs, requests, safe points, tickets (V1-V6). */
+/* vcpu_test.c - making vCPUs, requests, stamps, safe points, tickets (V1-V6). */
 #include "fake_guest.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 
 static struct fake fake;
@@ -83,6 +84,88 @@ static void a_kick_is_served_once(void **state)
     assert_int_equal(fast->request, 1);
     sm_vcpu_safe_point(fake.vcpu);
     assert_int_equal(fast->request, 0);
+}
+
+/* --- Stamps ------------------------------------------------------------------------- */
+
+static void a_stamp_outlives_requests(void **state)
+{
+    struct sm_tlb_fast *fast = sm_vcpu_fast(fake.vcpu);
+    sm_ticket ticket;
+
+    assert_int_equal(sm_tlb_stamp(fast), 0);
+    assert_int_equal(sm_tlb_new_stamp(fast), 2);
+    assert_false(sm_tlb_requested(fast));
+    sm_vcpu_safe_point(fake.vcpu);
+    sm_vcpu_kick(fake.vcpu);
+    sm_vcpu_kick(fake.vcpu);
+    assert_true(sm_tlb_requested(fast));
+    assert_int_equal(sm_tlb_stamp(fast), 2);
+    assert_int_equal(sm_tlb_new_stamp(fast), 4);
+    assert_true(sm_tlb_requested(fast));
+    sm_vcpu_safe_point(fake.vcpu);
+    assert_int_equal(fast->request, 4);
+
+    ticket = sm_tlb_flush_all(fake.guest.topo, &sm_tlb_scope_everything);
+    assert_int_equal(fast->request, 5);
+    sm_vcpu_settle(fake.vcpu, ticket);
+    assert_int_equal(fast->request, 4);
+    sm_vcpu_offline(fake.vcpu);
+    sm_vcpu_online(fake.vcpu);
+    assert_int_equal(fast->request, 4);
+}
+
+static void stamps_begin_again(void **state)
+{
+    struct sm_tlb_fast *fast = sm_vcpu_fast(fake.vcpu);
+
+    fast->request = UINT32_MAX - SM_REQUEST_STAMP;
+    assert_int_equal(sm_tlb_new_stamp(fast), UINT32_MAX - SM_REQUEST_PASS);
+    assert_int_equal(sm_tlb_new_stamp(fast), 0);
+    assert_true(sm_tlb_requested(fast));
+    sm_vcpu_safe_point(fake.vcpu);
+    assert_int_equal(fast->request, 0);
+}
+
+enum { N_STAMPS = 200000, N_KICKS = 2000, MAX_STAMPS = 1 << 27 };
+static uint32_t n_served; /* atomic                                                     */
+
+/** Kick again when the last one was served. */
+static void *kick(void *nothing)
+{
+    for (uint32_t n = 0; n < N_KICKS; n++) {
+        while (sm_load_acquire(&n_served) != n)
+            sched_yield();
+        sm_vcpu_kick(fake.vcpu);
+    }
+    return NULL;
+}
+
+/** Kicks of another thread and stamps of this one: none is lost, for then the other
+ *  would wait for ever. */
+static void requests_and_stamps_race(void **state)
+{
+    struct sm_tlb_fast *fast = sm_vcpu_fast(fake.vcpu);
+    uint32_t n_made = 0;
+    pthread_t kicker;
+
+    n_served = 0;
+    assert_int_equal(pthread_create(&kicker, NULL, kick, NULL), 0);
+    while (n_made < N_STAMPS || n_served < N_KICKS) {
+        assert_int_equal(sm_tlb_new_stamp(fast), 2 * ++n_made);
+        assert_int_equal(sm_tlb_stamp(fast), 2 * n_made);
+        if (sm_tlb_requested(fast)) {
+            sm_vcpu_safe_point(fake.vcpu);
+            assert_int_equal(fast->request, 2 * n_made);
+            sm_publish(&n_served, n_served + 1);
+        }
+        if (n_made % 1024 == 0)
+            sched_yield();
+        assert_true(n_made < MAX_STAMPS);
+    }
+    pthread_join(kicker, NULL);
+    assert_int_equal(n_served, N_KICKS);
+    assert_int_equal(fast->request, 2 * n_made);
 }
 
 static void a_vcpu_may_outlive_its_topology(void **state)
@@ -253,6 +336,9 @@ int main(void)
         TEST(options_are_checked),
         TEST(callers_from_before_have_no_flags),
         TEST(a_kick_is_served_once),
+        TEST(a_stamp_outlives_requests),
+        TEST(stamps_begin_again),
+        TEST(requests_and_stamps_race),
         TEST(a_vcpu_may_outlive_its_topology),
         TEST(a_ticket_waits_for_those_online_only),
         TEST(deferred_work_runs_at_the_next_safe_point),
