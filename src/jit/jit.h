@@ -106,6 +106,10 @@ struct jit_guest {
      *  .value of the state, extended as @mem says.  Returns  enum jit_status */
     uint32_t (*load)(void *guest, uint64_t address, uint32_t mem);
     uint32_t (*store)(void *guest, uint64_t address, uint32_t mem);
+    /** Have the TLB ready for @size bytes of one page, to be read or (@rw: enum jit_rw)
+     *  written too.  Returns  JIT_FAULT if they may not be; else JIT_GO, also where
+     *           no plain memory answers */
+    uint32_t (*touch)(void *guest, uint64_t address, uint32_t size, uint32_t rw);
     /** Make floating point ready: check that it may be used, set .mxcsr_guest to the
      *  rounding mode, all exceptions masked and no flag raised.
      *  Returns  enum jit_status; JIT_FAULT also where the host has no such mode: the
@@ -119,8 +123,7 @@ enum jit_flag {
     JIT_NO_LINK = 1 << 0,    /* every way out returns to the owner              */
     JIT_NO_RETURNS = 1 << 1, /* returns are indirect jumps                      */
     JIT_NO_PINS = 1 << 2,    /* no guest register keeps a host register across units */
-    JIT_NO_JUMPS = 1 << 3,   /* indirect jumps return to the owner              */
-    JIT_NO_CHECKS = 1 << 4   /* accesses share no check                         */
+    JIT_NO_JUMPS = 1 << 3    /* indirect jumps return to the owner              */
 };
 
 struct jit_options {
@@ -140,8 +143,9 @@ bool jit_supported(void);
 SM_MUST_CHECK int jit_new(const struct jit_options *options, struct jit **out);
 void jit_free(struct jit *jit);
 
-/** The IR to build the next unit in, empty. */
-struct jit_ir *jit_begin(struct jit *jit);
+/** The IR to build the next unit in, empty.
+ *  @no_checks  accesses are not to share checks: see jit_unit_refused() */
+struct jit_ir *jit_begin(struct jit *jit, bool no_checks);
 
 /** Make host code of what was built.
  *
@@ -153,6 +157,9 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
                          bool *full);
 
 void *jit_unit_owner(const struct jit_unit *unit);
+/** Whether checks that accesses share failed so often that @unit does not begin any more:
+ *  it polls out, and is to be made again without. */
+bool jit_unit_refused(const struct jit_unit *unit);
 /** Let @unit begin under @stamp from now on. */
 void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp);
 /** End @unit: it is linked from nowhere any more.  Its memory is had back by a reset. */

@@ -76,7 +76,9 @@ bool jit_alloc(struct jit_alloc *alloc, const struct jit_ir *ir,
 
 /* --- Sites --------------------------------------------------------------------- */
 
-enum jit_site_kind { JIT_SITE_LOAD, JIT_SITE_STORE, JIT_SITE_CALL, JIT_SITE_FENTER };
+enum jit_site_kind {
+    JIT_SITE_LOAD, JIT_SITE_STORE, JIT_SITE_CHECK, JIT_SITE_CALL, JIT_SITE_FENTER
+};
 
 /** What generated code wants done by C code, and where its values are meanwhile. */
 struct jit_site {
@@ -89,7 +91,7 @@ struct jit_site {
     uint16_t retired;           /* before it, and not yet counted               */
     int32_t value_home;         /* of what is loaded                            */
     uint32_t dirty, valid;      /* locals                                       */
-    const struct jit_unit *unit;
+    struct jit_unit *unit;
     uint64_t constant, value_constant; /* .base_const, .value_const              */
     struct jit_call call;
 };
@@ -105,7 +107,7 @@ uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number);
 
 /* --- Units ------------------------------------------------------------------------ */
 
-enum { JIT_MAX_STAMPS = 16 };
+enum { JIT_MAX_STAMPS = 16, JIT_MAX_REFUSED = 64 };
 
 struct jit_exit {
     struct jit_unit *from, *to;  /* .to NULL: not linked                        */
@@ -127,7 +129,8 @@ struct jit_unit {
     uint8_t *code;     /* where it is written                                   */
     uint32_t size;
     uint8_t n_stamps, n_locals;
-    bool ended, published;
+    bool ended;
+    uint8_t refused; /* checks that did not hold                              */
     struct jit_unit_local {
         uint8_t reg, class;
         int32_t home;
@@ -141,6 +144,7 @@ struct jit_chunk;
 struct jit {
     struct jit_guest guest;
     uint32_t flags, opt, seed;
+    bool no_checks;          /* in the unit that is built                       */
     uint8_t *state;          /* the guest                                       */
     struct jit_state *st;
     struct jit_mcode code;
@@ -161,6 +165,8 @@ struct jit {
     const uint8_t *jump;      /* rax: the guest address                         */
     const uint8_t *slow[2];   /* ecx: the site; [1] also saves FP registers     */
 };
+
+#define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */
 
 /** Memory that lives until the next reset; NULL: there is none. */
 void *jit_keep(struct jit *jit, size_t size);

@@ -89,6 +89,34 @@ static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
     return site->partly ? JIT_GO : status; /* whoever asks to leave also requests it */
 }
 
+/** Fill the TLB for what shares a check.
+ *  Returns  JIT_FAULT if it does not hold: the owner executes the instruction */
+static uint32_t slow_check(struct jit *jit, struct jit_frame *frame,
+                           const struct jit_site *site)
+{
+    const uint64_t address =
+        value_of(jit, frame, site->base) + (uint64_t)(int64_t)site->imm;
+    const enum sm_access access = site->mem == JIT_WRITE ? SM_WRITE : SM_READ;
+    void *host;
+    uint64_t way;
+
+    /* Of a page's end no more than this is known: that its bytes are not all there. */
+    if ((address & ~SM_PAGE_MASK) + site->constant <= SM_PAGE_SIZE &&
+        jit->guest.touch(jit->state, address, (uint32_t)site->constant, site->mem))
+        return JIT_FAULT; /* the first access will, too, or one that may yet come */
+    if (!sm_tlb_hit(jit->st->data, address, (unsigned)site->constant, access, &host)) {
+        if (++site->unit->refused == JIT_MAX_REFUSED)
+            jit_host_stamp(jit, site->unit, JIT_STAMP_NEVER);
+        return JIT_FAULT;
+    }
+    way = (uint64_t)(uintptr_t)host - address;
+    if (site->value.reg == JIT_IN_MEMORY)
+        home_store(jit, site->value.offset, way);
+    else
+        frame->reg[site->value.reg] = way;
+    return JIT_GO;
+}
+
 static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_site *site)
 {
     uint32_t status;
@@ -96,6 +124,7 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
     switch ((enum jit_site_kind)site->kind) {
     case JIT_SITE_LOAD:
     case JIT_SITE_STORE: return slow_access(jit, frame, site);
+    case JIT_SITE_CHECK: return slow_check(jit, frame, site);
     case JIT_SITE_CALL:
         status = site->call.function(jit->state, site->call.arg);
         if (status == JIT_GO)
@@ -137,7 +166,7 @@ uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
     }
     st->fp_live = 0;
     if (status == JIT_FAULT)
-        return JIT_OUT_FAULT + 1;
+        return (site->kind == JIT_SITE_CHECK ? JIT_OUT_ASIDE : JIT_OUT_FAULT) + 1;
     ++*count;
     if (status == JIT_LEAVE)
         st->pc = st->page + (uint64_t)(int64_t)site->next;

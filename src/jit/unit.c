@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK = 256 << 10, MAX_SITES = 1 << 20, STAMP_NEVER = -1 };
+enum { CHUNK = 256 << 10, MAX_SITES = 1 << 20 };
 
 struct jit_chunk {
     struct jit_chunk *next;
@@ -141,8 +141,9 @@ void jit_reset(struct jit *jit)
 
 /* --- Making ------------------------------------------------------------------------------ */
 
-struct jit_ir *jit_begin(struct jit *jit)
+struct jit_ir *jit_begin(struct jit *jit, bool no_checks)
 {
+    jit->no_checks = no_checks;
     jit_ir_reset(&jit->ir);
     return &jit->ir;
 }
@@ -164,6 +165,8 @@ static bool prepare(struct jit *jit)
         return false;
     if (jit->opt & JIT_OPT_FOLD)
         jit_opt_fold(ir);
+    if ((jit->opt & JIT_OPT_CHECK) && !jit->no_checks)
+        jit_opt_check(ir);
     if (jit->opt & JIT_OPT_DEAD)
         jit_opt_dead(ir);
 #ifdef SM_DEBUG_CHECKS
@@ -223,6 +226,11 @@ void *jit_unit_owner(const struct jit_unit *unit)
     return unit->owner;
 }
 
+bool jit_unit_refused(const struct jit_unit *unit)
+{
+    return unit->refused >= JIT_MAX_REFUSED;
+}
+
 size_t jit_unit_code(const struct jit_unit *unit, const void **code)
 {
     *code = unit->code;
@@ -257,7 +265,7 @@ void jit_unit_end(struct jit *jit, struct jit_unit *unit)
     if (unit->ended)
         return;
     /* What still leads here, a return that was remembered, finds its poll failing. */
-    jit_host_stamp(jit, unit, (uint32_t)STAMP_NEVER);
+    jit_host_stamp(jit, unit, JIT_STAMP_NEVER);
     unit->ended = true;
     while (unit->incoming)
         unlink_exit(jit, unit->incoming);

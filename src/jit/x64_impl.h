@@ -124,6 +124,9 @@ void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold);
 
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_checked_load(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn);
 /** Call C code for a site, here. */
 void x64_call_site(struct jit_lower *l, uint32_t number);
 void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);

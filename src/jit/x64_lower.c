@@ -476,6 +476,9 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_sts: lower_state(l, insn); break;
     case JIT_OP_ld: x64_lower_load(l, insn); break;
     case JIT_OP_st: x64_lower_store(l, insn); break;
+    case JIT_OP_chk: x64_lower_check(l, insn); break;
+    case JIT_OP_ldh: x64_lower_checked_load(l, insn); break;
+    case JIT_OP_sth: x64_lower_checked_store(l, insn); break;
     case JIT_OP_fence: lower_fence(l); break;
     case JIT_OP_fenter:
     case JIT_OP_call: lower_call(l, insn); break;

@@ -31,7 +31,7 @@ void x64_slot(struct x64 *a, unsigned index, unsigned scratch, unsigned address)
     x64_shift_ri(a, X64_SHL, false, index, SM_TLB_ENTRY_BITS);
 }
 
-/** Where an access goes: [base + disp]. */
+/** Where an access goes: [base + disp]; of a check, that many bytes. */
 struct address {
     unsigned base;
     int32_t disp;
@@ -54,9 +54,9 @@ static struct address address_of(struct jit_lower *l, const struct jit_insn *ins
     return address;
 }
 
-/** The hit path: in rcx what leads from the guest's address to the host's. */
+/** The hit path: in @way what leads from the guest's address to the host's. */
 static void look_up(struct jit_lower *l, struct address at, unsigned size,
-                    enum sm_access access, struct x64_label *miss)
+                    enum sm_access access, struct x64_label *miss, unsigned way)
 {
     const int32_t table = (int32_t)offsetof(struct sm_tlb_table, slot[access]);
     struct x64 *const a = &l->a;
@@ -76,7 +76,7 @@ static void look_up(struct jit_lower *l, struct address at, unsigned size,
                x64_at2(X64_TABLE, X64_RCX, 0,
                        table + (int32_t)offsetof(struct sm_tlb_entry, tag)));
     x64_jcc(a, X64_NE, miss);
-    x64_load(a, 3, false, X64_RCX,
+    x64_load(a, 3, false, way,
              x64_at2(X64_TABLE, X64_RCX, 0,
                      table + (int32_t)offsetof(struct sm_tlb_entry, host_bias)));
 }
@@ -158,7 +158,7 @@ void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
     struct x64_cold *const cold = access_site(l, insn, false);
     const unsigned d = x64_target(l, insn->d, X64_RAX);
 
-    look_up(l, at, 1u << bits, SM_READ, &cold->enter);
+    look_up(l, at, 1u << bits, SM_READ, &cold->enter, X64_RCX);
     x64_load(&l->a, bits, insn->aux & JIT_MEM_SIGNED, d,
              x64_at2(at.base, X64_RCX, 0, at.disp));
     x64_done(l, insn->d, d);
@@ -173,10 +173,61 @@ void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
     const struct x64_mem mem = x64_at2(at.base, X64_RCX, 0, at.disp);
     int32_t imm;
 
-    look_up(l, at, 1u << bits, SM_WRITE, &cold->enter);
+    look_up(l, at, 1u << bits, SM_WRITE, &cold->enter, X64_RCX);
     if (x64_is_imm(l, insn->b, &imm))
         x64_store_i(&l->a, bits, mem, imm);
     else
         x64_store(&l->a, bits, mem, x64_use(l, insn->b, X64_RAX));
     x64_bind(&l->a, &cold->back);
+}
+
+/* --- Accesses off one base ------------------------------------------------------------ */
+
+void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const struct address at = address_of(l, insn);
+    const unsigned span = (unsigned)jit_ir_value(l->ir, insn->b);
+    struct x64_cold *const cold = x64_cold(l, X64_COLD_SITE, insn);
+    struct jit_site *const site = x64_site(l, JIT_SITE_CHECK, insn, &cold->site);
+    const unsigned d = x64_target(l, insn->d, X64_RCX);
+
+    if (!site)
+        return;
+    site->mem = insn->aux;
+    site->imm = insn->imm;
+    site->base = x64_loc(l, insn->a);
+    site->value = x64_loc(l, insn->d);
+    site->constant = span;
+    look_up(l, at, span, insn->aux == JIT_WRITE ? SM_WRITE : SM_READ, &cold->enter, d);
+    x64_done(l, insn->d, d);
+    x64_bind(&l->a, &cold->back);
+}
+
+/** [a + b + imm], both in registers. */
+static struct x64_mem checked(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const unsigned base = x64_use(l, insn->a, X64_RCX);
+
+    return x64_at2(base, x64_use(l, insn->b, X64_RDX), 0, insn->imm);
+}
+
+void x64_lower_checked_load(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const struct x64_mem mem = checked(l, insn);
+    const unsigned d = x64_target(l, insn->d, X64_RAX);
+
+    x64_load(&l->a, jit_mem_bits(insn->aux), insn->aux & JIT_MEM_SIGNED, d, mem);
+    x64_done(l, insn->d, d);
+}
+
+void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const struct x64_mem mem = checked(l, insn);
+    const unsigned bits = jit_mem_bits(insn->aux);
+    int32_t imm;
+
+    if (x64_is_imm(l, insn->c, &imm))
+        x64_store_i(&l->a, bits, mem, imm);
+    else
+        x64_store(&l->a, bits, mem, x64_use(l, insn->c, X64_RAX));
 }

@@ -44,6 +44,7 @@ const struct jit_guest rv_jit_guest = {
     .count_offset = offsetof(struct rv_hart, instret),
     .load = rv_jit_load,
     .store = rv_jit_store,
+    .touch = rv_jit_touch,
     .fp_enter = rv_jit_fp_enter,
     .fp_flags = rv_jit_fp_flags,
 };
@@ -116,6 +117,20 @@ uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
         rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
 
     return rv_called(hart, next, &trap, resets);
+}
+
+uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
+{
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+    struct sm_fault fault = {0};
+    void *host;
+
+    const enum sm_step step =
+        sm_tlb_touch(hart->vcpu, address, size, rw == JIT_WRITE ? SM_WRITE : SM_READ,
+                     hart->mode_data, 0, &host, &fault);
+    rv_called(hart, RV_NEXT, NULL, resets);
+    return step == SM_STEP_FAULT ? JIT_FAULT : JIT_GO;
 }
 
 /* --- Floating point ------------------------------------------------------------ */
