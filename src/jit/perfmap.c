@@ -101,7 +101,8 @@ static int open_perf(void)
         close(fd);
     }
     (void)unlink(path);
-    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd =
+        open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     if (fstat(fd, &info) == 0) {
@@ -204,9 +205,8 @@ static void add_gdb(struct jit_perfmap *map, const void *code, size_t size,
         return; /* GDB does without a name */
     unit->code = (uintptr_t)code;
     fill_symfile(&unit->file, unit->code, size, name, name_size);
-    unit->entry = (struct jit_code_entry){
-        .symfile_addr = (const char *)&unit->file,
-        .symfile_size = file_size};
+    unit->entry = (struct jit_code_entry){.symfile_addr = (const char *)&unit->file,
+                                          .symfile_size = file_size};
 
     sm_lock(&lock);
     struct unit **bucket = bucket_of(map, unit->code);
