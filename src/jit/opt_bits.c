@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* opt_bits.c - rules of folding for single bits, shifts and extensions.
+ *
+ * Operands are as opt_int.c says.
+ */
+#include "jit/opt_impl.h"
+
+#include "base/base.h"
+
+static uint64_t low_mask(unsigned bits)
+{
+    return bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
+}
+
+/** If @known is made by @op of another value and a constant: that, *number. */
+static bool made_with(const struct jit_fold *fold, const struct jit_known *known,
+                      enum jit_op op, uint64_t *number)
+{
+    const bool is = known->op == op && fold->known[known->b].constant;
+
+    *number = is ? fold->known[known->b].number : 0;
+    return is;
+}
+
+/** The size that a mask of low bits extends from, or -1. */
+static int mask_size(uint64_t mask)
+{
+    for (int size = 0; size < JIT_N_SIZES; size++) {
+        if (mask == low_mask(8u << size))
+            return size;
+    }
+    return -1;
+}
+
+/* --- and, or, xor ------------------------------------------------------------------ */
+
+static bool simplify_and(struct jit_fold *fold, struct jit_insn *insn, uint64_t mask)
+{
+    const struct jit_known *a = jit_opt_known(fold, insn->a);
+    const uint64_t possible = low_mask(64 - a->zeros);
+    uint64_t number;
+
+    if ((possible & ~mask) == 0)
+        return jit_opt_become_copy(insn, insn->a);
+    if ((possible & mask) == 0)
+        return jit_opt_become_const(fold, insn, 0);
+    if (mask_size(mask) >= 0)
+        return jit_opt_become(insn, JIT_OP_zxt, (unsigned)mask_size(mask), insn->a,
+                              JIT_NONE);
+    /* The page's address has none of the bits that are cleared. */
+    if (a->op == JIT_OP_here && ~mask < SM_PAGE_SIZE) {
+        const uint64_t imm = a->number & mask;
+        if (!jit_opt_fits(imm))
+            return false;
+        jit_opt_become(insn, JIT_OP_here, 0, JIT_NONE, JIT_NONE);
+        insn->imm = (int32_t)imm;
+        return true;
+    }
+    return made_with(fold, a, JIT_OP_and, &number) &&
+           jit_opt_become_on(fold, insn, JIT_OP_and, a->a, mask & number);
+}
+
+bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn)
+{
+    const struct jit_known *a = jit_opt_known(fold, insn->a);
+    uint64_t number;
+
+    if (jit_opt_value(fold, insn->a) == jit_opt_value(fold, insn->b)) {
+        if (insn->op == JIT_OP_xor)
+            return jit_opt_become_const(fold, insn, 0);
+        return jit_opt_become_copy(insn, insn->a);
+    }
+    if (!jit_is_const(insn->b))
+        return false;
+    const uint64_t b = jit_ir_value(fold->ir, insn->b);
+    if (insn->op == JIT_OP_and)
+        return simplify_and(fold, insn, b);
+    if (b == 0)
+        return jit_opt_become_copy(insn, insn->a);
+    if (insn->op == JIT_OP_or) {
+        if (b == UINT64_MAX)
+            return jit_opt_become_const(fold, insn, b);
+        return made_with(fold, a, JIT_OP_or, &number) &&
+               jit_opt_become_on(fold, insn, JIT_OP_or, a->a, b | number);
+    }
+    if (b == 1 && a->op == JIT_OP_set) {
+        const jit_reg x = jit_opt_holder(fold, a->a), y = jit_opt_holder(fold, a->b);
+        return x != JIT_NONE && y != JIT_NONE &&
+               jit_opt_become(insn, JIT_OP_set, jit_cond_not((enum jit_cond)a->aux), x,
+                              y);
+    }
+    return made_with(fold, a, JIT_OP_xor, &number) &&
+           jit_opt_become_on(fold, insn, JIT_OP_xor, a->a, b ^ number);
+}
+
+/* --- Shifts -------------------------------------------------------------------------- */
+
+/** Of a value that was shifted already, by @before. */
+static bool simplify_twice(struct jit_fold *fold, struct jit_insn *insn, unsigned n,
+                           jit_value a, unsigned before)
+{
+    if (n + before < 64)
+        return jit_opt_become_on(fold, insn, (enum jit_op)insn->op, a, n + before);
+    if (insn->op == JIT_OP_sar)
+        return jit_opt_become_on(fold, insn, JIT_OP_sar, a, 63);
+    return jit_opt_become_const(fold, insn, 0);
+}
+
+/** To the right by as much as to the left before. */
+static bool simplify_back(struct jit_fold *fold, struct jit_insn *insn, unsigned n,
+                          jit_value a)
+{
+    const uint64_t mask = low_mask(64 - n);
+    const int size = mask_size(mask);
+    const jit_reg reg = jit_opt_holder(fold, a);
+
+    if (reg == JIT_NONE)
+        return false;
+    if (size >= 0)
+        return jit_opt_become(insn, insn->op == JIT_OP_sar ? JIT_OP_sxt : JIT_OP_zxt,
+                              (unsigned)size, reg, JIT_NONE);
+    /* No host has operands for wider masks. */
+    return insn->op == JIT_OP_shr && mask <= INT32_MAX &&
+           jit_opt_become_with(fold, insn, JIT_OP_and, reg, mask);
+}
+
+bool jit_opt_simplify_shift(struct jit_fold *fold, struct jit_insn *insn)
+{
+    const struct jit_known *a = jit_opt_known(fold, insn->a);
+    uint64_t before;
+
+    if (jit_is_const(insn->a) && jit_ir_value(fold->ir, insn->a) == 0)
+        return jit_opt_become_copy(insn, insn->a);
+    if (!jit_is_const(insn->b))
+        return false;
+    const uint64_t b = jit_ir_value(fold->ir, insn->b);
+    const unsigned n = b & 63;
+    if (n == 0)
+        return jit_opt_become_copy(insn, insn->a);
+    if (b != n)
+        return jit_opt_become_with(fold, insn, (enum jit_op)insn->op, insn->a, n);
+    if (insn->op == JIT_OP_rol || insn->op == JIT_OP_ror)
+        return false;
+    if (insn->op == JIT_OP_shr && n + a->zeros >= 64)
+        return jit_opt_become_const(fold, insn, 0);
+    if (insn->op == JIT_OP_sar && a->zeros)
+        return jit_opt_become_with(fold, insn, JIT_OP_shr, insn->a, n);
+    if (made_with(fold, a, (enum jit_op)insn->op, &before))
+        return simplify_twice(fold, insn, n, a->a, before & 63);
+    return insn->op != JIT_OP_shl && made_with(fold, a, JIT_OP_shl, &before) &&
+           (before & 63) == n && simplify_back(fold, insn, n, a->a);
+}
+
+/* --- sxt, zxt, counts, bswap ------------------------------------------------------------ */
+
+bool jit_opt_simplify_extension(struct jit_fold *fold, struct jit_insn *insn)
+{
+    const struct jit_known *a = jit_opt_known(fold, insn->a);
+
+    if (insn->op == JIT_OP_bswap) {
+        const jit_reg reg =
+            a->op == JIT_OP_bswap ? jit_opt_holder(fold, a->a) : JIT_NONE;
+        return reg != JIT_NONE && jit_opt_become_copy(insn, reg);
+    }
+    if (insn->op == JIT_OP_popcnt)
+        return a->zeros >= 63 && jit_opt_become_copy(insn, insn->a);
+    if (insn->op != JIT_OP_sxt && insn->op != JIT_OP_zxt)
+        return false;
+    const unsigned bits = 8u << insn->aux;
+    if (insn->op == JIT_OP_sxt ? a->signs > 64 - bits : a->zeros >= 64 - bits)
+        return jit_opt_become_copy(insn, insn->a);
+    const jit_reg low = jit_opt_low(fold, insn->a, bits);
+    if (low == insn->a)
+        return false;
+    insn->a = low;
+    return true;
+}
