@@ -86,6 +86,10 @@ struct rv_block {
     uint64_t starts; /* bit n: an instruction begins at halfword n             */
     uint64_t data;   /* bit n: one that accesses data does                     */
     struct rv_block *next; /* of the same hash                                 */
+    struct rv_unit *unit;  /* that begins here, or NULL; since .unit_resets     */
+    uint64_t unit_resets;
+    uint32_t heat;         /* entries left, this one included, to where a unit is
+                              asked for                                        */
     uint16_t page_offset;
     uint8_t n_insns, n_data;
     uint8_t size;    /* bytes                                                  */
@@ -164,11 +168,6 @@ SM_INLINE struct rv_block *rv_block_find(const struct rv_hart *hart, uint64_t pc
 
     return sm_tlb_hit(table, pc, 2, SM_FETCH, &host) ? rv_block_at(hart, pc, host) : NULL;
 }
-
-/** An exception that is about to be taken. */
-struct rv_trap {
-    uint64_t cause, tval;
-};
 
 /** How the execution of one instruction ended. */
 enum rv_next {

@@ -27,6 +27,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "jit/jit.h"
 #include "mmu/pmp.h"
 #include "riscv/riscv.h"
 #include "softmmu/softtlb_hit.h"
@@ -159,6 +160,13 @@ void rv_decode(const struct rv_isa *isa, uint32_t word, struct rv_insn *out);
 
 struct rv_block;
 struct rv_block_cache;
+struct rv_units;
+struct rv_kept;
+
+/** An exception that is about to be taken. */
+struct rv_trap {
+    uint64_t cause, tval;
+};
 
 /** What is let through, of the vCPU's watches. */
 enum rv_passing {
@@ -189,6 +197,15 @@ struct rv_hart {
     uint64_t accesses_told; /* of these, to the context that made them         */
     struct rv_block_cache *blocks;
     uint64_t code_epoch; /* bumped by FENCE.I: blocks of older ones are compared */
+
+    /* Units of host code (translate.h). */
+    struct jit_state jit;   /* what they use beside the registers               */
+    struct rv_units *units; /* or NULL: interpret only                          */
+    uint32_t unit_heat;     /* entries of a block before it is translated       */
+    struct rv_kept *kept;   /* what their calls are given, until all end        */
+    struct rv_trap jit_trap; /* after a fault: to be taken, unless              */
+    bool jit_stop;  /* a watch stops the instruction, or                       */
+    bool jit_aside; /* the interpreter is to execute it                        */
 
     /* Control state.  Fields hold the legalised value that reads return. */
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
