@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* block.c - decodes blocks of instructions, keeps them, and forgets them. */
 #include "riscv/interp_impl.h"
+#include "riscv/translate.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -289,6 +290,7 @@ static void rv_block_init(struct rv_hart *hart, struct rv_block *block, uint64_t
         .epoch = rv_block_epoch(hart),
         .fences_i = hart->fences_i,
         .order = rv_checks(hart) ? rv_check_code_order(hart) : 0,
+        .heat = UINT32_MAX,
         .page_offset = (uint16_t)(pc & ~SM_PAGE_MASK),
     };
 }
@@ -336,6 +338,7 @@ static struct rv_block *rv_block_decode(struct rv_hart *hart, uint64_t pc,
         block->near |= RV_NEAR_NEXT;
     memcpy(block->slot + block->n_slots, bytes, block->size);
     block->host = host;
+    block->heat = rv_unit_heat(hart, block);
     rv_block_insert(cache, block);
     cache->used += sizeof(*block) + block->n_slots * sizeof(struct rv_slot) +
                    sm_align_up(block->size, 8);

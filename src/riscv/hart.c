@@ -6,7 +6,26 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "riscv/riscv_impl.h"
+#include "riscv/translate.h"
+
+/** What ran a checker by looking at each instruction's fetch cannot be translated. */
+static int new_units(struct rv_hart *hart, const struct rv_hart_options *options)
+{
+    const struct jit_options jit = {
+        .struct_size = sizeof(jit),
+        .flags = options->jit_flags,
+        .opt = options->jit_opt,
+        .seed = options->jit_seed,
+        .cache_size = options->code_size ? options->code_size : RV_CODE_SIZE,
+    };
+    int error;
+
+    hart->unit_heat = options->jit_heat ? options->jit_heat : RV_UNIT_HOT;
+    if (!options->translate || options->check || options->check_code)
+        return 0;
+    error = rv_units_new(hart, &jit);
+    return error == -ENOMEM ? error : 0; /* else this host has no use for code */
+}
 
 int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
                 struct rv_hart **out)
@@ -52,9 +71,10 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
     }
     hart->fast = sm_vcpu_fast(hart->vcpu);
     error = rv_blocks_new(hart);
+    if (!error)
+        error = new_units(hart, options);
     if (error) {
-        sm_vcpu_free(hart->vcpu);
-        free(hart);
+        rv_hart_free(hart);
         return error;
     }
     rv_hart_reset(hart, 0x1000);
@@ -67,6 +87,7 @@ void rv_hart_free(struct rv_hart *hart)
     if (!hart)
         return;
     sm_vcpu_free(hart->vcpu);
+    rv_units_free(hart);
     rv_blocks_free(hart);
     free(hart);
 }
@@ -114,6 +135,7 @@ void rv_hart_reset(struct rv_hart *hart, uint64_t pc)
     rv_regime_flush(hart);
     rv_regime_update(hart);
     rv_blocks_flush(hart);
+    rv_units_flush(hart);
 }
 
 struct sm_vcpu *rv_hart_vcpu(struct rv_hart *hart)
@@ -237,4 +259,5 @@ void rv_hart_get_stats(const struct rv_hart *hart, struct rv_stats *out)
     out->struct_size = size;
     out->instructions = hart->instret;
     out->data_accesses = hart->data_accesses;
+    rv_units_count(hart, out);
 }

@@ -9,9 +9,13 @@
  * is that plus its slot's .at.  Counters are raised at a block's beginning by what
  * the whole of it will have done, and what a way out of its middle leaves undone is
  * taken off there (rv_undo).
+ *
+ * A block's beginning is also where units of host code are entered (translate.h): once the
+ * block's heat is spent.  After them the hart's state is all there is to go on with.
  */
 #include "riscv/interp_impl.h"
 #include "riscv/interp_int.h"
+#include "riscv/translate.h"
 
 SM_STATIC_ASSERT(2 * (int)RV_BLOCK_INSNS <= (int)SM_SAFE_POINT_MAX, "(B3) keeps (V2)");
 SM_STATIC_ASSERT((int)RV_BLOCK_BYTES / 2 <= 64, "a bit of .starts for each halfword");
@@ -65,13 +69,21 @@ static SM_NOINLINE void rv_passed(struct rv_hart *hart)
     } while (0)
 
 /** Enter @block, whose epoch is the hart's: it will do all that it is made of. */
-#define BEGIN()                                                                          \
+#define INTERPRET()                                                                      \
     do {                                                                                 \
         hart->instret += block->n_insns;                                                 \
         hart->data_accesses += block->n_data;                                            \
         hart->stats.block_entries++;                                                     \
         slot = block->slot;                                                              \
         goto *slot->handler;                                                             \
+    } while (0)
+
+/** The same, or enter a unit if it is hot. */
+#define BEGIN()                                                                          \
+    do {                                                                                 \
+        if (SM_UNLIKELY(--block->heat == 0))                                             \
+            goto hot;                                                                    \
+        INTERPRET();                                                                     \
     } while (0)
 
 /** Go to the block that @which link of this one leads to, which begins at pc. */
@@ -170,9 +182,12 @@ static SM_NOINLINE enum rv_run rv_interpret(struct rv_hart *hart,
     struct sm_tlb_fast *fast;
     const struct rv_slot *slot;
     struct rv_block *block, **link;
+    struct rv_unit *unit;
+    enum rv_out out;
     uint64_t *x;
     uint64_t pc, gva, value;
     uint64_t resets; /* of the cache when @block was found: it is there as long */
+    uint64_t aside = 1; /* where units lead back to, once; 1: nowhere */
     struct rv_trap trap;
     enum rv_next next;
 
@@ -245,6 +260,36 @@ look_up: /* the block at pc; *link, if there is one, shall lead there */
     if (link)
         *link = block;
     BEGIN();
+
+hot: /* @block, which begins at pc, has a unit, or is worth one */
+    block->heat = 1;
+    hart->pc = pc;
+    if (pc == aside) {
+        aside = 1;
+        INTERPRET();
+    }
+    unit = rv_unit_of(hart, block);
+    if (!unit)
+        INTERPRET();
+    out = rv_units_run(hart, unit);
+    table = fast->table[hart->mode_data];
+    resets = hart->blocks->resets;
+    pc = hart->pc;
+    link = NULL;
+    switch (out) {
+    case RV_OUT_INTERPRET:
+        aside = pc;
+        goto look_up_polled;
+    case RV_OUT_LOOK_UP:
+        goto look_up_polled;
+    case RV_OUT_REFRESH:
+        goto refresh;
+    case RV_OUT_TRAP:
+    case RV_OUT_STOP:
+        break;
+    }
+    trap = hart->jit_trap;
+    next = out == RV_OUT_STOP ? RV_NEXT_STOP : RV_NEXT_TRAP;
 
 not_fetched:
     hart->pc = pc;

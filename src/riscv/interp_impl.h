@@ -86,6 +86,10 @@ struct rv_block {
     uint64_t starts; /* bit n: an instruction begins at halfword n             */
     uint64_t data;   /* bit n: one that accesses data does                     */
     struct rv_block *next; /* of the same hash                                 */
+    struct rv_unit *unit;  /* that begins here, or NULL; since .unit_resets     */
+    uint64_t unit_resets;
+    uint32_t heat;         /* entries left, this one included, to where a unit is
+                              asked for                                        */
     uint16_t page_offset;
     uint8_t n_insns, n_data;
     uint8_t size;    /* bytes                                                  */

@@ -11,7 +11,7 @@
  * Address Translation and Protection (satp) Register", "Memory Privilege in mstatus
  * Register", "Physical Memory Protection".
  */
-#include "riscv/riscv_impl.h"
+#include "riscv/translate.h"
 
 #define RV_PTE_A (UINT64_C(1) << 6)
 #define RV_PTE_D (UINT64_C(1) << 7)
@@ -83,6 +83,8 @@ void rv_regime_count(struct rv_hart *hart)
 
 void rv_regime_update(struct rv_hart *hart)
 {
+    const uint8_t fetched = hart->mode_fetch;
+    const uint64_t satp = hart->mode_satp[fetched];
     unsigned priv = hart->priv;
 
     rv_regime_count(hart);
@@ -92,6 +94,8 @@ void rv_regime_update(struct rv_hart *hart)
     hart->mode_data = data_mode(hart, priv);
     select_mode(hart, hart->mode_fetch);
     select_mode(hart, hart->mode_data);
+    if (hart->mode_fetch != fetched || hart->mode_satp[fetched] != satp)
+        rv_units_moved(hart);
 }
 
 void rv_regime_flush(struct rv_hart *hart)
@@ -245,9 +249,13 @@ static void regime_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scop
     /* Our own flushes change what addresses mean and never what memory holds, and
      * come from the middle of a block; blocks know no guest address.  Another's -
      * the only one is a new view's, at a safe point - may have taken away the memory
-     * that blocks were decoded from. */
-    if (!hart->own_flush)
+     * that blocks were decoded from.  Units' ways out ask the fetch TLB, all but
+     * returns. */
+    if (!hart->own_flush) {
         rv_blocks_flush(hart);
+        rv_units_flush(hart);
+    }
+    rv_units_moved(hart);
 }
 
 static const char *regime_mode_name(uint8_t mode)

@@ -94,7 +94,15 @@ struct rv_hart_options {
     uint32_t vcpu_flags;        /* SM_VCPU_*, of the hart's vCPU                */
     bool check_code;   /* compare each block with memory before it runs, for guests
                           that change code without FENCE.I                      */
+    bool translate;    /* make host code of what runs often, on hosts for which there
+                          is a back end; not with .check or .check_code         */
+    uint32_t jit_flags, jit_opt; /* of jit_options (jit/jit.h): enum jit_flag, and
+                          enum jit_opt: those to use                            */
+    uint32_t jit_seed;           /* the same                                    */
+    uint32_t jit_heat; /* entries of a block before it is translated; 0: the default */
+    uint64_t code_size; /* bytes of host code, at most; 0: RV_CODE_SIZE          */
 };
+#define RV_CODE_SIZE (UINT64_C(32) << 20)
 
 /** Create a hart, its vCPU offline, in reset with pc 0x1000.
  *  Errors   -EINVAL; -ENOMEM */
@@ -156,12 +164,19 @@ size_t rv_stale_json(const struct sm_stale *stale, char *text, size_t size);
 
 /** What a hart did since it was made (exact). */
 struct rv_stats {
-    uint32_t struct_size, reserved;
+    uint32_t struct_size;
+    bool translates;        /* units of host code are made: what they do is counted in
+                               .instructions, not in the next two               */
+    uint8_t reserved[3];
     uint64_t instructions;  /* retired                                         */
     uint64_t data_accesses; /* loads, stores and atomics that asked the TLB,
                                or would have                                   */
     uint64_t block_entries, blocks_decoded, blocks_verified;
     uint64_t exceptions, interrupts;
+    uint64_t units, units_ended, units_verified, unit_links, unit_resets;
+    uint64_t unit_insns, unit_bytes; /* guest instructions and host code of all units */
+    uint64_t code_used, code_size;   /* bytes                                  */
+    uint64_t translate_ns;
 };
 void rv_hart_get_stats(const struct rv_hart *hart, struct rv_stats *out);
 

@@ -203,6 +203,7 @@ struct rv_hart {
     /* Units of host code (translate.h). */
     struct jit_state jit;   /* what they use beside the registers               */
     struct rv_units *units; /* or NULL: interpret only                          */
+    uint32_t unit_heat;     /* entries of a block before it is translated       */
     struct rv_kept *kept;   /* what their calls are given, until all end        */
     struct rv_trap jit_trap; /* after a fault: to be taken, unless              */
     bool jit_stop;  /* a watch stops the instruction, or                       */

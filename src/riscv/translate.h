@@ -100,8 +100,17 @@ struct rv_units; /* of a hart: the table, the jit, what is kept                 
 /** Errors   -ENOTSUP the host has no back end; -ENOMEM */
 SM_MUST_CHECK int rv_units_new(struct rv_hart *hart, const struct jit_options *options);
 void rv_units_free(struct rv_hart *hart);
-/** End all units: a view changed, or the hart was reset. */
+/** End all units: a view changed, or the hart was reset.  In a callback of units this
+ *  happens on the way out, and the next one's beginning leads out. */
 void rv_units_flush(struct rv_hart *hart);
+/** Tell that what fetches reach at an address may have changed, but not what was made of
+ *  memory: where calls return to is forgotten. */
+void rv_units_moved(struct rv_hart *hart);
+/** Tell that code may have changed: each unit is compared with memory before it runs
+ *  again. */
+void rv_units_changed(struct rv_hart *hart);
+/** Add what units did to @out. */
+void rv_units_count(const struct rv_hart *hart, struct rv_stats *out);
 
 /** Find or make the unit at @pc, whose bytes the fetch TLB has at @host, compared with
  *  memory if its stamp is old.
@@ -110,9 +119,20 @@ void rv_units_flush(struct rv_hart *hart);
 struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *host,
                            bool make);
 
+struct rv_block;
+
+/** The unit that begins where @block does, which is about to be entered at hart->pc and
+ *  whose .heat is spent.  Gives it new heat.
+ *  Returns  NULL: interpret the block */
+struct rv_unit *rv_unit_of(struct rv_hart *hart, struct rv_block *block);
+
+/** Entries of @block, just decoded, to interpret before rv_unit_of() is asked. */
+uint32_t rv_unit_heat(const struct rv_hart *hart, const struct rv_block *block);
+
 /** How a run of units ended; hart->pc is exact. */
 enum rv_out {
-    RV_OUT_INTERPRET, /* what is at pc is not translated: go on there by interpreter */
+    RV_OUT_LOOK_UP,   /* no unit is known at pc: find out what is there            */
+    RV_OUT_INTERPRET, /* what is at pc has to be executed by the interpreter       */
     RV_OUT_REFRESH,   /* pass a safe point                                        */
     RV_OUT_TRAP,      /* hart->jit_trap is to be taken at pc                      */
     RV_OUT_STOP       /* a watch stops what is at pc                              */

@@ -68,7 +68,9 @@ SM_INLINE struct rv_isa fixture_isa_without(enum rv_ext ext)
 static struct sm_tlb_check *fixture_check;
 static uint32_t fixture_check_flags;
 /** Of the next hart's options. */
-static bool fixture_check_code;
+static bool fixture_check_code, fixture_translate;
+static uint32_t fixture_heat;
+static uint64_t fixture_code_size;
 
 SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
 {
@@ -78,6 +80,8 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .ops = &fixture_ops, .owner = fix,
         .check = fixture_check, .check_flags = fixture_check_flags,
         .check_code = fixture_check_code,
+        .translate = fixture_translate, .jit_heat = fixture_heat,
+        .code_size = fixture_code_size,
     };
 
     *fix = (struct fixture){.time = 1000};

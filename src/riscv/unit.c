@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* unit.c - units of host code by host address: made, compared with memory, ended; and
+ * the way from one to the next where their code does not know it.
+ *
+ * A unit is kept with the bytes that it was made of.  While its stamp is the vCPU's it is
+ * entered as it is.  FENCE.I and what stands for one give the vCPU another stamp: then
+ * its code leads out at its beginning, it is compared with memory, and goes on under the
+ * new stamp, or ends.
+ *
+ * Memory for all that comes from one arena.  It is had back as the code is: all at once,
+ * when either is full.
+ */
+#include "riscv/interp_impl.h"
+#include "riscv/translate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HASH_BITS = 15,
+    REFUSED_BITS = 12,
+    ARENA_SHARE = 2,       /* of the code's size: a half                       */
+    MIN_ARENA = 1 << 16
+};
+
+struct rv_unit {
+    struct rv_unit *next;  /* of the same hash                                 */
+    struct jit_unit *code; /* NULL: it ended                                   */
+    const uint8_t *host;   /* of the first byte                                */
+    uint32_t stamp;        /* (U1)                                             */
+    uint16_t offset;       /* of it in the guest's page                        */
+    uint16_t n_bytes;      /* of all parts; they follow .part[n_parts]         */
+    uint8_t n_parts;
+    struct rv_part part[];
+};
+
+struct rv_units {
+    struct jit *jit;
+    struct rv_unit **heads;
+    uint8_t *arena;
+    size_t arena_size, used;
+    uint64_t refused[(1 << REFUSED_BITS) / 64]; /* by hash: units there are to do without
+                                                   checks that accesses share  */
+    uint64_t resets;   /* whoever kept a unit across one has none any more     */
+    bool running;      /* generated code is                                    */
+    bool flush_due;    /* asked for by a callback of that                      */
+};
+
+/* --- Table --------------------------------------------------------------------------- */
+
+static uint64_t hash_of(const uint8_t *host, unsigned bits)
+{
+    return (((uintptr_t)host >> 1) * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - bits);
+}
+
+static struct rv_unit **head_of(const struct rv_units *units, const uint8_t *host)
+{
+    return &units->heads[hash_of(host, HASH_BITS)];
+}
+
+static bool is_refused(const struct rv_units *units, const uint8_t *host)
+{
+    const uint64_t n = hash_of(host, REFUSED_BITS);
+
+    return units->refused[n / 64] >> (n % 64) & 1;
+}
+
+/** Accesses of the unit at @host share checks that do not hold. */
+static void refuse(struct rv_units *units, const uint8_t *host)
+{
+    const uint64_t n = hash_of(host, REFUSED_BITS);
+
+    units->refused[n / 64] |= UINT64_C(1) << (n % 64);
+}
+
+static struct rv_unit *find(const struct rv_units *units, const uint8_t *host,
+                            unsigned offset)
+{
+    struct rv_unit *unit;
+
+    for (unit = *head_of(units, host); unit; unit = unit->next)
+        if (unit->host == host && unit->offset == offset)
+            return unit;
+    return NULL;
+}
+
+static void reset(struct rv_hart *hart)
+{
+    struct rv_units *const units = hart->units;
+
+    jit_reset(units->jit);
+    rv_kept_reset(hart);
+    memset(units->heads, 0, sizeof(*units->heads) << HASH_BITS);
+    memset(units->refused, 0, sizeof(units->refused));
+    units->used = 0;
+    units->resets++;
+    units->flush_due = false;
+}
+
+int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
+{
+    struct jit_options options = *given;
+    struct rv_units *units;
+    int error;
+
+    if (!jit_supported())
+        return -ENOTSUP;
+    units = calloc(1, sizeof(*units));
+    if (!units)
+        return -ENOMEM;
+    hart->units = units;
+    hart->jit.fast = hart->fast;
+    options.struct_size = sizeof(options);
+    options.guest = &rv_jit_guest;
+    options.state = hart;
+    error = jit_new(&options, &units->jit);
+    if (error) {
+        rv_units_free(hart);
+        return error;
+    }
+    /* Touched as it fills. */
+    units->arena_size = SM_MAX(options.cache_size / ARENA_SHARE, (size_t)MIN_ARENA);
+    units->arena = malloc(units->arena_size);
+    units->heads = calloc((size_t)1 << HASH_BITS, sizeof(*units->heads));
+    if (!units->arena || !units->heads) {
+        rv_units_free(hart);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void rv_units_free(struct rv_hart *hart)
+{
+    struct rv_units *const units = hart->units;
+
+    if (!units)
+        return;
+    jit_free(units->jit);
+    rv_kept_free(hart);
+    free(units->heads);
+    free(units->arena);
+    free(units);
+    hart->units = NULL;
+}
+
+void rv_units_flush(struct rv_hart *hart)
+{
+    struct rv_units *const units = hart->units;
+
+    if (!units)
+        return;
+    if (!units->running) {
+        reset(hart);
+        return;
+    }
+    /* A callback of code that would go with it.  The request leads out of whatever comes
+     * next at its beginning. */
+    units->flush_due = true;
+    sm_vcpu_kick(hart->vcpu);
+}
+
+void rv_units_moved(struct rv_hart *hart)
+{
+    if (hart->units)
+        jit_forget_returns(hart->units->jit);
+}
+
+void rv_units_changed(struct rv_hart *hart)
+{
+    /* Stamps that begin again would be taken for those of long ago. */
+    if (hart->units && !sm_tlb_new_stamp(hart->fast))
+        rv_units_flush(hart);
+}
+
+/* --- One unit -------------------------------------------------------------------------- */
+
+static uint8_t *bytes_of(struct rv_unit *unit)
+{
+    return (uint8_t *)(unit->part + unit->n_parts);
+}
+
+static bool equals_memory(struct rv_unit *unit)
+{
+    const uint8_t *const page = unit->host - unit->offset;
+    const uint8_t *bytes = bytes_of(unit);
+
+    for (unsigned i = 0; i < unit->n_parts; i++) {
+        const uint8_t *const host = page + unit->part[i].offset;
+        const unsigned size = unit->part[i].size;
+        unsigned n = 0;
+
+        for (; n + 8 <= size; n += 8) {
+            uint64_t copy;
+
+            memcpy(&copy, bytes + n, 8);
+            if (copy != sm_host_load(host + n, 3))
+                return false;
+        }
+        for (; n < size; n += 2) {
+            uint16_t copy;
+
+            memcpy(&copy, bytes + n, 2);
+            if (copy != sm_host_load(host + n, 1))
+                return false;
+        }
+        bytes += size;
+    }
+    return true;
+}
+
+static void end(struct rv_units *units, struct rv_unit *unit)
+{
+    struct rv_unit **at = head_of(units, unit->host);
+
+    while (*at != unit)
+        at = &(*at)->next;
+    *at = unit->next;
+    jit_unit_end(units->jit, unit->code);
+    unit->code = NULL;
+}
+
+/** Have @unit run under the vCPU's stamp.  Returns false if it ended. */
+static bool renew(struct rv_hart *hart, struct rv_unit *unit)
+{
+    const uint32_t stamp = sm_tlb_stamp(hart->fast);
+
+    if (SM_UNLIKELY(jit_unit_refused(unit->code))) {
+        refuse(hart->units, unit->host);
+        end(hart->units, unit);
+        return false;
+    }
+    if (unit->stamp == stamp)
+        return true;
+    hart->stats.units_verified++;
+    if (!equals_memory(unit)) {
+        end(hart->units, unit);
+        return false;
+    }
+    unit->stamp = stamp;
+    jit_unit_stamp(hart->units->jit, unit->code, stamp);
+    return true;
+}
+
+/** Whether what was built does nothing but lead back to the interpreter. */
+static bool is_aside(const struct jit_ir *ir)
+{
+    return ir->n_insns == 1 && ir->insn[0].op == JIT_OP_exit &&
+           ir->way[ir->insn[0].imm].kind == JIT_EXIT_ASIDE;
+}
+
+/** Translate what is at @host.
+ *  Returns  NULL, with *full if that is because code or arena are */
+static struct rv_unit *make(struct rv_hart *hart, const uint8_t *host, unsigned offset,
+                            bool *full)
+{
+    struct rv_units *const units = hart->units;
+    const uint32_t stamp = sm_tlb_stamp(hart->fast);
+    struct jit_ir *const ir = jit_begin(units->jit, is_refused(units, host));
+    struct rv_trace trace;
+    struct rv_unit *unit;
+    size_t size;
+
+    if (!rv_translate(hart, host - offset, offset, ir, &trace) || is_aside(ir))
+        return NULL;
+    size = sm_align_up(sizeof(*unit) + trace.n_parts * sizeof(trace.part[0]) +
+                           trace.n_bytes, 8);
+    if (size > units->arena_size - units->used) {
+        *full = true;
+        return NULL;
+    }
+    unit = (struct rv_unit *)(void *)(units->arena + units->used);
+    *unit = (struct rv_unit){
+        .host = host,
+        .stamp = stamp,
+        .offset = (uint16_t)offset,
+        .n_bytes = trace.n_bytes,
+        .n_parts = trace.n_parts,
+    };
+    memcpy(unit->part, trace.part, trace.n_parts * sizeof(trace.part[0]));
+    memcpy(bytes_of(unit), trace.bytes, trace.n_bytes);
+    unit->code = jit_end(units->jit, host, stamp, unit, full);
+    if (!unit->code)
+        return NULL;
+    units->used += size;
+    unit->next = *head_of(units, host);
+    *head_of(units, host) = unit;
+    return unit;
+}
+
+struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *host,
+                           bool make_one)
+{
+    const unsigned offset = (unsigned)(pc & ~SM_PAGE_MASK);
+    struct rv_unit *unit = find(hart->units, host, offset);
+    bool full = false;
+
+    if (unit && renew(hart, unit))
+        return unit;
+    if (!make_one)
+        return NULL;
+    sm_assert_hot(!hart->units->running);
+    unit = make(hart, host, offset, &full);
+    if (!unit && full) {
+        reset(hart);
+        full = false;
+        unit = make(hart, host, offset, &full);
+    }
+    return unit;
+}
+
+struct rv_unit *rv_unit_of(struct rv_hart *hart, struct rv_block *block)
+{
+    struct rv_units *const units = hart->units;
+
+    if (!units || hart->passing || block == &hart->blocks->single.block) {
+        block->heat = UINT32_MAX;
+        return NULL;
+    }
+    if (block->unit && block->unit_resets == units->resets && block->unit->code)
+        return block->unit;
+    if (block->unit) { /* it ended: what is entered often is found out anew */
+        block->unit = NULL;
+        block->heat = hart->unit_heat;
+        return NULL;
+    }
+    block->unit = rv_unit_at(hart, hart->pc, block->host, true);
+    block->unit_resets = units->resets;
+    if (!block->unit)
+        block->heat = UINT32_MAX; /* nor will there be one */
+    return block->unit;
+}
+
+uint32_t rv_unit_heat(const struct rv_hart *hart, const struct rv_block *block)
+{
+    if (!hart->units)
+        return UINT32_MAX;
+    return find(hart->units, block->host, block->page_offset) ? 1 : hart->unit_heat;
+}
+
+/* --- Running ------------------------------------------------------------------------------ */
+
+/** The unit at @pc.  NULL: there is none, or the fetch TLB has to be asked more. */
+static struct rv_unit *look_up(struct rv_hart *hart, uint64_t pc)
+{
+    void *host;
+
+    if (!sm_tlb_hit(hart->fast->table[hart->mode_fetch], pc, 2, SM_FETCH, &host))
+        return NULL;
+    return rv_unit_at(hart, pc, host, false);
+}
+
+/** Run code from @unit on.  Returns  why it ended; hart->pc is exact */
+static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
+{
+    struct rv_units *const units = hart->units;
+    struct jit_state *const state = &hart->jit;
+    enum jit_reason reason;
+
+    state->data = hart->fast->table[hart->mode_data];
+    state->fetch = hart->fast->table[hart->mode_fetch];
+    state->page = hart->pc & SM_PAGE_MASK;
+    state->pc = hart->pc;
+    units->running = true;
+    reason = jit_run(units->jit, unit->code);
+    units->running = false;
+    hart->pc = state->pc;
+    return reason;
+}
+
+/** What a callback declined is a trap's, a debugger's or the interpreter's. */
+static enum rv_out faulted(struct rv_hart *hart)
+{
+    if (hart->jit_stop) {
+        hart->jit_stop = false;
+        return RV_OUT_STOP;
+    }
+    if (hart->jit_aside) {
+        hart->jit_aside = false;
+        return RV_OUT_INTERPRET;
+    }
+    return RV_OUT_TRAP;
+}
+
+/** Go on where code ended that knows no further.
+ *  Returns  the unit there, which it was told of, or NULL */
+static struct rv_unit *lead_on(struct rv_hart *hart, enum jit_reason reason)
+{
+    struct jit *const jit = hart->units->jit;
+    struct rv_unit *const unit = look_up(hart, hart->pc);
+
+    if (unit && reason == JIT_OUT_LINK)
+        jit_link(jit, hart->jit.exit, unit->code);
+    if (unit && reason == JIT_OUT_LOOKUP)
+        jit_publish(jit, unit->code);
+    return unit;
+}
+
+enum rv_out rv_units_run(struct rv_hart *hart, struct rv_unit *unit)
+{
+    enum rv_out out = RV_OUT_LOOK_UP;
+
+    while (unit) {
+        const enum jit_reason reason = run(hart, unit);
+
+        switch (reason) {
+        case JIT_OUT_LINK:
+        case JIT_OUT_LOOKUP:
+        case JIT_OUT_POLL: /* a request, or what it was made of is to be compared */
+            if (sm_tlb_requested(hart->fast)) {
+                out = RV_OUT_REFRESH;
+                unit = NULL;
+            } else {
+                unit = lead_on(hart, reason);
+            }
+            break;
+        case JIT_OUT_LEAVE:
+            out = RV_OUT_REFRESH;
+            unit = NULL;
+            break;
+        case JIT_OUT_FAULT:
+            out = faulted(hart);
+            unit = NULL;
+            break;
+        case JIT_OUT_ASIDE:
+            out = RV_OUT_INTERPRET;
+            unit = NULL;
+            break;
+        }
+    }
+    if (SM_UNLIKELY(hart->units->flush_due))
+        reset(hart);
+    return out;
+}
+
+void rv_units_count(const struct rv_hart *hart, struct rv_stats *out)
+{
+    struct jit_stats jit = {.struct_size = sizeof(jit)};
+
+    if (!hart->units)
+        return;
+    jit_get_stats(hart->units->jit, &jit);
+    out->translates = true;
+    out->units = jit.units;
+    out->units_ended = jit.units_ended;
+    out->unit_resets = jit.resets;
+    out->unit_links = jit.links;
+    out->unit_insns = jit.guest_insns;
+    out->unit_bytes = jit.host_bytes;
+    out->code_used = jit.cache_used;
+    out->code_size = jit.cache_size;
+    out->translate_ns = jit.translate_ns;
+}
