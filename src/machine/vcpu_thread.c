@@ -155,7 +155,8 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
                                                 .check = machine->check,
                                                 .check_flags = machine->check_flags,
                                                 .vcpu_flags = machine->vcpu_flags,
-                                                .check_code = machine->check_code};
+                                                .check_code = machine->check_code,
+.translate = !getenv("NOJIT"), .jit_opt = getenv("JITOPT") ? (uint32_t)atoi(getenv("JITOPT")) : 7, .jit_flags = getenv("JITFLAGS") ? (uint32_t)atoi(getenv("JITFLAGS")) : 0, .jit_heat = getenv("HEAT") ? (uint32_t)atoi(getenv("HEAT")) : 0};
         int err;
 
         slot->machine = machine;
