@@ -5,14 +5,12 @@
 
 #include "jit/mcode.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +46,7 @@ static void runs_where_it_cannot_be_written(void **state)
     struct jit_mcode code;
     char line[512];
     unsigned n_write = 0, n_run = 0;
+    bool named = false;
 
     assert_int_equal(jit_mcode_map(&code, SIZE, "softmmu-test"), 0);
     assert_int_equal(code.size, SIZE);
@@ -75,18 +74,17 @@ static void runs_where_it_cannot_be_written(void **state)
         char mode[8];
         assert_int_equal(sscanf(line, "%lx-%lx %7s", &first, &end, mode), 3);
         assert_false(mode[1] == 'w' && mode[2] == 'x');
-        if (!strstr(line, "softmmu-test"))
-            continue;
         if (first <= (uintptr_t)code.write && end >= (uintptr_t)code.write + SIZE) {
             assert_string_equal(mode, "rw-s");
+            named = strstr(line, "softmmu-test");
             n_write++;
         } else if (first <= (uintptr_t)code.run && end >= (uintptr_t)code.run + SIZE) {
             assert_string_equal(mode, "r-xs");
+            assert_non_null(strstr(line, " /dev/zero")); /* what perf looks for */
             n_run++;
-        } else {
-            fail();
         }
     }
+    printf("the host %s such memory\n", named ? "names" : "has no names for");
     fclose(maps);
     assert_int_equal(n_write, 1);
     assert_int_equal(n_run, 1);
@@ -135,40 +133,15 @@ static void memory_goes_back(void **state)
     jit_mcode_unmap(&code);
 }
 
-static unsigned count_files(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder))
-        n++;
-    closedir(folder);
-    return n;
-}
-
 static void errors(void **state)
 {
     struct jit_mcode code = {.used = 42};
-    struct rlimit usual, none;
-    const unsigned n_files = count_files();
 
     /* No host has this much. */
     assert_int_equal(jit_mcode_map(&code, (size_t)1 << 60, "softmmu-test"), -ENOMEM);
     assert_int_equal(jit_mcode_map(&code, SIZE_MAX & ~(size_t)0xfff, "softmmu-test"),
                      -ENOMEM);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
-    none = usual;
-    none.rlim_cur = 0;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    const int error = jit_mcode_map(&code, SIZE, "softmmu-test");
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
-    assert_int_equal(error, -ENOMEM);
     assert_int_equal(code.used, 42);
-    assert_int_equal(count_files(), n_files);
-    assert_int_equal(jit_mcode_map(&code, SIZE, "softmmu-test"), 0);
-    assert_int_equal(count_files(), n_files);
-    jit_mcode_unmap(&code);
 }
 
 /* A host that refuses executable memory, as hardened ones do. */
@@ -180,7 +153,7 @@ static void refused(void **state)
     if (child == 0) {
         struct sock_filter filter[] = {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
             BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
