@@ -24,6 +24,8 @@ static size_t write_code(uint8_t *at, uint16_t n)
     const uint8_t code[6] = {0xb8, (uint8_t)n, (uint8_t)(n >> 8), 0, 0, 0xc3};
 #elif defined(__aarch64__)
     const uint32_t code[2] = {0x52800000 | (uint32_t)n << 5, 0xd65f03c0};
+#elif defined(__riscv)
+    const uint32_t code[2] = {0x00000513 | (uint32_t)n << 20, 0x00008067};
 #else
 #error "no code for this host"
 #endif

@@ -125,6 +125,15 @@ static void stale_body(void)
     jit_perfmap_close(map);
     read_file(path, text, sizeof(text));
     CHECK(strcmp(text, "1000 1 a\n") == 0);
+    /* Once more, between two machines of this process. */
+    CHECK(rename(path, other) == 0);
+    write_file(path, "of somebody else\n");
+    CHECK(jit_perfmap_open(JIT_PERFMAP_PERF, &map) == 0);
+    jit_perfmap_add(map, (void *)0x2000, 1, "b");
+    check_mode();
+    jit_perfmap_close(map);
+    read_file(path, text, sizeof(text));
+    CHECK(strcmp(text, "2000 1 b\n") == 0);
 }
 
 static void planted(bool hard)
@@ -324,7 +333,8 @@ static void gdb_list(void **state)
             const uintptr_t first =
                 kind < 60 ? unit->code
                           : unit->code - (uintptr_t)test_below(&random, 9999);
-            const size_t size = kind < 60   ? unit->size
+            const size_t size = kind < 20   ? 1
+                                : kind < 60 ? unit->size
                                 : kind < 98 ? 1 + (size_t)test_below(&random, 99999)
                                             : SIZE_MAX - first;
             jit_perfmap_drop(map[unit->map], (void *)first, size);
