@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* mcode.c - memory for generated code: one memory file, mapped twice. */
+/* mcode.c - memory for generated code: anonymous shared memory, mapped twice.
+ *
+ * A memory file would do as well, but for perf, which looks into its map of symbols only
+ * for memory that it takes for anonymous.
+ */
 #include "jit/mcode.h"
 
 #include "base/base.h"
@@ -7,53 +11,37 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10U
+#ifndef PR_SET_VMA
+#define PR_SET_VMA           0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
 #endif
-
-/* Returns a file of @size bytes, or a negative error. */
-static int memory_file(size_t size, const char *name)
-{
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
-
-    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 they all were executable */
-        fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)size) != 0) {
-        const int error = -errno;
-        close(fd);
-        return error;
-    }
-    return fd;
-}
 
 int jit_mcode_map(struct jit_mcode *code, size_t size, const char *name)
 {
-    const int fd = memory_file(size, name);
-    int error = 0;
-
-    if (fd < 0)
-        return fd == -EPERM ? -EACCES : fd == -EACCES ? fd : -ENOMEM;
-    uint8_t *write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    uint8_t *run = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    if (run == MAP_FAILED)
-        error = errno == EPERM || errno == EACCES ? -EACCES : -ENOMEM;
-    else if (write == MAP_FAILED)
-        error = -ENOMEM;
-    close(fd); /* the mappings hold it */
-    if (error) {
-        if (write != MAP_FAILED)
-            munmap(write, size);
-        if (run != MAP_FAILED)
-            munmap(run, size);
+    uint8_t *write = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (write == MAP_FAILED)
+        return -ENOMEM;
+    /* Moving none of it maps it once more. */
+    uint8_t *run = mremap(write, 0, size, MREMAP_MAYMOVE);
+    if (run == MAP_FAILED) {
+        munmap(write, size);
+        return -ENOMEM;
+    }
+    if (mprotect(run, size, PROT_READ | PROT_EXEC) != 0) {
+        const int error = errno == ENOMEM ? -ENOMEM : -EACCES;
+        munmap(run, size);
+        munmap(write, size);
         return error;
     }
-    /* Saves the host's instruction TLB, where it has large pages for such memory. */
+    /* Large pages save the host's instruction TLB, where it has them for such memory. */
     (void)madvise(run, size, MADV_HUGEPAGE);
     (void)madvise(write, size, MADV_HUGEPAGE);
+    /* Since Linux 6.2.  Not the other one: perf, attached later, would not know it. */
+    (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, write, size, name);
     *code = (struct jit_mcode){.write = write, .run = run, .size = size};
     return 0;
 }

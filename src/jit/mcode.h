@@ -19,7 +19,8 @@ struct jit_mcode {
 };
 
 /** Map @size bytes, a multiple of the host's page; they are touched as they are used.
- *  @name    is seen in /proc/<pid>/maps
+ *  @name    of .write in /proc/<pid>/maps, where the host has names for such memory; of
+ *           letters, digits and "-"
  *  Errors   -ENOMEM; -EACCES the host refuses executable memory */
 SM_MUST_CHECK int jit_mcode_map(struct jit_mcode *code, size_t size, const char *name);
 void jit_mcode_unmap(struct jit_mcode *code);

@@ -143,6 +143,8 @@ static void fill_symfile(struct symfile *file, uintptr_t code, size_t size,
                    .e_machine = EM_X86_64,
 #elif defined(__aarch64__)
                    .e_machine = EM_AARCH64,
+#elif defined(__riscv)
+                   .e_machine = EM_RISCV,
 #endif
                    .e_version = EV_CURRENT,
                    .e_shoff = offsetof(struct symfile, section),
