@@ -35,7 +35,7 @@ static void write_reg(struct run *run, jit_reg reg, uint64_t value)
         run->machine->global[reg] = value;
 }
 
-/* --- Ends ---------------------------------------------------------------------------- */
+/* --- Ends ----------------------------------------------------------------- */
 
 static bool leave(struct run *run, enum ir_out out, unsigned at, bool retired,
                   uint64_t pc)
@@ -80,7 +80,7 @@ static bool obey(struct run *run, const struct jit_insn *insn, uint32_t status)
     }
 }
 
-/* --- Integers -------------------------------------------------------------------------- */
+/* --- Integers ------------------------------------------------------------- */
 
 static bool holds(unsigned cond, uint64_t a, uint64_t b)
 {
@@ -202,7 +202,7 @@ static uint64_t integer(const struct run *run, const struct jit_insn *insn)
     }
 }
 
-/* --- Memory and state ---------------------------------------------------------------------- */
+/* --- Memory and state ----------------------------------------------------- */
 
 /** The bytes that @insn accesses, or NULL. */
 static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
@@ -240,7 +240,7 @@ static bool access_bytes(struct run *run, const struct jit_insn *insn)
     return true;
 }
 
-/* --- Floating point --------------------------------------------------------------------------- */
+/* --- Floating point ------------------------------------------------------- */
 
 static double as_double(uint64_t bits)
 {
@@ -399,7 +399,7 @@ static bool unboxed(const struct run *run, const struct jit_insn *insn)
     return false;
 }
 
-/* --- All -------------------------------------------------------------------------------- */
+/* --- All ------------------------------------------------------------------ */
 
 /** Do @insn.  Returns  whether to go on; *again: at the beginning */
 static bool step(struct run *run, const struct jit_insn *insn, bool *again)

@@ -92,7 +92,7 @@ uint64_t ir_random_number(uint64_t *state)
     }
 }
 
-/* --- Operands ---------------------------------------------------------------------------- */
+/* --- Operands ------------------------------------------------------------- */
 
 static jit_reg number(struct maker *m, uint64_t value)
 {
@@ -151,7 +151,7 @@ static jit_reg boxed_source(struct maker *m)
     return pick(m, &m->boxed);
 }
 
-/* --- Operations ----------------------------------------------------------------------------- */
+/* --- Operations ----------------------------------------------------------- */
 
 static void emit_shift_pair(struct maker *m)
 {
@@ -225,7 +225,7 @@ static void emit_state(struct maker *m)
 /** A register with an address, mostly one that does not fault. */
 static jit_reg address(struct maker *m)
 {
-    if (m->random->faults && chance(m, 10))
+    if (m->random->faults && chance(m, 5))
         return source(m);
     if (!m->pointers.n || chance(m, 20)) {
         const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
@@ -265,7 +265,7 @@ static void emit_memory(struct maker *m)
     }
 }
 
-/* --- Floating point ---------------------------------------------------------------------------- */
+/* --- Floating point ------------------------------------------------------- */
 
 /** What moves bits. */
 static void emit_float_move(struct maker *m)
@@ -323,7 +323,7 @@ static void emit_float(struct maker *m)
     written(m, d, boxed);
 }
 
-/* --- Calls and ways out --------------------------------------------------------------------------- */
+/* --- Calls and ways out --------------------------------------------------- */
 
 static void emit_call(struct maker *m)
 {
@@ -387,7 +387,7 @@ static void emit_end(struct maker *m)
     }
 }
 
-/* --- All --------------------------------------------------------------------------------------------- */
+/* --- All ------------------------------------------------------------------ */
 
 static void emit_one(struct maker *m)
 {

@@ -5,7 +5,9 @@
 #include "ir_random.h"
 #include "unit.h"
 
-enum { N_UNITS = 1500, N_STATES = 6, MAX_ROUNDS = 4, STATE_OFFSET = 512 };
+#include "base/base.h"
+
+enum { N_UNITS = 8000, N_STATES = 6, MAX_ROUNDS = 4, STATE_OFFSET = 512 };
 #define MEMORY_BASE UINT64_C(0x40001000)
 
 static const struct ir_random usual = {.n_places = 30, .n_calls = 4,
@@ -109,6 +111,86 @@ static void same_optimised(void **unused)
     jit_ir_fini(&optimised);
 }
 
+/* --- Mistakes, made on purpose -------------------------------------------- */
+
+enum mistake { DROP_WRITE, ADD_ONE_MORE, EXTEND_OTHERWISE, EXIT_OTHERWISE, ACCESS_BESIDE,
+               EXCHANGE_WRITES, N_MISTAKES };
+
+/** Whether @mistake can be made at @insn; it is made then. */
+static bool make_mistake(struct jit_ir *ir, unsigned at, enum mistake mistake)
+{
+    struct jit_insn *insn = &ir->insn[at];
+
+    switch (mistake) {
+    case DROP_WRITE:
+        if (insn->d >= JIT_TEMP0 || jit_ops[insn->op].effects)
+            return false;
+        memmove(insn, insn + 1, (--ir->n_insns - at) * sizeof(*insn));
+        return true;
+    case ADD_ONE_MORE:
+        if (insn->op != JIT_OP_add || !jit_is_const(insn->b))
+            return false;
+        insn->b = jit_ir_const(ir, jit_ir_value(ir, insn->b) + 1);
+        return true;
+    case EXTEND_OTHERWISE:
+        if (insn->op != JIT_OP_sxt && insn->op != JIT_OP_zxt)
+            return false;
+        insn->op = insn->op == JIT_OP_sxt ? JIT_OP_zxt : JIT_OP_sxt;
+        return true;
+    case EXIT_OTHERWISE:
+        if (insn->op != JIT_OP_exit_if)
+            return false;
+        insn->aux = (uint8_t)jit_cond_not((enum jit_cond)insn->aux);
+        return true;
+    case ACCESS_BESIDE:
+        if (insn->op != JIT_OP_ld && insn->op != JIT_OP_st)
+            return false;
+        insn->imm++;
+        return true;
+    default: /* two that may not change places                                 */
+        if (at + 1 >= ir->n_insns || insn->d == JIT_NONE || insn->d >= JIT_TEMP0 ||
+            insn[1].d != insn->d)
+            return false;
+        const struct jit_insn first = insn[0];
+        insn[0] = insn[1];
+        insn[1] = first;
+        return true;
+    }
+}
+
+static void mistakes_show(void **unused)
+{
+    uint64_t state = test_seed(3);
+    struct jit_ir ir, wrong;
+
+    jit_ir_init(&ir, unit_globals, UNIT_GLOBALS);
+    jit_ir_init(&wrong, unit_globals, UNIT_GLOBALS);
+    for (unsigned mistake = 0; mistake < N_MISTAKES; mistake++) {
+        unsigned made = 0, seen = 0;
+        while (made < 200) {
+            ir_random_unit(&ir, &state, &usual);
+            copy_unit(&wrong, &ir);
+            /* Early in the unit: where few states come, few see it. */
+            for (unsigned at = 0; at < SM_MIN(wrong.n_insns, 15u); at++) {
+                if (make_mistake(&wrong, at, (enum mistake)mistake)) {
+                    bool same = true;
+                    for (unsigned i = 0; same && i < N_STATES * 3; i++) {
+                        struct ir_result result;
+                        same = agree(&ir, &wrong, &state, &result);
+                    }
+                    seen += !same;
+                    made++;
+                    break;
+                }
+            }
+        }
+        printf("mistake %u: %u of %u seen\n", mistake, seen, made);
+        assert_true(seen > made / 8);
+    }
+    jit_ir_fini(&ir);
+    jit_ir_fini(&wrong);
+}
+
 static void text_round_trip(void **unused)
 {
     uint64_t state = test_seed(2);
@@ -136,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_optimised),
+        cmocka_unit_test(mistakes_show),
         cmocka_unit_test(text_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
