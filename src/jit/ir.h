@@ -13,16 +13,17 @@
  * Threads: one thread uses a unit's IR.
  *
  * Invariants (jit_ir_verify()):
- *  (I1) Operands, ways and calls exist; operands have the class that ir.def says, and .aux
- *       a value; what an operation does not use is JIT_NONE or 0.  No constant is written.
+ *  (I1) Operands, ways and calls exist; operands have the class that ir.def says, .aux
+ *       has a meaning; what an operation does not use is JIT_NONE or 0.  No constant is
+ *       written.
  *  (I2) A temporary is written before it is read, and is not read across the beginning.
  *  (I3) What has JIT_FX_END is last, and the last operation has it.
- *  (I4) .at never decreases, and names a place of the page.  Where an operation may fault,
- *       or leave by a way that is not .retired, its instruction has not written a global:
- *       such a way leads to the instruction itself, and a global that is the destination
- *       of what faults keeps its value.  A call counts as a write, a fenter does not.
- *       Behind a way out with .retired (a loop and a jump have), the instruction writes
- *       nothing but temporaries, and neither faults nor calls.
+ *  (I4) .at never decreases, and names a place of the page.  Where an operation may
+ *       fault, or leave by a way that is not .retired, its instruction has not written a
+ *       global: such a way leads to the instruction itself, and a global that is the
+ *       destination of what faults keeps its value.  A call counts as a write, a fenter
+ *       does not.  Behind a way out with .retired (a loop and a jump have), the
+ *       instruction writes nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
  */
 #ifndef JIT_IR_H
@@ -80,7 +81,7 @@ SM_INLINE unsigned jit_mem_bits(unsigned mem)
 /** What a jump is to the prediction of returns. */
 enum jit_jump { JIT_JUMP_PLAIN, JIT_JUMP_CALL, JIT_JUMP_RETURN, JIT_N_JUMPS };
 
-/* --- Registers ---------------------------------------------------------------- */
+/* --- Registers ------------------------------------------------------------ */
 
 typedef uint16_t jit_reg;
 enum {
@@ -107,7 +108,7 @@ struct jit_global {
                           0: only within                                       */
 };
 
-/* --- Operations ------------------------------------------------------------------ */
+/* --- Operations ----------------------------------------------------------- */
 
 struct jit_insn {
     uint8_t op;   /* enum jit_op                                               */
@@ -172,7 +173,7 @@ enum jit_aux {
 };
 extern const struct jit_op_row jit_ops[JIT_N_OPS];
 
-/* --- Building (ir.c) -------------------------------------------------------------- */
+/* --- Building (ir.c) ------------------------------------------------------ */
 
 /* Once .overflow is set, what these return is JIT_TEMP0 or number 0, and exists or not;
  * building on with it does no harm. */
@@ -204,7 +205,7 @@ SM_INLINE uint64_t jit_ir_value(const struct jit_ir *ir, jit_reg reg)
 /** The class of @reg; constants are integers. */
 enum jit_class jit_ir_class(const struct jit_ir *ir, jit_reg reg);
 
-/* --- Checking and printing (ir_verify.c, ir_print.c, ir_parse.c) ---------------------- */
+/* --- Checking and printing (ir_verify.c, ir_print.c, ir_parse.c) ---------- */
 
 /** Check (I1) to (I5).
  *  @text    gets what is wrong and where, cut to @size
@@ -218,7 +219,7 @@ void jit_ir_print(const struct jit_ir *ir, FILE *to);
  *  Errors   -EINVAL, *line names the first bad one; -ENOMEM */
 SM_MUST_CHECK int jit_ir_parse(struct jit_ir *ir, const char *text, unsigned *line);
 
-/* --- Optimising ----------------------------------------------------------------------- */
+/* --- Optimising ----------------------------------------------------------- */
 
 /** Each may be left out, and leaves a unit that verifies. */
 enum jit_opt {

@@ -18,7 +18,7 @@ struct reader {
     bool typed[JIT_MAX_TEMPS]; /* its class is known                           */
 };
 
-/* --- Words ---------------------------------------------------------------------- */
+/* --- Words ---------------------------------------------------------------- */
 
 static bool is_name(char c)
 {
@@ -122,7 +122,7 @@ static bool take_sum(struct reader *in, int32_t *imm)
     return true;
 }
 
-/* --- Registers --------------------------------------------------------------------- */
+/* --- Registers ------------------------------------------------------------ */
 
 static bool take_temp(struct reader *in, unsigned class, jit_reg *reg)
 {
@@ -173,7 +173,7 @@ static bool take_reg(struct reader *in, unsigned class, jit_reg *reg)
     return false;
 }
 
-/* --- Operations ---------------------------------------------------------------------- */
+/* --- Operations ----------------------------------------------------------- */
 
 /** Read ".name", one of @n.  Returns  its number, or -1 */
 static int take_suffix(struct reader *in, const char *const *names, unsigned n)
@@ -282,7 +282,7 @@ static bool read_insn(struct reader *in)
     return true;
 }
 
-/* --- Ways, calls, places -------------------------------------------------------------- */
+/* --- Ways, calls, places -------------------------------------------------- */
 
 static bool read_way(struct reader *in)
 {

@@ -39,7 +39,7 @@ SM_PRINTF(2, 3) static bool refuse(const struct check *check, const char *format
     return false;
 }
 
-/* --- (I1) and (I2) ------------------------------------------------------------- */
+/* --- (I1) and (I2) -------------------------------------------------------- */
 
 static bool check_read(struct check *check, char which, jit_reg reg, unsigned class)
 {
@@ -110,7 +110,7 @@ static bool check_imm(struct check *check, const struct jit_insn *insn)
     }
 }
 
-/* --- (I4) ------------------------------------------------------------------------ */
+/* --- (I4) ----------------------------------------------------------------- */
 
 /** Whether the instruction of @insn has retired where that leaves. */
 static bool retires(const struct jit_ir *ir, const struct jit_insn *insn)
@@ -172,7 +172,7 @@ static bool check_place(struct check *check, const struct jit_insn *insn)
     return true;
 }
 
-/* --- All -------------------------------------------------------------------------- */
+/* --- All ------------------------------------------------------------------ */
 
 static bool check_insn(struct check *check, const struct jit_insn *insn)
 {

@@ -32,7 +32,16 @@ static int mask_size(uint64_t mask)
     return -1;
 }
 
-/* --- and, or, xor ------------------------------------------------------------------ */
+/** Read a from @low, which has all of it that matters. */
+static bool read_lower(struct jit_insn *insn, jit_reg low)
+{
+    const bool lower = low != insn->a;
+
+    insn->a = low;
+    return lower;
+}
+
+/* --- and, or, xor --------------------------------------------------------- */
 
 static bool simplify_and(struct jit_fold *fold, struct jit_insn *insn, uint64_t mask)
 {
@@ -56,8 +65,10 @@ static bool simplify_and(struct jit_fold *fold, struct jit_insn *insn, uint64_t 
         insn->imm = (int32_t)imm;
         return true;
     }
-    return made_with(fold, a, JIT_OP_and, &number) &&
-           jit_opt_become_on(fold, insn, JIT_OP_and, a->a, mask & number);
+    if (made_with(fold, a, JIT_OP_and, &number))
+        return jit_opt_become_on(fold, insn, JIT_OP_and, a->a, mask & number);
+    const unsigned bits = 64 - (unsigned)__builtin_clzll(mask);
+    return read_lower(insn, jit_opt_low(fold, insn->a, bits));
 }
 
 bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn)
@@ -93,7 +104,7 @@ bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn)
            jit_opt_become_on(fold, insn, JIT_OP_xor, a->a, b ^ number);
 }
 
-/* --- Shifts -------------------------------------------------------------------------- */
+/* --- Shifts --------------------------------------------------------------- */
 
 /** Of a value that was shifted already, by @before. */
 static bool simplify_twice(struct jit_fold *fold, struct jit_insn *insn, unsigned n,
@@ -147,11 +158,13 @@ bool jit_opt_simplify_shift(struct jit_fold *fold, struct jit_insn *insn)
         return jit_opt_become_with(fold, insn, JIT_OP_shr, insn->a, n);
     if (made_with(fold, a, (enum jit_op)insn->op, &before))
         return simplify_twice(fold, insn, n, a->a, before & 63);
-    return insn->op != JIT_OP_shl && made_with(fold, a, JIT_OP_shl, &before) &&
+    if (insn->op == JIT_OP_shl)
+        return read_lower(insn, jit_opt_low(fold, insn->a, 64 - n));
+    return made_with(fold, a, JIT_OP_shl, &before) &&
            (before & 63) == n && simplify_back(fold, insn, n, a->a);
 }
 
-/* --- sxt, zxt, counts, bswap ------------------------------------------------------------ */
+/* --- sxt, zxt, counts, bswap ---------------------------------------------- */
 
 bool jit_opt_simplify_extension(struct jit_fold *fold, struct jit_insn *insn)
 {
@@ -169,9 +182,5 @@ bool jit_opt_simplify_extension(struct jit_fold *fold, struct jit_insn *insn)
     const unsigned bits = 8u << insn->aux;
     if (insn->op == JIT_OP_sxt ? a->signs > 64 - bits : a->zeros >= 64 - bits)
         return jit_opt_become_copy(insn, insn->a);
-    const jit_reg low = jit_opt_low(fold, insn->a, bits);
-    if (low == insn->a)
-        return false;
-    insn->a = low;
-    return true;
+    return read_lower(insn, jit_opt_low(fold, insn->a, bits));
 }

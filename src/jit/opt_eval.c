@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* --- Constants ------------------------------------------------------------------- */
+/* --- Constants ------------------------------------------------------------ */
 
 bool jit_opt_compare(enum jit_cond cond, uint64_t a, uint64_t b)
 {
@@ -100,7 +100,7 @@ uint64_t jit_opt_eval(enum jit_op op, unsigned aux, uint64_t a, uint64_t b, uint
     }
 }
 
-/* --- Ranges --------------------------------------------------------------------------- */
+/* --- Ranges --------------------------------------------------------------- */
 
 struct range {
     uint64_t first, last;   /* unsigned                                        */

@@ -30,7 +30,7 @@ static struct jit_fold *begin(struct jit_ir *ir, size_t n)
     return fold;
 }
 
-/* --- One operation -------------------------------------------------------------------- */
+/* --- One operation -------------------------------------------------------- */
 
 /** What exchanging a and b makes of .aux, or -1 if they may not be exchanged. */
 static int exchanged(const struct jit_insn *insn)

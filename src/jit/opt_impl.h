@@ -40,7 +40,7 @@ struct jit_fold {
     jit_value of[JIT_OPT_REGS];
 };
 
-/* --- Values (opt_value.c) ------------------------------------------------------ */
+/* --- Values (opt_value.c) ------------------------------------------------- */
 
 /** Nothing is known yet.  .ir and .known are set. */
 void jit_opt_begin(struct jit_fold *fold);
@@ -72,7 +72,7 @@ SM_INLINE const struct jit_known *jit_opt_known(struct jit_fold *fold, jit_reg r
     return &fold->known[value];
 }
 
-/* --- Arithmetic (opt_eval.c) ----------------------------------------------------- */
+/* --- Arithmetic (opt_eval.c) ---------------------------------------------- */
 
 bool jit_opt_compare(enum jit_cond cond, uint64_t a, uint64_t b);
 /** What the pure integer operation @op makes of constants. */
@@ -80,15 +80,15 @@ uint64_t jit_opt_eval(enum jit_op op, unsigned aux, uint64_t a, uint64_t b, uint
 /** Whether @a @cond @b: 1, 0, or -1 if that is not known. */
 int jit_opt_decide(struct jit_fold *fold, enum jit_cond cond, jit_value a, jit_value b);
 
-/* --- Rules ------------------------------------------------------------------------
+/* --- Rules -------------------------------------------------------------------
  *
  * Each rewrites an operation into one that does the same; it returns whether it did.
  * That ends, since each makes less of the first of these that it changes:
- *  1. the operands' values, constants not counted: it replaces one by lower ones, as those
- *     are that made it (O1);
- *  2. the operation: mov is the lowest, then here, the extensions, and, or, xor, shr, shl,
- *     sar, add, sub, set, sel, min and max, the products and quotients; an exit is lower
- *     than an exit_if, a loop than a loop_if;
+ *  1. the operands' values, constants not counted: it replaces one by lower ones, as
+ *     those are that made it (O1);
+ *  2. the operation: mov is the lowest, then here, the extensions, and, or, xor, shr,
+ *     shl, sar, add, sub, set, sel, min and max, the products and quotients; an exit is
+ *     lower than an exit_if, a loop than a loop_if;
  *  3. constants that stand before other operands; counts of shifts; conditions, of which
  *     eq and ne are the lowest.
  */

@@ -23,7 +23,7 @@ static bool same_operands(struct jit_fold *fold, const struct jit_insn *insn)
     return jit_opt_value(fold, insn->a) == jit_opt_value(fold, insn->b);
 }
 
-/* --- add, sub ---------------------------------------------------------------------- */
+/* --- add, sub ------------------------------------------------------------- */
 
 static bool simplify_add(struct jit_fold *fold, struct jit_insn *insn)
 {
@@ -57,7 +57,7 @@ bool jit_opt_simplify_sum(struct jit_fold *fold, struct jit_insn *insn)
     return false;
 }
 
-/* --- Products and quotients ------------------------------------------------------------ */
+/* --- Products and quotients ----------------------------------------------- */
 
 static bool simplify_mul(struct jit_fold *fold, struct jit_insn *insn, uint64_t number)
 {
@@ -139,7 +139,7 @@ bool jit_opt_simplify_product(struct jit_fold *fold, struct jit_insn *insn)
     return simplify_div(fold, insn, number);
 }
 
-/* --- Choices ------------------------------------------------------------------------------ */
+/* --- Choices -------------------------------------------------------------- */
 
 static bool simplify_sel(struct jit_fold *fold, struct jit_insn *insn)
 {

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* --- Memory, and guest state ------------------------------------------------------- */
+/* --- Memory, and guest state ---------------------------------------------- */
 
 static bool simplify_address(struct jit_fold *fold, struct jit_insn *insn)
 {
@@ -36,7 +36,7 @@ bool jit_opt_simplify_memory(struct jit_fold *fold, struct jit_insn *insn)
            simplify_address(fold, insn);
 }
 
-/* --- Floating point ----------------------------------------------------------------- */
+/* --- Floating point ------------------------------------------------------- */
 
 static bool become_fmov(struct jit_insn *insn, jit_reg a)
 {
@@ -92,7 +92,7 @@ bool jit_opt_simplify_float(struct jit_fold *fold, struct jit_insn *insn)
     }
 }
 
-/* --- Jumps ---------------------------------------------------------------------------- */
+/* --- Jumps ---------------------------------------------------------------- */
 
 /** A jump to where the unit's page is known to be from is a way out that may be linked.
  *  Calls and returns stay jumps, for the sake of their prediction. */

@@ -151,7 +151,7 @@ jit_reg jit_opt_low(struct jit_fold *fold, jit_reg reg, unsigned bits)
     }
 }
 
-/* --- High bits ------------------------------------------------------------------ */
+/* --- High bits ------------------------------------------------------------ */
 
 static unsigned less_one(unsigned n, unsigned least)
 {

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/* ir_eval.c - an operation at a time, from ir.def's words alone. */
+#include "ir_eval.h"
+
+#include <fenv.h>
+#include <math.h>
+#include <string.h>
+
+#define BOX UINT64_C(0xffffffff00000000)
+#define NAN_S (BOX | 0x7fc00000)
+#define NAN_D UINT64_C(0x7ff8000000000000)
+
+struct run {
+    const struct jit_ir *ir;
+    struct ir_machine *machine;
+    struct ir_result *result;
+    uint64_t temp[JIT_MAX_TEMPS];
+    uint64_t before; /* retired in the rounds before                               */
+};
+
+static uint64_t read_reg(const struct run *run, jit_reg reg)
+{
+    if (reg == JIT_NONE)
+        return 0;
+    if (jit_is_const(reg))
+        return run->ir->constant[reg - JIT_CONST0];
+    return jit_is_temp(reg) ? run->temp[reg - JIT_TEMP0] : run->machine->global[reg];
+}
+
+static void write_reg(struct run *run, jit_reg reg, uint64_t value)
+{
+    if (jit_is_temp(reg))
+        run->temp[reg - JIT_TEMP0] = value;
+    else
+        run->machine->global[reg] = value;
+}
+
+/* --- Ends ----------------------------------------------------------------- */
+
+static bool leave(struct run *run, enum ir_out out, unsigned at, bool retired,
+                  uint64_t pc)
+{
+    run->result->out = out;
+    run->result->pc = pc;
+    run->result->retired = run->before + at + retired;
+    return false;
+}
+
+static bool broken(struct run *run, const char *why)
+{
+    run->result->out = EVAL_BROKEN;
+    run->result->why = why;
+    return false;
+}
+
+static bool fault(struct run *run, const struct jit_insn *insn)
+{
+    return leave(run, EVAL_FAULT, insn->at, false,
+                 run->machine->page + run->ir->place[insn->at].offset);
+}
+
+static bool take_way(struct run *run, const struct jit_insn *insn)
+{
+    const struct jit_way *way = &run->ir->way[insn->imm];
+    return leave(run, way->kind == JIT_EXIT_ASIDE ? EVAL_ASIDE : EVAL_LEFT, insn->at,
+                 way->retired, run->machine->page + (uint64_t)(int64_t)way->offset);
+}
+
+static bool obey(struct run *run, const struct jit_insn *insn, uint32_t status)
+{
+    const struct jit_place *place = &run->ir->place[insn->at];
+
+    switch (status) {
+    case JIT_GO: return true;
+    case JIT_LEAVE:
+        return leave(run, EVAL_LEAVE, insn->at, true, run->machine->page + place->next);
+    case JIT_JUMPED:
+        return leave(run, EVAL_JUMPED, insn->at, true, run->machine->pc);
+    default: return fault(run, insn);
+    }
+}
+
+/* --- Integers ------------------------------------------------------------- */
+
+static bool holds(unsigned cond, uint64_t a, uint64_t b)
+{
+    const int64_t x = (int64_t)a, y = (int64_t)b;
+
+    switch (cond) {
+    case JIT_EQ: return a == b;
+    case JIT_NE: return a != b;
+    case JIT_LT: return x < y;
+    case JIT_GE: return x >= y;
+    case JIT_LE: return x <= y;
+    case JIT_GT: return x > y;
+    case JIT_LTU: return a < b;
+    case JIT_GEU: return a >= b;
+    case JIT_LEU: return a <= b;
+    default: return a > b;
+    }
+}
+
+static uint64_t extended(uint64_t a, unsigned bits, bool sign)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        const unsigned from = i < bits ? i : bits - 1;
+        if (i < bits || sign)
+            value |= (a >> from & 1) << i;
+    }
+    return value;
+}
+
+static uint64_t counted(unsigned op, uint64_t a)
+{
+    unsigned n = 0;
+
+    switch (op) {
+    case JIT_OP_clz:
+        while (n < 64 && !(a >> (63 - n) & 1))
+            n++;
+        return n;
+    case JIT_OP_ctz:
+        while (n < 64 && !(a >> n & 1))
+            n++;
+        return n;
+    default:
+        for (unsigned i = 0; i < 64; i++)
+            n += a >> i & 1;
+        return n;
+    }
+}
+
+static uint64_t swapped(uint64_t a)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++)
+        value |= (a >> 8 * i & 0xff) << (56 - 8 * i);
+    return value;
+}
+
+static uint64_t quotient(unsigned op, uint64_t a, uint64_t b)
+{
+    const int64_t x = (int64_t)a, y = (int64_t)b;
+
+    switch (op) {
+    case JIT_OP_divs:
+        return b == 0 ? UINT64_MAX : x == INT64_MIN && y == -1 ? a : (uint64_t)(x / y);
+    case JIT_OP_divu: return b == 0 ? UINT64_MAX : a / b;
+    case JIT_OP_rems:
+        return b == 0 ? a : x == INT64_MIN && y == -1 ? 0 : (uint64_t)(x % y);
+    default: return b == 0 ? a : a % b;
+    }
+}
+
+static uint64_t high_product(unsigned op, uint64_t a, uint64_t b)
+{
+    const __int128 x = op == JIT_OP_mulhu ? (__int128)a : (__int128)(int64_t)a;
+    const __int128 y = op == JIT_OP_mulhs ? (__int128)(int64_t)b : (__int128)b;
+    return (uint64_t)((unsigned __int128)x * (unsigned __int128)y >> 64);
+}
+
+static uint64_t integer(const struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const unsigned n = b % 64;
+
+    switch (insn->op) {
+    case JIT_OP_mov: return a;
+    case JIT_OP_add: return a + b;
+    case JIT_OP_sub: return a - b;
+    case JIT_OP_and: return a & b;
+    case JIT_OP_or: return a | b;
+    case JIT_OP_xor: return a ^ b;
+    case JIT_OP_shl: return a << n;
+    case JIT_OP_shr: return a >> n;
+    case JIT_OP_sar: return n ? extended(a >> n, 64 - n, true) : a;
+    case JIT_OP_rol: return n ? a << n | a >> (64 - n) : a;
+    case JIT_OP_ror: return n ? a >> n | a << (64 - n) : a;
+    case JIT_OP_mul: return a * b;
+    case JIT_OP_mulhs:
+    case JIT_OP_mulhu:
+    case JIT_OP_mulhsu: return high_product(insn->op, a, b);
+    case JIT_OP_divs:
+    case JIT_OP_divu:
+    case JIT_OP_rems:
+    case JIT_OP_remu: return quotient(insn->op, a, b);
+    case JIT_OP_mins: return holds(JIT_LT, a, b) ? a : b;
+    case JIT_OP_maxs: return holds(JIT_GT, a, b) ? a : b;
+    case JIT_OP_minu: return a < b ? a : b;
+    case JIT_OP_maxu: return a > b ? a : b;
+    case JIT_OP_sxt: return extended(a, 8u << insn->aux, true);
+    case JIT_OP_zxt: return extended(a, 8u << insn->aux, false);
+    case JIT_OP_clz:
+    case JIT_OP_ctz:
+    case JIT_OP_popcnt: return counted(insn->op, a);
+    case JIT_OP_bswap: return swapped(a);
+    case JIT_OP_set: return holds(insn->aux, a, b);
+    case JIT_OP_sel: return a ? b : read_reg(run, insn->c);
+    case JIT_OP_here: return run->machine->page + (uint64_t)(int64_t)insn->imm;
+    default: return 0;
+    }
+}
+
+/* --- Memory and state ----------------------------------------------------- */
+
+/** The bytes that @insn accesses, or NULL. */
+static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
+{
+    struct ir_machine *machine = run->machine;
+    const uint64_t size = 1u << jit_mem_bits(insn->aux);
+    const uint64_t imm = (uint64_t)(int64_t)insn->imm;
+    uint64_t offset;
+
+    if (insn->op == JIT_OP_lds || insn->op == JIT_OP_sts) {
+        offset = imm - (uint64_t)(int64_t)machine->state_offset;
+        return offset <= EVAL_STATE - size ? machine->state + offset : NULL;
+    }
+    offset = read_reg(run, insn->a) + imm - machine->memory_base;
+    return offset <= EVAL_MEMORY - size ? machine->memory + offset : NULL;
+}
+
+static bool access_bytes(struct run *run, const struct jit_insn *insn)
+{
+    const bool of_state = insn->op == JIT_OP_lds || insn->op == JIT_OP_sts;
+    const unsigned size = 1u << jit_mem_bits(insn->aux);
+    uint8_t *bytes = bytes_at(run, insn);
+    uint64_t value = 0;
+
+    if (!bytes)
+        return of_state ? broken(run, "guest state elsewhere") : fault(run, insn);
+    if (insn->op == JIT_OP_st || insn->op == JIT_OP_sts) {
+        value = read_reg(run, of_state ? insn->a : insn->b);
+        memcpy(bytes, &value, size);
+    } else {
+        memcpy(&value, bytes, size);
+        write_reg(run, insn->d,
+                  extended(value, 8 * size, (insn->aux & JIT_MEM_SIGNED) != 0));
+    }
+    return true;
+}
+
+/* --- Floating point ------------------------------------------------------- */
+
+static double as_double(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static float as_single(uint64_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static uint64_t of_double(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return isnan(value) ? NAN_D : bits;
+}
+
+static uint64_t of_single(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return isnan(value) ? NAN_S : BOX | bits;
+}
+
+static bool is_signalling(unsigned prec, uint64_t a)
+{
+    if (prec == JIT_SINGLE)
+        return isnan(as_single(a)) && !(a >> 22 & 1);
+    return isnan(as_double(a)) && !(a >> 51 & 1);
+}
+
+static uint64_t compare(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const unsigned prec = (unsigned)insn->imm;
+    const double x = prec == JIT_SINGLE ? (double)as_single(a) : as_double(a);
+    const double y = prec == JIT_SINGLE ? (double)as_single(b) : as_double(b);
+
+    if (isnan(x) || isnan(y)) {
+        if (insn->aux != JIT_FEQ || is_signalling(prec, a) || is_signalling(prec, b))
+            run->machine->fp_flags |= EVAL_FP_INVALID;
+        return 0;
+    }
+    return insn->aux == JIT_FEQ ? x == y : insn->aux == JIT_FLT ? x < y : x <= y;
+}
+
+static uint64_t of_doubles(unsigned op, uint64_t a, uint64_t b, uint64_t c)
+{
+    volatile double x = as_double(a), y = as_double(b), z = as_double(c), r;
+
+    switch (op) {
+    case JIT_OP_fadd: r = x + y; break;
+    case JIT_OP_fsub: r = x - y; break;
+    case JIT_OP_fmul: r = x * y; break;
+    case JIT_OP_fdiv: r = x / y; break;
+    case JIT_OP_fsqrt: r = sqrt(x); break;
+    default: r = fma(x, y, z); break;
+    }
+    return of_double(r);
+}
+
+static uint64_t of_singles(unsigned op, uint64_t a, uint64_t b, uint64_t c)
+{
+    volatile float x = as_single(a), y = as_single(b), z = as_single(c), r;
+
+    switch (op) {
+    case JIT_OP_fadd: r = x + y; break;
+    case JIT_OP_fsub: r = x - y; break;
+    case JIT_OP_fmul: r = x * y; break;
+    case JIT_OP_fdiv: r = x / y; break;
+    case JIT_OP_fsqrt: r = sqrtf(x); break;
+    default: r = fmaf(x, y, z); break;
+    }
+    return of_single(r);
+}
+
+static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
+{
+    volatile int64_t number = (int64_t)a;
+
+    if (op == JIT_OP_fcvts) {
+        volatile double from = as_double(a);
+        return of_single((float)from);
+    }
+    if (op == JIT_OP_fcvtd) {
+        volatile float from = as_single(a);
+        return of_double((double)from);
+    }
+    return prec == JIT_SINGLE ? of_single((float)number) : of_double((double)number);
+}
+
+/** What rounds, and raises flags. */
+static uint64_t arithmetic(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const uint64_t c = read_reg(run, insn->c);
+    uint64_t value;
+
+    if (insn->op == JIT_OP_fset)
+        return compare(run, insn);
+    feclearexcept(FE_ALL_EXCEPT);
+    if (insn->op == JIT_OP_fcvts || insn->op == JIT_OP_fcvtd || insn->op == JIT_OP_fint)
+        value = converted(insn->op, insn->aux, a);
+    else if (insn->aux == JIT_SINGLE)
+        value = of_singles(insn->op, a, b, c);
+    else
+        value = of_doubles(insn->op, a, b, c);
+    const int raised = fetestexcept(FE_ALL_EXCEPT);
+    run->machine->fp_flags |= (raised & FE_INVALID ? EVAL_FP_INVALID : 0) |
+                              (raised & FE_DIVBYZERO ? EVAL_FP_DIVIDE : 0) |
+                              (raised & FE_OVERFLOW ? EVAL_FP_OVERFLOW : 0) |
+                              (raised & FE_UNDERFLOW ? EVAL_FP_UNDERFLOW : 0) |
+                              (raised & FE_INEXACT ? EVAL_FP_INEXACT : 0);
+    feclearexcept(FE_ALL_EXCEPT);
+    return value;
+}
+
+static uint64_t bitwise(const struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const uint64_t sign = insn->aux == JIT_SINGLE ? UINT64_C(1) << 31
+                                                  : UINT64_C(1) << 63;
+
+    switch (insn->op) {
+    case JIT_OP_fmov: return a;
+    case JIT_OP_fraw: return insn->aux == JIT_SINGLE ? a | BOX : a;
+    case JIT_OP_bits: return insn->aux == JIT_SINGLE ? extended(a, 32, true) : a;
+    case JIT_OP_funbox: return a >= BOX ? a : NAN_S;
+    case JIT_OP_fneg: return a ^ sign;
+    case JIT_OP_fsgnj: return (a & ~sign) | (b & sign);
+    default: return a ^ (b & sign);
+    }
+}
+
+/** Whether the operands of @insn are singles that have to be boxed, and are not. */
+static bool unboxed(const struct run *run, const struct jit_insn *insn)
+{
+    const jit_reg reg[3] = {insn->a, insn->b, insn->c};
+    const uint8_t class[3] = {jit_ops[insn->op].a, jit_ops[insn->op].b,
+                              jit_ops[insn->op].c};
+    const bool singles =
+        insn->op == JIT_OP_fset ? insn->imm == JIT_SINGLE
+        : insn->op == JIT_OP_fcvtd ||
+          (jit_ops[insn->op].aux == JIT_AUX_PREC && insn->aux == JIT_SINGLE &&
+           insn->op != JIT_OP_bits);
+
+    for (unsigned i = 0; i < 3; i++) {
+        if (singles && class[i] == JIT_CLASS_FP && read_reg(run, reg[i]) < BOX)
+            return true;
+    }
+    return false;
+}
+
+/* --- All ------------------------------------------------------------------ */
+
+/** Do @insn.  Returns  whether to go on; *again: at the beginning */
+static bool step(struct run *run, const struct jit_insn *insn, bool *again)
+{
+    struct ir_machine *machine = run->machine;
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+
+    switch (insn->op) {
+    case JIT_OP_lds:
+    case JIT_OP_sts:
+    case JIT_OP_ld:
+    case JIT_OP_st: return access_bytes(run, insn);
+    case JIT_OP_fence: return true;
+    case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
+    case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
+    case JIT_OP_exit_if: return !holds(insn->aux, a, b) || take_way(run, insn);
+    case JIT_OP_exit: return take_way(run, insn);
+    case JIT_OP_loop_if:
+        *again = holds(insn->aux, a, b);
+        return true;
+    case JIT_OP_loop:
+        *again = true;
+        return true;
+    case JIT_OP_jump: return leave(run, EVAL_LEFT, insn->at, true, a);
+    default:
+        if (unboxed(run, insn))
+            return broken(run, "an operand is not boxed");
+        write_reg(run, insn->d,
+                  jit_ops[insn->op].effects & JIT_FX_FP ? arithmetic(run, insn)
+                  : insn->op >= JIT_OP_fmov             ? bitwise(run, insn)
+                                                        : integer(run, insn));
+        return true;
+    }
+}
+
+void ir_eval(const struct jit_ir *ir, struct ir_machine *machine, unsigned max_rounds,
+             struct ir_result *result)
+{
+    struct run run = {.ir = ir, .machine = machine, .result = result};
+    bool again = true;
+
+    *result = (struct ir_result){0};
+    for (; again && result->rounds < max_rounds; result->rounds++) {
+        again = false;
+        /* What is read unwritten is the same nonsense each time. */
+        memset(run.temp, 0xa5, sizeof(run.temp));
+        for (unsigned i = 0; !again; i++) {
+            if (i == ir->n_insns) {
+                broken(&run, "behind its end");
+                return;
+            }
+            if (!step(&run, &ir->insn[i], &again))
+                return;
+            if (again)
+                run.before += ir->insn[i].at + 1u;
+        }
+    }
+    leave(&run, EVAL_ROUNDS, 0, false, machine->page + ir->place[0].offset);
+}
+
+uint32_t ir_eval_call(struct ir_machine *machine, unsigned call)
+{
+    const struct jit_ir *ir = machine->owner;
+    uint64_t sum = call * UINT64_C(0x9e3779b97f4a7c15);
+
+    for (unsigned i = 0; i < ir->n_globals; i++)
+        sum = (sum ^ machine->global[i]) * UINT64_C(0xff51afd7ed558ccd) + (sum >> 29);
+    const unsigned status = (unsigned)(sum >> 60);
+    if (status == 0)
+        return JIT_FAULT;
+    for (unsigned i = call % 3; i < ir->n_globals; i += 3) {
+        if (ir->globals[i].class == JIT_CLASS_INT)
+            machine->global[i] += sum >> (i % 32);
+    }
+    machine->memory[sum % EVAL_MEMORY] ^= (uint8_t)(sum >> 40);
+    machine->state[sum % EVAL_STATE] ^= (uint8_t)(sum >> 48);
+    machine->pc = sum & ~UINT64_C(1);
+    return status == 1 ? JIT_LEAVE : status == 2 ? JIT_JUMPED : JIT_GO;
+}

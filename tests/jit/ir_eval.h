@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* ir_eval.h - does what a unit says, slowly and obviously: the model that the optimiser
+ * and the back ends are held against.
+ */
+#ifndef SM_TESTS_JIT_IR_EVAL_H
+#define SM_TESTS_JIT_IR_EVAL_H
+
+#include "jit/jit.h"
+
+enum { EVAL_MEMORY = 1024, EVAL_STATE = 64 };
+
+/** All that a unit can see.  Set what is used; .global and the two arrays are what it
+ *  changes. */
+struct ir_machine {
+    uint64_t global[JIT_MAX_GLOBALS];
+    uint64_t page;              /* guest address of the unit's page                */
+    uint64_t memory_base;       /* guest address of .memory; all else faults       */
+    uint8_t memory[EVAL_MEMORY];
+    int32_t state_offset;       /* .state begins there, as lds and sts count       */
+    uint8_t state[EVAL_STATE];
+    uint64_t pc;                /* set by a callee that says JIT_JUMPED            */
+    /** Does call number @call of the unit.  Returns  enum jit_status */
+    uint32_t (*call)(struct ir_machine *machine, unsigned call);
+    uint32_t fp_enter;          /* enum jit_status that fenter gives               */
+    uint32_t fp_flags;          /* what floating point raised, EVAL_FP_*           */
+    void *owner;                /* for .call                                       */
+};
+
+/** As bits of MXCSR. */
+enum { EVAL_FP_INVALID = 1, EVAL_FP_DIVIDE = 4, EVAL_FP_OVERFLOW = 8,
+       EVAL_FP_UNDERFLOW = 16, EVAL_FP_INEXACT = 32 };
+
+enum ir_out {
+    EVAL_LEFT,     /* by a near or far way, or a jump                              */
+    EVAL_ASIDE,
+    EVAL_FAULT,    /* .pc at the instruction                                       */
+    EVAL_LEAVE,    /* a callee said so                                             */
+    EVAL_JUMPED,
+    EVAL_ROUNDS,   /* at the beginning again, after as many rounds as allowed      */
+    EVAL_BROKEN    /* the unit did what none may: .why                             */
+};
+
+struct ir_result {
+    enum ir_out out;
+    uint64_t pc;
+    uint64_t retired;  /* guest instructions                                       */
+    unsigned rounds;
+    const char *why;
+};
+
+/** Run @ir, which verifies, until it leaves, or has begun @max_rounds times. */
+void ir_eval(const struct jit_ir *ir, struct ir_machine *machine, unsigned max_rounds,
+             struct ir_result *result);
+
+/** A callee for .call: changes globals of integers, memory and state, depending on them
+ *  and on its number, and mostly goes on.  @ir's globals are .owner. */
+uint32_t ir_eval_call(struct ir_machine *machine, unsigned call);
+
+#endif

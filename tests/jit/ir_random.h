@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* ir_random.h - makes random units that verify, and random states for them. */
+#ifndef SM_TESTS_JIT_IR_RANDOM_H
+#define SM_TESTS_JIT_IR_RANDOM_H
+
+#include "ir_eval.h"
+
+struct ir_random {
+    unsigned n_places;      /* up to so many guest instructions, from 1            */
+    unsigned n_calls;       /* callees to choose from; 0: none                     */
+    uint64_t memory_base;   /* most accesses are to [this, + EVAL_MEMORY)          */
+    int32_t state_offset;   /* of EVAL_STATE bytes                                 */
+    bool fp, loops, faults; /* what there may be                                   */
+};
+
+/** Fill @ir, of whose globals at least two are integers and, with .fp, two floats.
+ *  @state   of the random numbers */
+void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *random);
+
+/** A number that arithmetic finds interesting. */
+uint64_t ir_random_number(uint64_t *state);
+
+/** Set the globals, memory and state of @machine, and its page; nothing else. */
+void ir_random_machine(struct ir_machine *machine, const struct jit_ir *ir,
+                       uint64_t *state);
+
+#endif
