@@ -10,45 +10,6 @@
 
 #include "base/alloc.h"
 
-#include <stddef.h>
-
-/* --- The hart, to src/jit ---------------------------------------------------- */
-
-SM_STATIC_ASSERT(offsetof(struct rv_hart, x) == 0, "a byte reaches x from the bias");
-
-/** @rank: compilers use these most, and callees keep s0 and sp. */
-#define X(n, rank)                                                                       \
-    [RV_G_X0 + (n)] = {"x" #n, (int32_t)(offsetof(struct rv_hart, x) + 8 * (n)),         \
-                       JIT_CLASS_INT, rank}
-#define F(n)                                                                             \
-    [RV_G_F0 + (n)] = {"f" #n, (int32_t)(offsetof(struct rv_hart, f) + 8 * (n)),         \
-                       JIT_CLASS_FP, 0}
-
-static const struct jit_global globals[RV_N_GLOBALS] = {
-    X(0, 0),   X(1, 10),  X(2, 7),   X(3, 0),   X(4, 0),   X(5, 13),  X(6, 14),
-    X(7, 15),  X(8, 8),   X(9, 9),   X(10, 1),  X(11, 2),  X(12, 3),  X(13, 4),
-    X(14, 5),  X(15, 6),  X(16, 11), X(17, 12), X(18, 16), X(19, 17), X(20, 18),
-    X(21, 19), X(22, 20), X(23, 21), X(24, 22), X(25, 23), X(26, 24), X(27, 25),
-    X(28, 26), X(29, 27), X(30, 28), X(31, 29),
-    F(0),  F(1),  F(2),  F(3),  F(4),  F(5),  F(6),  F(7),  F(8),  F(9),  F(10),
-    F(11), F(12), F(13), F(14), F(15), F(16), F(17), F(18), F(19), F(20), F(21),
-    F(22), F(23), F(24), F(25), F(26), F(27), F(28), F(29), F(30), F(31),
-};
-
-const struct jit_guest rv_jit_guest = {
-    .struct_size = sizeof(rv_jit_guest),
-    .n_globals = RV_N_GLOBALS,
-    .globals = globals,
-    .bias = 128,
-    .state_offset = offsetof(struct rv_hart, jit),
-    .count_offset = offsetof(struct rv_hart, instret),
-    .load = rv_jit_load,
-    .store = rv_jit_store,
-    .touch = rv_jit_touch,
-    .fp_enter = rv_jit_fp_enter,
-    .fp_flags = rv_jit_fp_flags,
-};
-
 /* --- In and out of a call ---------------------------------------------------- */
 
 /** Begin one.  Returns  what rv_called() wants to know again */
