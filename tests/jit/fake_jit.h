@@ -248,6 +248,11 @@ size_t jit_unit_code(const struct jit_unit *unit, const void **code)
     return sizeof(*unit);
 }
 
+void jit_ir_print(const struct jit_ir *ir, FILE *to)
+{
+    fprintf(to, "%u operations\n", ir->n_insns);
+}
+
 /* --- Running ------------------------------------------------------------------------------ */
 
 enum { FAKE_GO = 100, FAKE_JUMP };
