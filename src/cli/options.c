@@ -101,17 +101,6 @@ static int option_network(struct parser *parser, const char *text)
     return option_error(parser, "Parameter 'type' does not accept value '%s'", text);
 }
 
-static int option_log(struct parser *parser, const char *text)
-{
-    if (option_is_help(text)) {
-        g_print("Log items (comma separated):\n");
-        parser->action = OPTIONS_EXIT;
-        return 0;
-    }
-    return option_error(parser, "log item '%.*s' is not available",
-                        (int)strcspn(text, ","), text);
-}
-
 static int option_uuid(struct parser *parser, const char *text)
 {
     if (g_uuid_string_is_valid(text))
@@ -147,7 +136,9 @@ static const struct option options[] = {
     CALL("M", option_machine, NULL, NULL),
     CALL("cpu", option_cpu, "MODEL[,PROPERTY=VALUE]...",
          "the harts ('-cpu help' lists models)"),
-    CALL("accel", option_accel, "tcg[,thread=single|multi][,tlb-check=off|report|stop]...",
+    CALL("accel", option_accel,
+         "tcg[,thread=single|multi][,jit=on|off][,tb-size=N]\n"
+         "[,tlb-check=off|report|stop]...",
          "how guest code runs; the first that exists is taken"),
     CALL("smp", option_smp, "[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]",
          "how many harts (default 1)"),
@@ -199,8 +190,10 @@ static const struct option options[] = {
     IGNORED("name", "NAME", "a name, for you"),
     CALL("uuid", option_uuid, "UUID", "a UUID, for you"),
     TEXT("pidfile", pidfile, "FILE", "write the process id there"),
-    CALL("d", option_log, NULL, NULL),
-    IGNORED("D", NULL, NULL),
+    CALL("d", option_log, "ITEM[,ITEM]...",
+         "write what is translated and run to standard error\n"
+         "('-d help' lists items)"),
+    TEXT("D", jit.log_file, "FILE", "write it to that file instead"),
     FLAG("stats", print_stats, "print figures of the run at its end"),
 };
 
@@ -434,7 +427,7 @@ void options_fini(struct machine_config *config)
 {
     char *const strings[] = {config->bios, config->kernel, config->initrd, config->append,
                              config->dtb, config->dumpdtb, config->dump_mtree,
-                             config->pidfile};
+                             config->pidfile, config->jit.log_file};
 
     for (size_t i = 0; i < SM_ARRAY_LEN(strings); i++)
         g_free(strings[i]);

@@ -4,6 +4,7 @@
  *   options.c          the table of options, and the order of things
  *   options_values.c   lists "a,b=c", numbers, sizes, switches, names
  *   options_machine.c  -machine, -cpu, -accel, -global, -rtc
+ *   options_jit.c      -d, and what -accel tcg says of the translator
  *   options_size.c     -m, -smp
  *   options_drives.c   -drive
  *   options_devices.c  -device, -object
@@ -22,6 +23,7 @@
 
 #include "base/base.h"
 #include "cli/options.h"
+#include "jit/jit.h"
 
 /** An option as it stands on the command line. */
 struct option_place {
@@ -122,6 +124,10 @@ int option_cpu(struct parser *parser, const char *text);
 int option_memory(struct parser *parser, const char *text);
 int option_smp(struct parser *parser, const char *text);
 int option_accel(struct parser *parser, const char *text);
+/** A property of -accel tcg that is the translator's.  Returns -ENOENT for any other */
+SM_MUST_CHECK int option_jit_property(struct parser *parser,
+                                      const struct option_pair *pair);
+int option_log(struct parser *parser, const char *text);
 int option_global(struct parser *parser, const char *text);
 int option_rtc(struct parser *parser, const char *text);
 /** Work out what -smp left open, cores first, as QEMU does since 6.2. */

@@ -288,10 +288,11 @@ static int set_choice(struct parser *parser, const struct option_pair *pair,
 
 static int set_tcg_property(struct parser *parser, const struct option_pair *pair)
 {
-    uint64_t number;
     bool on;
     int result = set_check_property(parser, pair);
 
+    if (result == -ENOENT)
+        result = option_jit_property(parser, pair);
     if (result == -ENOENT)
         result = set_choice(parser, pair, "lrsc", "exact", "value",
                             &parser->config->exact_lrsc);
@@ -308,8 +309,6 @@ static int set_tcg_property(struct parser *parser, const struct option_pair *pai
             return 0;
         return option_error(parser, "Invalid 'thread' setting %s", pair->value);
     }
-    if (strcmp(pair->key, "tb-size") == 0)
-        return option_number(parser, pair->key, pair->value, &number);
     if (strcmp(pair->key, "split-wx") == 0 || strcmp(pair->key, "one-insn-per-tb") == 0)
         return option_switch(parser, pair->key, pair->value, &on);
     return option_error(parser, "Property 'tcg-accel.%s' not found", pair->key);

@@ -188,4 +188,7 @@ void jit_get_stats(const struct jit *jit, struct jit_stats *out);
 /** Host code of @unit, for who prints it.  Returns its bytes */
 size_t jit_unit_code(const struct jit_unit *unit, const void **code);
 
+/** Write host code, a line for each instruction if we were built with a disassembler. */
+void jit_print_code(const void *code, size_t size, FILE *to);
+
 #endif

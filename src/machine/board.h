@@ -283,6 +283,8 @@ struct machine {
     uint32_t check_flags;
     uint32_t vcpu_flags;         /* SM_VCPU_*                                   */
     bool check_code;             /* of rv_hart_options                          */
+    struct machine_jit jit;      /* .log_file is not kept                       */
+    FILE *log;                   /* of the harts, or NULL                       */
 
     struct chardev *chr;
     struct block **blocks;   /* [n_blocks], as config->drives                   */

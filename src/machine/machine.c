@@ -276,6 +276,20 @@ static int make_board(struct machine *machine, char **error)
     return err;
 }
 
+/** Open what -d writes to. */
+static int open_log(struct machine *machine, char **error)
+{
+    const char *const name = machine->config->jit.log_file;
+
+    if (!machine->jit.log_items || machine->dump_only)
+        return 0;
+    machine->log = name ? fopen(name, "we") : stderr;
+    if (machine->log)
+        return 0;
+    return machine_fail(error, errno, "Could not open '%s': %s", name,
+                        g_strerror(errno));
+}
+
 static int make_all(struct machine *machine, char **error)
 {
     const struct machine_config *config = machine->config;
@@ -291,6 +305,8 @@ static int make_all(struct machine *machine, char **error)
     }
     if (!err)
         err = host_ends_open(machine, error);
+    if (!err)
+        err = open_log(machine, error);
     if (!err)
         err = make_board(machine, error);
     if (!err)
@@ -328,6 +344,8 @@ int machine_new(const struct machine_config *config, struct machine **out, char 
     machine->no_reboot = config->no_reboot;
     machine->no_shutdown = config->no_shutdown;
     machine->single_thread = config->single_thread;
+    machine->jit = config->jit;
+    machine->jit.log_file = NULL;
     machine->dump_only = machine_only_describes(config);
     machine->power = (struct dev_power){.request = power_request, .opaque = machine};
     machine->slots = g_new0(struct hart_slot, machine->n_harts);
@@ -365,6 +383,8 @@ void machine_free(struct machine *machine)
         blk->drain(blk->opaque);
     }
     harts_free(machine);
+    if (machine->log && machine->log != stderr)
+        fclose(machine->log);
     machine_stale_free(machine);
     if (machine->topo)
         free_memory(machine);

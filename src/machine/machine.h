@@ -68,6 +68,18 @@ struct machine_stale {
     uint32_t sample;   /* tlb-check-sample=: one hit in so many; 0: each       */
 };
 
+/** -accel tcg,jit=, jit-*=, tb-size=, and -d: how guest code is translated. */
+struct machine_jit {
+    bool off;            /* interpret only                                      */
+    uint32_t flags;      /* enum jit_flag (jit/jit.h)                           */
+    uint32_t without;    /* enum jit_opt: those not to use                      */
+    uint32_t seed;       /* not 0: registers are allocated at random            */
+    uint32_t heat;       /* entries of a block before it is translated; 0: the default */
+    uint32_t log_items;  /* enum rv_log_item                                    */
+    uint64_t code_size;  /* bytes of code of each hart; 0: the default          */
+    char *log_file;      /* where .log_items go, or NULL: standard error        */
+};
+
 /** What machine_run() returns after tlb-check=stop found something. */
 enum { MACHINE_EXIT_STALE = 3 };
 
@@ -90,6 +102,7 @@ struct machine_config {
     bool no_shutdown;
     bool single_thread;     /* -accel tcg,thread=single: harts take turns        */
     struct machine_stale stale;
+    struct machine_jit jit;
     bool exact_lrsc;         /* -accel tcg,lrsc=exact                           */
     bool check_code;         /* -accel tcg,code-check=immediate                 */
     bool print_stats;       /* say figures when the run ends, on stderr         */
@@ -121,7 +134,8 @@ void machine_free(struct machine *machine);
 /** End machine_run() with @code.  Async-signal-safe. */
 void machine_quit(struct machine *machine, int code);
 
-/** Write instructions, TLB hit rate, misses, flushes, MMIO accesses of the run. */
+/** Write instructions, TLB misses, flushes, MMIO accesses of the run, and what was
+ *  translated; the TLB's hit rate where all accesses are counted, as nothing was. */
 void machine_print_stats(const struct machine *machine, FILE *file);
 
 /** Visit board names and their descriptions for -M help.  NULL past the end. */

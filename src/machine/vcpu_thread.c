@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "jit/jit.h"
 #include "machine/board.h"
 
 enum { SLICE_NS = 2000000 };
@@ -146,17 +147,25 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
 {
     for (unsigned i = 0; i < machine->n_harts; i++) {
         struct hart_slot *slot = &machine->slots[i];
-        const struct rv_hart_options options = {.struct_size = sizeof options,
-                                                .hart_id = i,
-                                                .isa = isa,
-                                                .space = machine->space,
-                                                .ops = &owner_ops,
-                                                .owner = slot,
-                                                .check = machine->check,
-                                                .check_flags = machine->check_flags,
-                                                .vcpu_flags = machine->vcpu_flags,
-                                                .check_code = machine->check_code,
-.translate = !getenv("NOJIT"), .jit_opt = getenv("JITOPT") ? (uint32_t)atoi(getenv("JITOPT")) : 7, .jit_flags = getenv("JITFLAGS") ? (uint32_t)atoi(getenv("JITFLAGS")) : 0, .jit_heat = getenv("HEAT") ? (uint32_t)atoi(getenv("HEAT")) : 0};
+        const struct rv_hart_options options = {
+            .struct_size = sizeof options,
+            .hart_id = i,
+            .isa = isa,
+            .space = machine->space,
+            .ops = &owner_ops,
+            .owner = slot,
+            .check = machine->check,
+            .check_flags = machine->check_flags,
+            .vcpu_flags = machine->vcpu_flags,
+            .check_code = machine->check_code,
+            .translate = !machine->jit.off,
+            .jit_flags = machine->jit.flags,
+            .jit_opt = JIT_OPT_ALL & ~machine->jit.without,
+            .jit_seed = machine->jit.seed,
+            .jit_heat = machine->jit.heat,
+            .code_size = machine->jit.code_size,
+            .log = machine->log,
+            .log_items = machine->jit.log_items};
         int err;
 
         slot->machine = machine;

@@ -20,6 +20,8 @@ static int new_units(struct rv_hart *hart, const struct rv_hart_options *options
     };
     int error;
 
+    hart->log = options->log;
+    hart->log_items = options->log_items;
     hart->unit_heat = options->jit_heat ? options->jit_heat : RV_UNIT_HOT;
     if (!options->translate || options->check || options->check_code)
         return 0;

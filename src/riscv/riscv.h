@@ -13,6 +13,8 @@
 #ifndef RISCV_RISCV_H
 #define RISCV_RISCV_H
 
+#include <stdio.h>
+
 #include "softmmu/softmmu.h"
 
 struct rv_hart;
@@ -82,6 +84,14 @@ struct rv_owner_ops {
     void (*wake)(void *owner, struct rv_hart *hart);
 };
 
+/** What is written of translation; names as after -d. */
+enum rv_log_item {
+    RV_LOG_IN_ASM = 1 << 0,  /* guest instructions of each unit                */
+    RV_LOG_OP = 1 << 1,      /* its intermediate representation                */
+    RV_LOG_OUT_ASM = 1 << 2, /* its host code                                  */
+    RV_LOG_EXEC = 1 << 3     /* each entry into host code from outside of it   */
+};
+
 struct rv_hart_options {
     uint32_t struct_size, reserved;
     uint64_t hart_id;
@@ -101,6 +111,9 @@ struct rv_hart_options {
     uint32_t jit_seed;           /* the same                                    */
     uint32_t jit_heat; /* entries of a block before it is translated; 0: the default */
     uint64_t code_size; /* bytes of host code, at most; 0: RV_CODE_SIZE          */
+    FILE *log;          /* where .log_items go, or NULL; harts may share one     */
+    uint32_t log_items; /* enum rv_log_item                                     */
+    uint32_t reserved2;
 };
 #define RV_CODE_SIZE (UINT64_C(32) << 20)
 

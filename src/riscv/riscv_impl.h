@@ -3,10 +3,11 @@
  *
  * Layer: riscv, private.
  *
- *   isa.def isa_c.def decode.c  words to operations
+ *   isa.def isa_c.def decode.c  words to operations; print.c: to text
  *   interp*.c fpu.c             operations to effects
  *   csr.def csr.c trap.c irq.c  control state
  *   regime.c fence.c            control state to TLB modes, keys and flush scopes
+ *   translate*.c unit*.c        what runs often to host code (translate.h)
  *   hart.c isa.c                making, resetting and describing a hart
  *   check.c                     what the stale-translation checker asks and tells
  *
@@ -158,6 +159,9 @@ struct rv_insn {
  *  instruction of @isa becomes RV_OP_illegal with .raw and .len. */
 void rv_decode(const struct rv_isa *isa, uint32_t word, struct rv_insn *out);
 
+/** Write @insn, at @pc, in words into @text, cut to @size. */
+void rv_insn_text(const struct rv_insn *insn, uint64_t pc, char *text, size_t size);
+
 /* --- A hart ------------------------------------------------------------------- */
 
 struct rv_block;
@@ -239,6 +243,8 @@ struct rv_hart {
     void *owner;
     struct sm_attrs attrs;      /* of this hart's data accesses                */
     struct rv_stats stats;
+    FILE *log;          /* or NULL                                             */
+    uint32_t log_items; /* enum rv_log_item                                    */
 };
 
 /* --- csr.c --------------------------------------------------------------------- */

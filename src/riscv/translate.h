@@ -14,6 +14,7 @@
  *   translate_fp.c    IR of floating point
  *   translate_call.c  what units call: slow loads and stores, CSRs, atomics, rare FP
  *   unit.c            units by host address: made, compared with memory, ended
+ *   unit_log.c        writes of all that what is asked for
  *
  * Layer: riscv, private.
  *
@@ -140,5 +141,14 @@ enum rv_out {
 
 /** Run @unit at hart->pc, and what follows it, as long as all is translated. */
 enum rv_out rv_units_run(struct rv_hart *hart, struct rv_unit *unit);
+
+/* --- unit_log.c: each if it is asked for ------------------------------------------ */
+
+/** @trace, which begins at @pc, and what was built of it. */
+void rv_unit_log_in(const struct rv_hart *hart, uint64_t pc, const struct rv_trace *trace,
+                    const struct jit_ir *ir);
+void rv_unit_log_out(const struct rv_hart *hart, const struct jit_unit *unit);
+/** @unit is entered at hart->pc. */
+void rv_unit_log_entry(const struct rv_hart *hart, const struct jit_unit *unit);
 
 #endif

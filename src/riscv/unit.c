@@ -249,11 +249,12 @@ static bool is_aside(const struct jit_ir *ir)
            ir->way[ir->insn[0].imm].kind == JIT_EXIT_ASIDE;
 }
 
-/** Translate what is at @host.
+/** Translate what is at @pc and @host.
  *  Returns  NULL, with *full if that is because code or arena are */
-static struct rv_unit *make(struct rv_hart *hart, const uint8_t *host, unsigned offset,
+static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *host,
                             bool *full)
 {
+    const unsigned offset = (unsigned)(pc & ~SM_PAGE_MASK);
     struct rv_units *const units = hart->units;
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
     struct jit_ir *const ir = jit_begin(units->jit, is_refused(units, host));
@@ -279,9 +280,11 @@ static struct rv_unit *make(struct rv_hart *hart, const uint8_t *host, unsigned 
     };
     memcpy(unit->part, trace.part, trace.n_parts * sizeof(trace.part[0]));
     memcpy(bytes_of(unit), trace.bytes, trace.n_bytes);
+    rv_unit_log_in(hart, pc, &trace, ir);
     unit->code = jit_end(units->jit, host, stamp, unit, full);
     if (!unit->code)
         return NULL;
+    rv_unit_log_out(hart, unit->code);
     units->used += size;
     unit->next = *head_of(units, host);
     *head_of(units, host) = unit;
@@ -300,11 +303,11 @@ struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *hos
     if (!make_one)
         return NULL;
     sm_assert_hot(!hart->units->running);
-    unit = make(hart, host, offset, &full);
+    unit = make(hart, pc, host, &full);
     if (!unit && full) {
         reset(hart);
         full = false;
-        unit = make(hart, host, offset, &full);
+        unit = make(hart, pc, host, &full);
     }
     return unit;
 }
@@ -361,6 +364,8 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
     state->fetch = hart->fast->table[hart->mode_fetch];
     state->page = hart->pc & SM_PAGE_MASK;
     state->pc = hart->pc;
+    if (SM_UNLIKELY(hart->log != NULL))
+        rv_unit_log_entry(hart, unit->code);
     units->running = true;
     reason = jit_run(units->jit, unit->code);
     units->running = false;

@@ -125,6 +125,24 @@ static void say_serial(GString *out, const struct machine_serial *serial)
     g_string_append(out, ")");
 }
 
+static void say_number(GString *out, const char *name, uint64_t value)
+{
+    if (value)
+        g_string_append_printf(out, " %s=%llu", name, (unsigned long long)value);
+}
+
+static void say_jit(GString *out, const struct machine_jit *jit)
+{
+    say_flag(out, "interpret", jit->off);
+    say_number(out, "jit-flags", jit->flags);
+    say_number(out, "jit-without", jit->without);
+    say_number(out, "seed", jit->seed);
+    say_number(out, "heat", jit->heat);
+    say_number(out, "code", jit->code_size);
+    say_number(out, "log", jit->log_items);
+    say_text(out, "D", jit->log_file);
+}
+
 static char *describe(const struct machine_config *config)
 {
     GString *out = g_string_new(config->board);
@@ -160,6 +178,7 @@ static char *describe(const struct machine_config *config)
         g_string_append_printf(out, " sample=%u", config->stale.sample);
     say_flag(out, "lrsc-exact", config->exact_lrsc);
     say_flag(out, "code-immediate", config->check_code);
+    say_jit(out, &config->jit);
     say_flag(out, "stats", config->print_stats);
     for (unsigned i = 0; config->search && config->search[i]; i++)
         say_text(out, "L", config->search[i]);
@@ -333,7 +352,23 @@ static const struct {
     {"-accel tcg", "spike"},
     {"-accel tcg,thread=multi", "spike"},
     {"-accel tcg,thread=single", "spike single"},
-    {"-accel accel=tcg,tb-size=64,split-wx=off", "spike"},
+    {"-accel accel=tcg,tb-size=64,split-wx=off", "spike code=67108864"},
+    {"-accel tcg,tb-size=0", "spike"},
+    {"-accel tcg,tb-size=18446744073709551615", "spike code=1073741824"},
+    {"-accel tcg,jit=off", "spike interpret"},
+    {"-accel tcg,nojit", "spike interpret"},
+    {"-accel tcg,jit=off,jit=on", "spike"},
+    {"-accel tcg,jit-fold=off", "spike jit-without=1"},
+    {"-accel tcg,jit-dead=off,jit-fold=off,jit-fold=on", "spike jit-without=2"},
+    {"-accel tcg,jit-link=off", "spike jit-flags=1"},
+    {"-accel tcg,jit-returns=off", "spike jit-flags=2"},
+    {"-accel tcg,jit-pins=off", "spike jit-flags=4"},
+    {"-accel tcg,jit-jumps=off", "spike jit-flags=8"},
+    {"-accel tcg,jit-checks=off,jit-link=on", "spike jit-without=4"},
+    {"-accel tcg,jit-seed=7,jit-heat=1", "spike seed=7 heat=1"},
+    {"-d in_asm,op", "spike log=3"},
+    {"-d out_asm -d exec -D file", "spike log=12 D=file"},
+    {"-d nochain", "spike jit-flags=11"},
     {"-accel tcg,tlb-check=off", "spike"},
     {"-accel tcg,tlb-check=report", "spike tlb-check"},
     {"-accel tcg,tlb-check=stop,tlb-check-suspect=on,tlb-check-sample=16,thread=single",
@@ -344,7 +379,7 @@ static const struct {
     {"-accel tcg,lrsc=exact,code-check=fence,lrsc=value", "spike"},
     {"-accel kvm -accel hvf -accel tcg", "spike"},
     {"-accel tcg -accel kvm", "spike"},
-    {"-name n,process=p -uuid 12345678-1234-1234-1234-123456789abc -D log", "spike"},
+    {"-name n,process=p -uuid 12345678-1234-1234-1234-123456789abc -D log", "spike D=log"},
     {"-pidfile p -stats", "spike pidfile=p stats"},
 };
 
@@ -614,7 +649,16 @@ static const struct {
     {"-display gtk", "-display gtk: Display 'gtk' is not available"},
     {"-display foo", "-display foo: Parameter 'type' does not accept value 'foo'"},
     {"-vga std", "-vga std: unknown vga type: std"},
-    {"-d in_asm,cpu", "-d in_asm,cpu: log item 'in_asm' is not available"},
+    {"-d in_asm,cpu", "-d in_asm,cpu: log item 'cpu' is not available"},
+    {"-accel tcg,jit=maybe", "-accel tcg,jit=maybe: Parameter 'jit' expects 'on' or 'off'"},
+    {"-accel tcg,jit-dead=1",
+     "-accel tcg,jit-dead=1: Parameter 'jit-dead' expects 'on' or 'off'"},
+    {"-accel tcg,tb-size=x", "-accel tcg,tb-size=x: Parameter 'tb-size' expects integer"},
+    {"-accel tcg,jit-seed=4294967296",
+     "-accel tcg,jit-seed=4294967296: Invalid 'jit-seed' setting 4294967296"},
+    {"-accel tcg,jit-heat=", "-accel tcg,jit-heat=: Parameter 'jit-heat' expects integer"},
+    {"-accel tcg,jit-foo=on",
+     "-accel tcg,jit-foo=on: Property 'tcg-accel.jit-foo' not found"},
     {"-uuid foo", "-uuid foo: failed to parse UUID string: wrong format"},
 };
 
@@ -773,6 +817,8 @@ static void prints_for_probes(void **state)
         {"softmmu-system-riscv64", "-device help", "name \"virtio-blk-device\""},
         {"softmmu-system-riscv64", "-device virtio-blk-device,help", "  serial=<str>\n"},
         {"softmmu-system-riscv64", "-accel help", "\ntcg\n"},
+        {"softmmu-system-riscv64", "-d help", "Log items (comma separated):\nout_asm "},
+        {"softmmu-system-riscv64", "-d help", "\nnochain         do not link"},
         /* What follows is not looked at. */
         {"softmmu-system-riscv64", "-M virt -version -foo", "version 0.1.0\n"},
     };

@@ -58,7 +58,15 @@ static struct jit_unit fake_next;
 
 const struct jit_guest rv_jit_guest = {.struct_size = sizeof(rv_jit_guest)};
 
-/* --- In place of translate.c ---------------------------------------------------------- */
+/* --- In place of translate*.c --------------------------------------------------------- */
+
+void rv_kept_reset(struct rv_hart *hart)
+{
+}
+
+void rv_kept_free(struct rv_hart *hart)
+{
+}
 
 static bool fake_translates(const struct rv_insn *insn)
 {
@@ -181,6 +189,12 @@ void *jit_unit_owner(const struct jit_unit *unit)
     return unit->owner;
 }
 
+bool jit_unit_refused(const struct jit_unit *unit);
+bool jit_unit_refused(const struct jit_unit *unit)
+{
+    return false;
+}
+
 void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp)
 {
     assert_false(unit->ended);
@@ -246,6 +260,11 @@ size_t jit_unit_code(const struct jit_unit *unit, const void **code)
 {
     *code = unit;
     return sizeof(*unit);
+}
+
+void jit_ir_print(const struct jit_ir *ir, FILE *to)
+{
+    fprintf(to, "%u operations\n", ir->n_insns);
 }
 
 /* --- Running ------------------------------------------------------------------------------ */

@@ -248,6 +248,37 @@ static void a_kick_leads_out(void **state)
     assert_int_equal(fix->hart->fast->request, 0);
 }
 
+static void translation_is_written_down(void **state)
+{
+    struct fixture *fix = *state;
+    struct program prog = {fix, CODE};
+    char *text = NULL;
+    size_t size = 0;
+
+    put_loop(&prog, 100);
+    fix->hart->log = open_memstream(&text, &size);
+    run_loop(fix, 0);
+    fflush(fix->hart->log);
+    assert_int_equal(size, 0);
+
+    fix->hart->log_items = RV_LOG_IN_ASM | RV_LOG_OP | RV_LOG_OUT_ASM | RV_LOG_EXEC;
+    rv_units_flush(fix->hart);
+    run_loop(fix, 0);
+    run_loop(fix, 0);
+    fclose(fix->hart->log);
+    fix->hart->log = NULL;
+    assert_non_null(strstr(text, "IN: hart 5, priv 3\n"
+                                 "0x0000000080001004:  00b50533  add a0, a0, a1\n"
+                                 "0x0000000080001008:  fff28293  addi t0, t0, -1\n"
+                                 "0x000000008000100c:  fe029ce3  bne t0, zero, "
+                                 "0x80001004\n"));
+    assert_non_null(strstr(text, "OP:\n4 operations\n"));
+    assert_non_null(strstr(text, "OUT: [size="));
+    assert_non_null(strstr(text, "Trace 5: 0x"));
+    assert_non_null(strstr(text, " [0000000080001004]\n"));
+    free(text);
+}
+
 /* --- Code that changes --------------------------------------------------------------------- */
 
 static void code_is_compared_after_a_fence(void **state)
@@ -551,6 +582,7 @@ int main(void)
         TEST(a_callback_may_trap),
         TEST(a_callback_may_stop),
         TEST(a_kick_leads_out),
+        TEST(translation_is_written_down),
         TEST(code_is_compared_after_a_fence),
         TEST(stamps_that_begin_again_end_all),
         TEST(a_new_view_ends_all),

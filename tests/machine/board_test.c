@@ -4,6 +4,7 @@
  * The programs are raw images at the start of RAM, assembled here; each ends by writing
  * to the finisher, so that what it saw is the exit code of machine_run().
  */
+#include "jit/jit.h"
 #include "machine_test.h"
 
 #include <pthread.h>
@@ -387,7 +388,8 @@ static void quit_may_come_early(void **state)
     machine_free(machine);
 }
 
-static void stats_are_printed(void **state)
+/** What a run prints.  The caller frees it. */
+static char *stats_of(struct machine_jit jit)
 {
     const uint32_t code[] = {LI(A7, 3), EXIT_A7};
     struct machine *machine;
@@ -395,19 +397,36 @@ static void stats_are_printed(void **state)
     char *text = NULL;
     size_t size;
     FILE *file = open_memstream(&text, &size);
-    (void)state;
 
     RUN_INIT(&run, "virt", code);
+    run.config.jit = jit;
     machine = run_new(&run);
     assert_int_equal(machine_run(machine), 3);
     machine_print_stats(machine, file);
     fclose(file);
     machine_free(machine);
-    assert_non_null(strstr(text, "guest instructions: "));
-    assert_non_null(strstr(text, "\nTLB hit rate: 0."));
-    assert_non_null(strstr(text, "\nMMIO writes: 1\n"));
     for (const char *line = text; *line; line = strchr(line, '\n') + 1)
         assert_non_null(strstr(line, ": "));
+    assert_non_null(strstr(text, "guest instructions: "));
+    assert_non_null(strstr(text, "\nMMIO writes: 1\n"));
+    return text;
+}
+
+static void stats_are_printed(void **state)
+{
+    const struct machine_jit interpret = {.off = true};
+    const struct machine_jit translate = {.code_size = 4 << 20, .heat = 1};
+    char *text = stats_of(interpret);
+    (void)state;
+
+    assert_non_null(strstr(text, "\nTLB hit rate: 0."));
+    assert_null(strstr(text, "\nunits translated: "));
+    free(text);
+    text = stats_of(translate);
+    /* What host code does is not counted: no rate can be told then. */
+    assert_int_equal(!strstr(text, "\nTLB hit rate: "), jit_supported());
+    assert_int_equal(strstr(text, "\nunits translated: ") != NULL, jit_supported());
+    assert_non_null(strstr(text, "\nTLB misses: "));
     free(text);
 }
 

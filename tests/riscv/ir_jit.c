@@ -94,7 +94,7 @@ void jit_free(struct jit *jit)
     free(jit);
 }
 
-struct jit_ir *jit_begin(struct jit *jit)
+struct jit_ir *jit_begin(struct jit *jit, bool no_checks)
 {
     jit_ir_reset(&jit->ir);
     return &jit->ir;

@@ -68,7 +68,7 @@ static int tear_down(void **state)
 static struct jit_ir *describe(uint64_t pc)
 {
     struct fixture *fix = &world.pair.one;
-    struct jit_ir *ir = jit_begin(world.jit);
+    struct jit_ir *ir = jit_begin(world.jit, false);
     const uint64_t offset = pc & ~SM_PAGE_MASK;
 
     if (!rv_translate(fix->hart, ram_of(fix) + (pc - offset - RAM), (unsigned)offset, ir,
