@@ -111,6 +111,15 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
                           enum sm_access access, uint8_t mode, uint32_t req_flags,
                           void **host, struct sm_fault *fault);
 
+/** Fill the TLB for a plain load or store at @gva, if that is quick: its tables were
+ *  walked to before, nothing is to be marked and nobody is to be told.
+ *
+ *  For whoever saw the hit path decline and can ask it once more.  Calls nothing back and
+ *  reports nothing; what is refused, or takes more, is asked by the functions above.
+ *  Returns  whether there is an entry now
+ *  Cost     some 10 ns */
+bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access);
+
 /** Read, modify and write atomically.  A refusal of either half is a write's.
  *
  *  A misaligned one, and one on anything but writable RAM, is refused: bus_error with

@@ -106,6 +106,9 @@ struct jit_guest {
      *  .value of the state, extended as @mem says.  Returns  enum jit_status */
     uint32_t (*load)(void *guest, uint64_t address, uint32_t mem);
     uint32_t (*store)(void *guest, uint64_t address, uint32_t mem);
+    /** Fill the TLB for a plain access at @address, if that calls nothing back and cannot
+     *  fault.  No register need be at home.  Returns  whether to look again */
+    bool (*fill)(void *guest, uint64_t address, uint32_t rw);
     /** Have the TLB ready for @size bytes of one page, to be read or (@rw: enum jit_rw)
      *  written too.  Returns  JIT_FAULT if they may not be; else JIT_GO, also where
      *           no plain memory answers */

@@ -11,7 +11,8 @@
  *   mcode.c perfmap.c memory for it, and its names
  *
  * Where values are.  A guest register lives in one place throughout a unit: in the host
- * register that it keeps across units (pinned), in one for this unit (local: loaded at
+ * register that it keeps across units (pinned; a loop that does not use it may evict it
+ * meanwhile), in one for this unit (local: loaded at
  * the beginning if it is read first, written back on ways out), or at home in the
  * guest's state.  So a way out costs what is dirty, and code that is rarely run, for a
  * slow access or a call, says in a few words of data (struct jit_site) what C code does
@@ -54,6 +55,7 @@ struct jit_alloc {
     uint8_t local_of[JIT_MAX_GLOBALS];  /* its number, or 0xff                 */
     uint32_t loaded;  /* bit n: local n is read before it is written, or the unit loops */
     uint32_t written; /* bit n: local n is ever written                        */
+    uint32_t evicted; /* bit n: pin n is at home in this unit, and its register another's */
     bool loops, uses_fp;
 };
 
@@ -130,6 +132,7 @@ struct jit_unit {
     uint32_t size;
     uint8_t n_stamps, n_locals;
     bool ended;
+    uint32_t evicted; /* pins                                                   */
     uint8_t refused; /* checks that did not hold                              */
     struct jit_unit_local {
         uint8_t reg, class;

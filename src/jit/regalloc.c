@@ -117,6 +117,28 @@ static void look_at(struct look *look, struct jit_alloc *alloc, const struct jit
     }
 }
 
+/** Find pins that a loop can do without while others need a register. */
+static uint32_t evict(const struct jit_alloc *alloc, const struct jit_ir *ir,
+                      const struct look *look, const struct jit_host *host,
+                      const struct jit_pins *pins)
+{
+    const unsigned spare = 2; /* for temporaries                               */
+    unsigned needed = spare, have = host->n_ints - pins->n;
+    uint32_t evicted = 0;
+
+    if (!alloc->loops)
+        return 0;
+    for (unsigned g = 0; g < ir->n_globals; g++)
+        needed += ir->globals[g].class == JIT_CLASS_INT && look->uses[g] &&
+                  alloc->global[g].reg == JIT_IN_MEMORY;
+    for (unsigned p = pins->n; p-- > 0 && have < needed;)
+        if (!look->uses[pins->global[p]]) {
+            evicted |= UINT32_C(1) << p;
+            have++;
+        }
+    return evicted;
+}
+
 /* --- Temporaries --------------------------------------------------------------- */
 
 /** Registers of one class, and until which operation each is in use. */
@@ -128,14 +150,14 @@ struct pool {
 };
 
 static void pool_init(struct pool *pool, const uint8_t *regs, unsigned n,
-                      const struct jit_pins *pins, uint32_t *seed)
+                      const struct jit_pins *pins, uint32_t evicted, uint32_t *seed)
 {
     pool->n = 0;
     for (unsigned i = 0; i < n; i++) {
         bool pinned = false;
 
         for (unsigned p = 0; pins && p < pins->n; p++)
-            pinned |= pins->reg[p] == regs[i];
+            pinned |= pins->reg[p] == regs[i] && !(evicted >> p & 1);
         if (!pinned)
             pool->reg[pool->n++] = regs[i];
     }
@@ -248,8 +270,12 @@ bool jit_alloc(struct jit_alloc *alloc, const struct jit_ir *ir,
     for (unsigned p = 0; p < pins->n; p++)
         alloc->global[pins->global[p]].reg = pins->reg[p];
     look_at(&look, alloc, ir);
-    pool_init(&ints, host->ints, host->n_ints, pins, seed);
-    pool_init(&fps, host->fps, host->n_fps, NULL, seed);
+    alloc->evicted = evict(alloc, ir, &look, host, pins);
+    for (unsigned p = 0; p < pins->n; p++)
+        if (alloc->evicted >> p & 1)
+            alloc->global[pins->global[p]].reg = JIT_IN_MEMORY;
+    pool_init(&ints, host->ints, host->n_ints, pins, alloc->evicted, seed);
+    pool_init(&fps, host->fps, host->n_fps, NULL, 0, seed);
     if (!alloc_temps(alloc, ir, &look, &ints, &fps, saves, seed))
         return false;
     alloc_locals(alloc, ir, &look, &ints, JIT_CLASS_INT);

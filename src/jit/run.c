@@ -30,8 +30,9 @@ static void write_back(const struct jit *jit, struct jit_frame *frame,
                        const struct jit_site *site)
 {
     for (unsigned p = 0; p < jit->pins.n; p++)
-        home_store(jit, jit->guest.globals[jit->pins.global[p]].offset,
-                   frame->reg[jit->pins.reg[p]]);
+        if (!(site->unit->evicted >> p & 1))
+            home_store(jit, jit->guest.globals[jit->pins.global[p]].offset,
+                       frame->reg[jit->pins.reg[p]]);
     for (uint32_t left = site->dirty; left; left &= left - 1) {
         const struct jit_unit_local *local =
             &site->unit->local[__builtin_ctz(left)];
@@ -45,8 +46,9 @@ static void read_again(const struct jit *jit, struct jit_frame *frame,
                        const struct jit_site *site)
 {
     for (unsigned p = 0; p < jit->pins.n; p++)
-        frame->reg[jit->pins.reg[p]] =
-            home_load(jit, jit->guest.globals[jit->pins.global[p]].offset);
+        if (!(site->unit->evicted >> p & 1))
+            frame->reg[jit->pins.reg[p]] =
+                home_load(jit, jit->guest.globals[jit->pins.global[p]].offset);
     for (uint32_t left = site->valid; left; left &= left - 1) {
         const struct jit_unit_local *local =
             &site->unit->local[__builtin_ctz(left)];
@@ -145,6 +147,77 @@ static void fp_take(struct jit *jit)
         jit->guest.fp_flags(jit->state, jit_host_fp_take());
 }
 
+/** Load or store @size bytes, of which @rest lie at @host and the others at @second. */
+static uint64_t split_load(const uint8_t *host, const uint8_t *second, unsigned rest,
+                           unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned n = 0; n < size; n++)
+        value |= sm_host_load(n < rest ? host + n : second + (n - rest), 0) << (8 * n);
+    return value;
+}
+
+static void split_store(uint8_t *host, uint8_t *second, unsigned rest, unsigned size,
+                        uint64_t value)
+{
+    for (unsigned n = 0; n < size; n++)
+        sm_host_store(n < rest ? host + n : second + (n - rest), 0, value >> (8 * n));
+}
+
+/** The host address of @size bytes at @address, of one page. */
+static bool plain(const struct jit *jit, uint64_t address, unsigned size,
+                  enum sm_access access, void **host)
+{
+    if (SM_LIKELY(sm_tlb_hit(jit->st->data, address, size, access, host)))
+        return true;
+    return jit->guest.fill(jit->state, address, access == SM_WRITE ? JIT_WRITE : JIT_READ) &&
+           sm_tlb_hit(jit->st->data, address, size, access, host);
+}
+
+/** Make an access to plain memory that missed, or crosses the end of a page: nobody else is
+ *  concerned, so nothing need be at home.  Returns  false if it is none */
+static bool quick_access(struct jit *jit, struct jit_frame *frame,
+                         const struct jit_site *site)
+{
+    const uint64_t base =
+        site->base_const ? site->constant : value_of(jit, frame, site->base);
+    const uint64_t address = base + (uint64_t)(int64_t)site->imm;
+    const bool store = site->kind == JIT_SITE_STORE;
+    const enum sm_access access = store ? SM_WRITE : SM_READ;
+    const unsigned bits = jit_mem_bits(site->mem), size = 1u << bits;
+    const unsigned rest = (unsigned)(SM_PAGE_SIZE - (address & ~SM_PAGE_MASK));
+    void *host, *second = NULL;
+    uint64_t value = 0;
+
+    if (SM_UNLIKELY(rest < size)) {
+        if (!plain(jit, address, rest, access, &host) ||
+            !plain(jit, address + rest, size - rest, access, &second) ||
+            /* The second may have taken the first's place. */
+            !sm_tlb_hit(jit->st->data, address, rest, access, &host))
+            return false;
+    } else if (!plain(jit, address, size, access, &host)) {
+        return false;
+    }
+    if (store) {
+        value = site->value_const ? site->value_constant
+                                  : value_of(jit, frame, site->value);
+        if (second)
+            split_store(host, second, rest, size, value);
+        else
+            sm_host_store(host, bits, value);
+        return true;
+    }
+    value = second ? split_load(host, second, rest, size) : sm_host_load(host, bits);
+    if (site->mem & JIT_MEM_SIGNED)
+        value = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
+    if (site->value.reg == JIT_IN_MEMORY)
+        home_store(jit, site->value.offset, value);
+    else
+        frame->reg[site->value.reg] = value;
+    return true;
+}
+
 uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
 {
     const struct jit_site *const site = &jit->site[number];
@@ -152,6 +225,8 @@ uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
     uint64_t *const count = jit_home(jit, jit->guest.count_offset);
     uint32_t status;
 
+    if (site->kind <= JIT_SITE_STORE && SM_LIKELY(quick_access(jit, frame, site)))
+        return 0;
     write_back(jit, frame, site);
     st->pc = st->page + (uint64_t)(int64_t)site->offset;
     *count += site->retired;

@@ -182,6 +182,7 @@ static void note_locals(const struct jit *jit, struct jit_unit *unit)
 {
     const struct jit_alloc *const alloc = &jit->alloc;
 
+    unit->evicted = alloc->evicted;
     unit->n_locals = alloc->n_locals;
     for (unsigned n = 0; n < alloc->n_locals; n++) {
         const struct jit_global *global = &jit->guest.globals[alloc->local[n]];

@@ -58,9 +58,34 @@ static void store_locals(struct jit_lower *l, uint32_t locals)
     }
 }
 
+/** Between units pins are in their registers: evict them, or bring them back. */
+static void move_evicted(struct jit_lower *l, bool back)
+{
+    const struct jit_pins *const pins = &l->jit->pins;
+
+    for (unsigned p = 0; p < pins->n; p++) {
+        const struct x64_mem home = x64_home(l, l->ir->globals[pins->global[p]].offset);
+
+        if (!(l->alloc->evicted >> p & 1))
+            continue;
+        if (back)
+            x64_load(&l->a, 3, false, pins->reg[p], home);
+        else
+            x64_store(&l->a, 3, home, pins->reg[p]);
+    }
+}
+
+/** All guest registers are to be where other units expect them. */
+static void settle(struct jit_lower *l)
+{
+    store_locals(l, l->dirty);
+    move_evicted(l, true);
+}
+
 void x64_enter(struct jit_lower *l)
 {
     poll(l, &l->poll);
+    move_evicted(l, false);
     load_locals(l, l->alloc->loaded);
     l->valid = l->alloc->loaded;
     x64_bind(&l->a, &l->head);
@@ -164,7 +189,7 @@ static void way_out(struct jit_lower *l, const struct jit_insn *insn)
 {
     const struct jit_way *const way = &l->ir->way[insn->imm];
 
-    store_locals(l, l->dirty);
+    settle(l);
     count_to(l, insn, way->retired);
     if (way->kind == JIT_EXIT_ASIDE)
         aside(l, way->offset);
@@ -244,11 +269,11 @@ static void lower_jump(struct jit_lower *l, const struct jit_insn *insn)
     const bool call = insn->aux == JIT_JUMP_CALL && returns;
     struct x64_label code = {0};
 
-    store_locals(l, l->dirty);
+    x64_fetch(l, X64_RAX, insn->a); /* first: its register may be an evicted pin's */
+    settle(l);
     count_to(l, insn, true);
     if (call)
         push_return(l, insn, &code);
-    x64_fetch(l, X64_RAX, insn->a);
     if (insn->aux == JIT_JUMP_RETURN && returns)
         pop_return(l);
     x64_jmp_to(&l->a, jit_mcode_write(&l->jit->code, l->jit->jump));
@@ -284,7 +309,7 @@ static void lower_loop(struct jit_lower *l, const struct jit_insn *insn)
 void x64_cold_poll(struct jit_lower *l, struct x64_cold *cold)
 {
     (void)cold;
-    store_locals(l, l->dirty);
+    settle(l);
     x64_jmp(&l->a, &l->poll);
 }
 

@@ -42,6 +42,7 @@ const struct jit_guest rv_jit_guest = {
     .count_offset = offsetof(struct rv_hart, instret),
     .load = rv_jit_load,
     .store = rv_jit_store,
+    .fill = rv_jit_fill,
     .touch = rv_jit_touch,
     .fp_enter = rv_jit_fp_enter,
     .fp_flags = rv_jit_fp_flags,

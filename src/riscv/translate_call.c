@@ -80,6 +80,14 @@ uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
     return rv_called(hart, next, &trap, resets);
 }
 
+bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
+{
+    const struct rv_hart *hart = guest;
+
+    return sm_tlb_try(hart->vcpu, address, hart->mode_data,
+                      rw == JIT_WRITE ? SM_WRITE : SM_READ);
+}
+
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
 {
     struct rv_hart *hart = guest;

@@ -133,44 +133,71 @@ static inline bool find_leaf(const struct sm_tlb_refill *by, sm_gva gva,
     return SM_LIKELY(found->gpa - by->first <= by->n);
 }
 
+/** Fill for @access to @gva, of which no entry is remembered.
+ *  Returns  false, with nothing done, where that takes tlb_fill */
+static inline __attribute__((always_inline)) bool
+refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context, sm_gva gva,
+       enum sm_access access, struct found *found)
+{
+    const struct sm_tlb_refill *const by = &context->refill;
+    const sm_gva page = gva & SM_PAGE_MASK;
+    const unsigned slot = sm_tlb_slot(page);
+    bool logged;
+
+    if (SM_UNLIKELY(!by->tables || !find_leaf(by, gva, access, found) ||
+                    /* What is not read is written by the bus. */
+                    !(found->perms & SM_PERM_R)))
+        return false;
+    /* A log that begins after this look has all pages set (D1). */
+    logged = sm_load_relaxed(&by->ram->logs) != NULL;
+    if (SM_UNLIKELY(logged && access == SM_WRITE))
+        return false;
+
+    sm_assert_hot(vcpu->online); /* V5 */
+    context->refills[access]++;
+    context->any_global |= found->global;
+    if (SM_UNLIKELY(found->leaf_bits > SM_PAGE_BITS))
+        sm_tlb_note_large(context, page, found->leaf_bits);
+    put(context, access * SM_TLB_SLOTS + slot, page, found);
+    /* As after a walk: the other of read and write, where that costs none. */
+    if (access == SM_WRITE)
+        put(context, SM_READ * SM_TLB_SLOTS + slot, page, found);
+    else if (access == SM_READ && (found->perms & SM_PERM_W) && !logged &&
+             (context->store->table.slot[SM_WRITE][slot].tag & SM_TLB_ABSENT))
+        put(context, SM_WRITE * SM_TLB_SLOTS + slot, page, found);
+    return true;
+}
+
 bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
                    const struct sm_xlate_req *req, struct sm_tlb_target *out,
                    struct sm_fault *fault)
 {
     const struct sm_tlb_refill *const by = &context->refill;
-    const enum sm_access access = (enum sm_access)req->access;
-    const sm_gva page = req->gva & SM_PAGE_MASK;
-    const unsigned slot = sm_tlb_slot(page);
     struct found found;
-    bool logged;
 
-    if (SM_UNLIKELY(!by->tables || (req->flags & ~(uint32_t)SM_REQ_ATOMIC) ||
-                    !find_leaf(by, req->gva, access, &found) ||
-                    /* What is not read is written by the bus. */
-                    !(found.perms & SM_PERM_R)))
+    if (SM_UNLIKELY((req->flags & ~(uint32_t)SM_REQ_ATOMIC) ||
+                    !refill(vcpu, context, req->gva, (enum sm_access)req->access,
+                            &found)))
         return sm_tlb_fill(vcpu, req, out, fault);
-    /* A log that begins after this look has all pages set (D1). */
-    logged = sm_load_relaxed(&by->ram->logs) != NULL;
-    if (SM_UNLIKELY(logged && access == SM_WRITE))
-        return sm_tlb_fill(vcpu, req, out, fault);
-
-    sm_assert_hot(vcpu->online); /* V5 */
-    context->refills[access]++;
-    context->any_global |= found.global;
-    if (SM_UNLIKELY(found.leaf_bits > SM_PAGE_BITS))
-        sm_tlb_note_large(context, page, found.leaf_bits);
-    put(context, access * SM_TLB_SLOTS + slot, page, &found);
-    /* As after a walk: the other of read and write, where that costs none. */
-    if (access == SM_WRITE)
-        put(context, SM_READ * SM_TLB_SLOTS + slot, page, &found);
-    else if (access == SM_READ && (found.perms & SM_PERM_W) && !logged &&
-             (context->store->table.slot[SM_WRITE][slot].tag & SM_TLB_ABSENT))
-        put(context, SM_WRITE * SM_TLB_SLOTS + slot, page, &found);
-
     out->gpa = found.gpa | (req->gva & ~SM_PAGE_MASK);
     out->host = (uint8_t *)(uintptr_t)(out->gpa + by->host_bias);
     out->space = by->space;
     out->tx = SM_TX_OK;
     out->attrs = by->attrs;
     return true;
+}
+
+bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access)
+{
+    struct sm_tlb_context *const context = sm_tlb_context(vcpu, mode);
+    const uint64_t special = SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE;
+    struct found found;
+    uint64_t tag;
+
+    if (SM_UNLIKELY(!context))
+        return false;
+    tag = context->store->table.slot[access][sm_tlb_slot(gva)].tag;
+    if (SM_UNLIKELY(!((tag ^ gva) & SM_PAGE_MASK) && (tag & special)))
+        return false; /* why it is not plain is remembered */
+    return refill(vcpu, context, gva, access, &found);
 }
