@@ -10,13 +10,13 @@
  *   run.c             entering host code, and what it calls
  *   mcode.c perfmap.c memory for it, and its names
  *
- * Where values are.  A guest register lives in one place throughout a unit: in the host
- * register that it keeps across units (pinned; a loop that does not use it may evict it
- * meanwhile), in one for this unit (local: loaded at
- * the beginning if it is read first, written back on ways out), or at home in the
- * guest's state.  So a way out costs what is dirty, and code that is rarely run, for a
- * slow access or a call, says in a few words of data (struct jit_site) what C code does
- * for it.
+ * Where values are.  A guest register that is pinned keeps its host register across units
+ * (a loop that does not use it may evict it meanwhile).  The others are at home, in the
+ * guest's state, between units.  Within one a loop keeps those that it uses most in
+ * registers all the time; a unit without a loop, which is run from its beginning to some
+ * way out, brings each into a register where it is used, as long as it is used again.
+ * So a way out costs what is dirty, and code that is rarely run, for a slow access or a
+ * call, says in a few words of data (struct jit_site) what C code does for it.
  */
 #ifndef JIT_JIT_IMPL_H
 #define JIT_JIT_IMPL_H
@@ -44,19 +44,55 @@ struct jit_host {
     uint8_t fps[JIT_HOST_REGS];
 };
 
-enum { JIT_MAX_LOCALS = 32 };
+enum { JIT_NOBODY = 0xff, JIT_MAX_ALLOC = 4096 };
+SM_STATIC_ASSERT((int)JIT_MAX_GLOBALS < (int)JIT_NOBODY, "a byte names a global");
 
-/** Of one unit. */
+/** Whose values host registers hold, those that are pinned aside: of integers and of
+ *  floating point. */
+struct jit_regs {
+    uint8_t owner[2][JIT_HOST_REGS]; /* a global, or JIT_NOBODY                 */
+    uint16_t dirty[2];               /* bit n: that of register n is not at home */
+};
+
+/** One of the two classes above. */
+SM_INLINE unsigned jit_file(enum jit_class class)
+{
+    return class == JIT_CLASS_FP;
+}
+
+/** Registers that hold values between operations, by class. */
+struct jit_pool {
+    uint8_t n;
+    uint8_t reg[JIT_HOST_REGS];
+    uint16_t next[JIT_HOST_REGS]; /* by register: the operation that reads what it
+                                     holds next, or NEVER                      */
+    jit_reg temp[JIT_HOST_REGS];  /* by register: the temporary in it, or JIT_NONE */
+    uint16_t busy;                /* bit n: register n is this operation's      */
+};
+
+/** How a back end moves a global to or from its home, between operations. */
+struct jit_mover {
+    void (*load)(void *opaque, enum jit_class class, unsigned reg, int32_t home);
+    void (*store)(void *opaque, enum jit_class class, unsigned reg, int32_t home);
+    void *opaque;
+};
+
+/** Of one unit, at one operation. */
 struct jit_alloc {
     struct jit_loc global[JIT_MAX_GLOBALS];
     struct jit_loc temp[JIT_MAX_TEMPS];
-    uint8_t n_locals;
-    uint8_t local[JIT_MAX_LOCALS];      /* its global                          */
-    uint8_t local_of[JIT_MAX_GLOBALS];  /* its number, or 0xff                 */
-    uint32_t loaded;  /* bit n: local n is read before it is written, or the unit loops */
-    uint32_t written; /* bit n: local n is ever written                        */
+    struct jit_regs now;      /* before the operation                           */
     uint32_t evicted; /* bit n: pin n is at home in this unit, and its register another's */
     bool loops, uses_fp;
+    /* regalloc.c's own: */
+    const struct jit_ir *ir;
+    struct jit_pool pool[2];
+    int32_t saves;
+    uint32_t *seed;
+    uint32_t slot_free;       /* bit n: .save[n]                                */
+    uint16_t next[JIT_MAX_ALLOC][4]; /* of d, a, b and c of each operation: what reads
+                                        them next                              */
+    bool temp_live[JIT_MAX_TEMPS];
 };
 
 struct jit_pins {
@@ -68,13 +104,18 @@ struct jit_pins {
 void jit_alloc_pins(struct jit_pins *pins, const struct jit_host *host,
                     const struct jit_guest *guest, uint32_t flags, uint32_t seed);
 
-/** Decide where everything in @ir is.
+/** Decide where everything in @ir is at its beginning.
  *  @saves   offset of jit_state.save
  *  @seed    not 0: at random; is advanced
- *  Returns  false if memory for temporaries does not suffice */
+ *  Returns  false if the unit is too large */
 bool jit_alloc(struct jit_alloc *alloc, const struct jit_ir *ir,
                const struct jit_host *host, const struct jit_pins *pins, int32_t saves,
                uint32_t *seed);
+/** Bring the operands of operation @i where they are wanted, and choose a place for what
+ *  it writes.  Returns  false if memory for temporaries does not suffice */
+bool jit_alloc_before(struct jit_alloc *alloc, unsigned i, const struct jit_mover *mover);
+/** Operation @i was emitted: what it wrote is in its place. */
+void jit_alloc_after(struct jit_alloc *alloc, unsigned i);
 
 /* --- Sites --------------------------------------------------------------------- */
 
@@ -92,7 +133,8 @@ struct jit_site {
     int16_t offset, next;       /* of the instruction, and of the next          */
     uint16_t retired;           /* before it, and not yet counted               */
     int32_t value_home;         /* of what is loaded                            */
-    uint32_t dirty, valid;      /* locals                                       */
+    struct jit_regs regs;
+    bool reload;                /* a call: .regs hold the same afterwards       */
     struct jit_unit *unit;
     uint64_t constant, value_constant; /* .base_const, .value_const              */
     struct jit_call call;
@@ -130,14 +172,10 @@ struct jit_unit {
     uint64_t page;     /* of the guest page's first byte                        */
     uint8_t *code;     /* where it is written                                   */
     uint32_t size;
-    uint8_t n_stamps, n_locals;
+    uint8_t n_stamps;
     bool ended;
-    uint32_t evicted; /* pins                                                   */
     uint8_t refused; /* checks that did not hold                              */
-    struct jit_unit_local {
-        uint8_t reg, class;
-        int32_t home;
-    } local[JIT_MAX_LOCALS];
+    uint32_t evicted; /* pins                                                   */
     uint8_t *stamp[JIT_MAX_STAMPS]; /* 4 bytes each                             */
     struct jit_exit *incoming;   /* lead here                                      */
 };

@@ -20,41 +20,52 @@ static void home_store(const struct jit *jit, int32_t offset, uint64_t value)
     memcpy(jit_home(jit, offset), &value, sizeof(value));
 }
 
-static uint64_t *local_in(struct jit_frame *frame, const struct jit_unit_local *local)
+static uint64_t *held_in(struct jit_frame *frame, unsigned file, unsigned reg)
 {
-    return local->class == JIT_CLASS_FP ? &frame->fp[local->reg] : &frame->reg[local->reg];
+    return file ? &frame->fp[reg] : &frame->reg[reg];
+}
+
+/** Store what is pinned, or load it. */
+static void move_pins(const struct jit *jit, struct jit_frame *frame,
+                      const struct jit_site *site, bool load)
+{
+    for (unsigned p = 0; p < jit->pins.n; p++) {
+        const int32_t home = jit->guest.globals[jit->pins.global[p]].offset;
+        uint64_t *const held = &frame->reg[jit->pins.reg[p]];
+
+        if (site->unit->evicted >> p & 1)
+            continue;
+        if (load)
+            *held = home_load(jit, home);
+        else
+            home_store(jit, home, *held);
+    }
 }
 
 /** Write home what is pinned, and what is dirty (J2). */
 static void write_back(const struct jit *jit, struct jit_frame *frame,
                        const struct jit_site *site)
 {
-    for (unsigned p = 0; p < jit->pins.n; p++)
-        if (!(site->unit->evicted >> p & 1))
-            home_store(jit, jit->guest.globals[jit->pins.global[p]].offset,
-                       frame->reg[jit->pins.reg[p]]);
-    for (uint32_t left = site->dirty; left; left &= left - 1) {
-        const struct jit_unit_local *local =
-            &site->unit->local[__builtin_ctz(left)];
+    move_pins(jit, frame, site, false);
+    for (unsigned file = 0; file < 2; file++)
+        for (unsigned left = site->regs.dirty[file]; left; left &= left - 1) {
+            const unsigned reg = (unsigned)__builtin_ctz(left);
 
-        home_store(jit, local->home, *local_in(frame, local));
-    }
+            home_store(jit, jit->guest.globals[site->regs.owner[file][reg]].offset,
+                       *held_in(frame, file, reg));
+        }
 }
 
-/** Read all of it again: a call may have written any. */
+/** Read again what a call may have written. */
 static void read_again(const struct jit *jit, struct jit_frame *frame,
                        const struct jit_site *site)
 {
-    for (unsigned p = 0; p < jit->pins.n; p++)
-        if (!(site->unit->evicted >> p & 1))
-            frame->reg[jit->pins.reg[p]] =
-                home_load(jit, jit->guest.globals[jit->pins.global[p]].offset);
-    for (uint32_t left = site->valid; left; left &= left - 1) {
-        const struct jit_unit_local *local =
-            &site->unit->local[__builtin_ctz(left)];
-
-        *local_in(frame, local) = home_load(jit, local->home);
-    }
+    move_pins(jit, frame, site, true);
+    for (unsigned file = 0; file < 2 && site->reload; file++)
+        for (unsigned reg = 0; reg < JIT_HOST_REGS; reg++)
+            if (site->regs.owner[file][reg] != JIT_NOBODY)
+                *held_in(frame, file, reg) = home_load(
+                    jit, jit->guest.globals[site->regs.owner[file][reg]].offset);
 }
 
 static uint64_t value_of(const struct jit *jit, const struct jit_frame *frame,

@@ -178,21 +178,6 @@ static bool prepare(struct jit *jit)
                      &jit->seed);
 }
 
-static void note_locals(const struct jit *jit, struct jit_unit *unit)
-{
-    const struct jit_alloc *const alloc = &jit->alloc;
-
-    unit->evicted = alloc->evicted;
-    unit->n_locals = alloc->n_locals;
-    for (unsigned n = 0; n < alloc->n_locals; n++) {
-        const struct jit_global *global = &jit->guest.globals[alloc->local[n]];
-
-        unit->local[n] = (struct jit_unit_local){
-            .reg = alloc->global[alloc->local[n]].reg, .class = global->class,
-            .home = global->offset};
-    }
-}
-
 struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
                          bool *full)
 {
@@ -209,7 +194,7 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
     *unit = (struct jit_unit){
         .owner = owner, .host = host,
         .page = (uint64_t)(uintptr_t)host - (uint64_t)(int64_t)jit->ir.place[0].offset};
-    note_locals(jit, unit);
+    unit->evicted = jit->alloc.evicted;
     if (!jit_host_emit(jit, unit, stamp, full)) {
         *full |= jit->n_sites == jit->max_sites;
         jit->n_sites = n_sites;

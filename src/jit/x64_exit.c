@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* x64_exit.c - emits a unit's beginning and its ways out.
  *
- * A way out writes dirty locals home, counts what retired since it was last counted, and
+ * A way out writes home what is dirty, counts what retired since it was last counted, and
  * jumps: to a linked unit, or to the owner.  The jump is the patched part (struct
  * jit_exit).  One beyond the page is guarded: the fetch TLB has to have the target's
  * page at the guest address that it is at now, where it was when the link was made.
@@ -26,36 +26,28 @@ static void poll(struct jit_lower *l, struct x64_label *out)
     x64_jcc(&l->a, X64_NE, out);
 }
 
-static void load_locals(struct jit_lower *l, uint32_t locals)
+/** Load or store what registers hold of globals; stores are of what is dirty. */
+static void move_globals(struct jit_lower *l, bool load)
 {
-    for (unsigned n = 0; n < l->alloc->n_locals; n++) {
-        const unsigned global = l->alloc->local[n];
-        const struct jit_loc loc = l->alloc->global[global];
-        const struct x64_mem home = x64_home(l, l->ir->globals[global].offset);
+    const struct jit_regs *const now = &l->alloc->now;
 
-        if (!(locals >> n & 1))
-            continue;
-        if (l->ir->globals[global].class == JIT_CLASS_FP)
-            x64_movs_load(&l->a, true, loc.reg, home);
-        else
-            x64_load(&l->a, 3, false, loc.reg, home);
-    }
-}
+    for (unsigned file = 0; file < 2; file++)
+        for (unsigned reg = 0; reg < JIT_HOST_REGS; reg++) {
+            const unsigned owner = now->owner[file][reg];
+            struct x64_mem home;
 
-static void store_locals(struct jit_lower *l, uint32_t locals)
-{
-    for (unsigned n = 0; n < l->alloc->n_locals; n++) {
-        const unsigned global = l->alloc->local[n];
-        const struct jit_loc loc = l->alloc->global[global];
-        const struct x64_mem home = x64_home(l, l->ir->globals[global].offset);
-
-        if (!(locals >> n & 1))
-            continue;
-        if (l->ir->globals[global].class == JIT_CLASS_FP)
-            x64_movs_store(&l->a, true, home, loc.reg);
-        else
-            x64_store(&l->a, 3, home, loc.reg);
-    }
+            if (owner == JIT_NOBODY || (!load && !(now->dirty[file] >> reg & 1)))
+                continue;
+            home = x64_home(l, l->ir->globals[owner].offset);
+            if (file && load)
+                x64_movs_load(&l->a, true, reg, home);
+            else if (file)
+                x64_movs_store(&l->a, true, home, reg);
+            else if (load)
+                x64_load(&l->a, 3, false, reg, home);
+            else
+                x64_store(&l->a, 3, home, reg);
+        }
 }
 
 /** Between units pins are in their registers: evict them, or bring them back. */
@@ -78,7 +70,7 @@ static void move_evicted(struct jit_lower *l, bool back)
 /** All guest registers are to be where other units expect them. */
 static void settle(struct jit_lower *l)
 {
-    store_locals(l, l->dirty);
+    move_globals(l, false);
     move_evicted(l, true);
 }
 
@@ -86,11 +78,8 @@ void x64_enter(struct jit_lower *l)
 {
     poll(l, &l->poll);
     move_evicted(l, false);
-    load_locals(l, l->alloc->loaded);
-    l->valid = l->alloc->loaded;
+    move_globals(l, true);
     x64_bind(&l->a, &l->head);
-    /* From the second round on what was written in the first is not at home. */
-    l->dirty = l->alloc->loops ? l->alloc->written : 0;
 }
 
 void x64_poll_tail(struct jit_lower *l)

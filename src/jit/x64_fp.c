@@ -42,7 +42,6 @@ static void fp_done(struct jit_lower *l, jit_reg reg, unsigned xmm)
         x64_movs_store(&l->a, true, x64_home(l, loc.offset), xmm);
     else if (loc.reg != xmm)
         x64_movaps(&l->a, loc.reg, xmm);
-    x64_note(l, reg);
 }
 
 static bool fp_is_in(const struct jit_lower *l, jit_reg reg, unsigned xmm)
@@ -105,10 +104,13 @@ static void fp_sqrt(struct jit_lower *l, const struct jit_insn *insn)
 static void fp_fma(struct jit_lower *l, const struct jit_insn *insn)
 {
     const unsigned a = fp_use(l, insn->a, X64_XMM1), b = fp_use(l, insn->b, X64_XMM2);
+    struct x64_cold *cold;
 
     fp_fetch(l, X64_XMM0, insn->c);
     x64_fmadd231(&l->a, insn->aux == JIT_DOUBLE, X64_XMM0, a, b);
-    canonical(l, X64_COLD_FMA, insn, X64_XMM0, insn->aux);
+    cold = canonical(l, X64_COLD_FMA, insn, X64_XMM0, insn->aux);
+    cold->fma[0] = (uint8_t)a;
+    cold->fma[1] = (uint8_t)b;
     fp_done(l, insn->d, X64_XMM0);
 }
 
@@ -117,8 +119,7 @@ static void fp_fma(struct jit_lower *l, const struct jit_insn *insn)
 static void cold_fma(struct jit_lower *l, const struct x64_cold *cold)
 {
     const bool d = cold->prec == JIT_DOUBLE;
-    const unsigned a = fp_use(l, cold->insn->a, X64_XMM1);
-    const unsigned b = fp_use(l, cold->insn->b, X64_XMM2);
+    const unsigned a = cold->fma[0], b = cold->fma[1];
     struct x64_label done = {0};
 
     x64_comis(&l->a, d, false, a, b);

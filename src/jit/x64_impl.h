@@ -39,7 +39,8 @@ struct x64_cold {
     struct x64_label enter, back;
     uint32_t site;
     const struct jit_insn *insn;
-    uint32_t dirty;   /* locals                                                */
+    struct jit_regs regs;
+    uint8_t fma[2];   /* X64_COLD_FMA: where its factors are                    */
     unsigned counted;
 };
 
@@ -48,11 +49,10 @@ enum { X64_MAX_COLD = 512 };
 struct jit_lower {
     struct jit *jit;
     const struct jit_ir *ir;
-    const struct jit_alloc *alloc;
+    struct jit_alloc *alloc;
     struct jit_unit *unit;
     struct x64 a;
     uint32_t stamp;
-    uint32_t dirty, valid; /* locals, here                                     */
     unsigned counted;      /* instructions that were, here                     */
     struct x64_label head; /* behind the entry: loops come back to it          */
     struct x64_label poll; /* the way out to the owner from a unit's beginning */
@@ -103,10 +103,8 @@ unsigned x64_use(struct jit_lower *l, jit_reg reg, unsigned scratch);
 void x64_fetch(struct jit_lower *l, unsigned host, jit_reg reg);
 /** The host register to compute @reg in: its own, or @scratch. */
 unsigned x64_target(const struct jit_lower *l, jit_reg reg, unsigned scratch);
-/** @reg was computed in @host, which is from x64_target(): store and note it. */
+/** @reg was computed in @host, which is from x64_target(): put it in its place. */
 void x64_done(struct jit_lower *l, jit_reg reg, unsigned host);
-/** Note that @reg was written where it is. */
-void x64_note(struct jit_lower *l, jit_reg reg);
 /** Compare @a with @b, setting flags.  Returns the condition for @cond */
 enum x64_cc x64_compare(struct jit_lower *l, enum jit_cond cond, jit_reg a, jit_reg b);
 
@@ -131,7 +129,7 @@ void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn);
 void x64_call_site(struct jit_lower *l, uint32_t number);
 void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);
 
-/** The unit's beginning: the poll, and loading of locals. */
+/** The unit's beginning: the poll, and what a loop keeps in registers. */
 void x64_enter(struct jit_lower *l);
 void x64_lower_way(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_way(struct jit_lower *l, struct x64_cold *cold);

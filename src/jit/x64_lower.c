@@ -54,14 +54,6 @@ unsigned x64_target(const struct jit_lower *l, jit_reg reg, unsigned scratch)
     return loc.reg == JIT_IN_MEMORY ? scratch : loc.reg;
 }
 
-void x64_note(struct jit_lower *l, jit_reg reg)
-{
-    if (jit_is_global(reg) && l->alloc->local_of[reg] != 0xff) {
-        l->dirty |= UINT32_C(1) << l->alloc->local_of[reg];
-        l->valid |= UINT32_C(1) << l->alloc->local_of[reg];
-    }
-}
-
 void x64_done(struct jit_lower *l, jit_reg reg, unsigned host)
 {
     const struct jit_loc loc = x64_loc(l, reg);
@@ -70,7 +62,6 @@ void x64_done(struct jit_lower *l, jit_reg reg, unsigned host)
         x64_store(&l->a, 3, x64_home(l, loc.offset), host);
     else if (loc.reg != host)
         x64_mov_rr(&l->a, true, loc.reg, host);
-    x64_note(l, reg);
 }
 
 /** Whether @reg is in @host. */
@@ -127,7 +118,8 @@ struct x64_cold *x64_cold(struct jit_lower *l, enum x64_cold_kind kind,
     } else {
         l->n_cold++;
     }
-    *cold = (struct x64_cold){.kind = (uint8_t)kind, .insn = insn, .dirty = l->dirty,
+    *cold = (struct x64_cold){.kind = (uint8_t)kind, .insn = insn,
+                              .regs = l->alloc->now,
                               .counted = l->counted};
     return cold;
 }
@@ -349,7 +341,6 @@ static void lower_mov(struct jit_lower *l, const struct jit_insn *insn)
         x64_store_i(&l->a, 3, x64_home(l, x64_loc(l, insn->d).offset), imm);
     } else if (x64_in_reg(l, insn->d)) {
         x64_fetch(l, x64_loc(l, insn->d).reg, insn->a);
-        x64_note(l, insn->d);
     } else {
         x64_done(l, insn->d, x64_use(l, insn->a, X64_RAX));
     }
@@ -427,8 +418,8 @@ static void lower_call(struct jit_lower *l, const struct jit_insn *insn)
     }
     site->call = l->ir->call[insn->imm];
     l->counted = insn->at; /* the site counts: those before it retired */
+    site->reload = l->alloc->loops;
     x64_call_site(l, number);
-    l->dirty = 0; /* it wrote them back, and loaded all again */
 }
 
 /* --- All ----------------------------------------------------------------------------- */
@@ -494,7 +485,7 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
 static void lower_cold(struct jit_lower *l, struct x64_cold *cold)
 {
     x64_bind(&l->a, &cold->enter);
-    l->dirty = cold->dirty;
+    l->alloc->now = cold->regs;
     l->counted = cold->counted;
     switch ((enum x64_cold_kind)cold->kind) {
     case X64_COLD_SITE: x64_cold_site(l, cold); break;
@@ -506,17 +497,37 @@ static void lower_cold(struct jit_lower *l, struct x64_cold *cold)
     }
 }
 
+static void move_load(void *opaque, enum jit_class class, unsigned reg, int32_t home)
+{
+    struct jit_lower *const l = opaque;
+
+    if (class == JIT_CLASS_FP)
+        x64_movs_load(&l->a, true, reg, x64_home(l, home));
+    else
+        x64_load(&l->a, 3, false, reg, x64_home(l, home));
+}
+
+static void move_store(void *opaque, enum jit_class class, unsigned reg, int32_t home)
+{
+    struct jit_lower *const l = opaque;
+
+    if (class == JIT_CLASS_FP)
+        x64_movs_store(&l->a, true, x64_home(l, home), reg);
+    else
+        x64_store(&l->a, 3, x64_home(l, home), reg);
+}
+
 bool jit_host_emit(struct jit *jit, struct jit_unit *unit, uint32_t stamp, bool *full)
 {
     struct jit_mcode *const code = &jit->code;
     struct jit_lower *const l = jit->lower;
+    const struct jit_mover mover = {move_load, move_store, l};
 
     l->jit = jit;
     l->ir = &jit->ir;
     l->alloc = &jit->alloc;
     l->unit = unit;
     l->stamp = stamp;
-    l->dirty = l->valid = 0;
     l->counted = 0;
     l->n_cold = 0;
     l->failed = false;
@@ -525,8 +536,11 @@ bool jit_host_emit(struct jit *jit, struct jit_unit *unit, uint32_t stamp, bool 
     x64_init(&l->a, code->write + code->used, code->size - code->used);
     unit->code = l->a.at;
     x64_enter(l);
-    for (unsigned i = 0; i < l->ir->n_insns; i++)
+    for (unsigned i = 0; i < l->ir->n_insns; i++) {
+        l->failed |= !jit_alloc_before(l->alloc, i, &mover);
         lower(l, &l->ir->insn[i]);
+        jit_alloc_after(l->alloc, i);
+    }
     for (unsigned i = 0; i < l->n_cold; i++)
         lower_cold(l, &l->cold[i]);
     x64_poll_tail(l);

@@ -100,7 +100,7 @@ struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
         .kind = (uint8_t)kind,
         .offset = place->offset, .next = place->next,
         .retired = (uint16_t)(insn->at - l->counted),
-        .dirty = l->dirty, .valid = l->valid,
+        .regs = l->alloc->now,
         .unit = l->unit,
     };
     return site;
