@@ -88,7 +88,10 @@ uint64_t ir_random_number(uint64_t *state)
         return usual[test_below(state, sizeof(usual) / sizeof(usual[0]))];
     }
     case 6: return test_below(state, 4096) - 2048;
-    default: return test_random(state) >> test_below(state, 64);
+    default: { /* the order of two calls is the compiler's                     */
+        const unsigned shift = (unsigned)test_below(state, 64);
+        return test_random(state) >> shift;
+    }
     }
 }
 
@@ -229,7 +232,8 @@ static jit_reg address(struct maker *m)
         return source(m);
     if (!m->pointers.n || chance(m, 20)) {
         const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
-        jit_ir_emit(m->ir, JIT_OP_and, 0, t, source(m), number(m, EVAL_MEMORY / 2 - 1),
+        const jit_reg from = source(m);
+        jit_ir_emit(m->ir, JIT_OP_and, 0, t, from, number(m, EVAL_MEMORY / 2 - 1),
                     JIT_NONE, 0);
         jit_ir_emit(m->ir, JIT_OP_add, 0, t, t,
                     number(m, m->random->memory_base + EVAL_MEMORY / 4), JIT_NONE, 0);
@@ -389,8 +393,8 @@ static void emit_condition(struct maker *m)
         return;
     }
     const int32_t way = make_way(m);
-    jit_ir_emit(m->ir, JIT_OP_exit_if, below(m, 2), JIT_NONE, tested,
-                chance(m, 80) ? zero : one, JIT_NONE, way);
+    const jit_reg with = chance(m, 80) ? zero : one;
+    jit_ir_emit(m->ir, JIT_OP_exit_if, below(m, 2), JIT_NONE, tested, with, JIT_NONE, way);
     m->left |= m->ir->way[way].retired;
 }
 
