@@ -25,6 +25,9 @@
  *       does not.  Behind a way out with .retired (a loop and a jump have), the
  *       instruction writes nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
+ *  (I6) What relies on a check (ldh, sth) reads a temporary that a chk wrote last, has the
+ *       base register of that chk, not written since, and is of the chk's bytes; a sth
+ *       needs a chk for writing.  No JIT_FX_SYNC is between the two.
  */
 #ifndef JIT_IR_H
 #define JIT_IR_H
@@ -66,6 +69,7 @@ SM_INLINE enum jit_cond jit_cond_not(enum jit_cond cond)
 }
 
 enum jit_size { JIT_8, JIT_16, JIT_32, JIT_N_SIZES };
+enum jit_rw { JIT_READ, JIT_WRITE, JIT_N_RWS };
 enum jit_prec { JIT_SINGLE, JIT_DOUBLE, JIT_N_PRECS };
 /** Of fset: eq is quiet; lt and le are invalid with any NaN. */
 enum jit_fcond { JIT_FEQ, JIT_FLT, JIT_FLE, JIT_N_FCONDS };
@@ -168,7 +172,7 @@ struct jit_op_row {
 };
 enum jit_aux {
     JIT_AUX__, JIT_AUX_COND, JIT_AUX_MEM, JIT_AUX_SIZE, JIT_AUX_PREC, JIT_AUX_FCOND,
-    JIT_AUX_JUMP
+    JIT_AUX_JUMP, JIT_AUX_RW
 };
 extern const struct jit_op_row jit_ops[JIT_N_OPS];
 
@@ -206,7 +210,7 @@ enum jit_class jit_ir_class(const struct jit_ir *ir, jit_reg reg);
 
 /* --- Checking and printing (ir_verify.c, ir_print.c, ir_parse.c) ---------- */
 
-/** Check (I1) to (I5).
+/** Check (I1) to (I6).
  *  @text    gets what is wrong and where, cut to @size
  *  Returns  whether all holds */
 bool jit_ir_verify(const struct jit_ir *ir, char *text, size_t size);
@@ -224,11 +228,14 @@ SM_MUST_CHECK int jit_ir_parse(struct jit_ir *ir, const char *text, unsigned *li
 enum jit_opt {
     JIT_OPT_FOLD = 1 << 0,  /* opt_fold.c: constants, copies, extensions, identities */
     JIT_OPT_DEAD = 1 << 1,  /* opt_dead.c: what nobody can observe                 */
-    JIT_OPT_ALL = 3
+    JIT_OPT_CHECK = 1 << 2, /* opt_check.c: one check for accesses off one base    */
+    JIT_OPT_ALL = 7
 };
 
 /** Fold constants, copies and what is known of registers' high bits. */
 void jit_opt_fold(struct jit_ir *ir);
+/** Have accesses off one base share a check. */
+void jit_opt_check(struct jit_ir *ir);
 /** Remove writes that no operation, way out or fault can observe. */
 void jit_opt_dead(struct jit_ir *ir);
 

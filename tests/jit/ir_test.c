@@ -169,7 +169,7 @@ static const char head[] = "way 0: near 0x200, retired\nway 1: aside 0x100\ncall
 static void read_body(const char *body)
 {
     char text[1000];
-    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit way 0\n", head, body);
+    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit.plain way 0\n", head, body);
     unit_read(&ir, text);
 }
 
@@ -288,6 +288,35 @@ static void refuses_early_writes(void **state)
     unit_verify(&ir);
 }
 
+static void refuses_unchecked(void **state)
+{
+    static const char *const bad[] = {
+        "  mov %0, #0\n  ldh.u8 x1, [x2], %0\n",
+        "  ldh.u8 x1, [x2], #0\n",
+        "  chk.read x3, [x2], #8\n  ldh.u8 x1, [x2], x3\n",
+        "  chk.read %0, [x2], x3\n",
+        "  chk.read %0, [x2], #0\n",
+        "  chk.read %0, [x2], #4097\n",
+        "  chk.read %0, [x2], #8\n  ldh.u8 x1, [x3], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u8 x1, [x2 + 8], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u16 x1, [x2 + 7], %0\n",
+        "  chk.read %0, [x2 - 8], #8\n  ldh.u8 x1, [x2 - 9], %0\n",
+        "  chk.read %0, [x2], #8\n  sth.u8 [x2], %0, x1\n",
+        "  chk.read %0, [x2], #8\n  mov x2, x3\n  ldh.u8 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u64 x2, [x2], %0\n  ldh.u64 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  mov %0, x3\n  ldh.u8 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  call 0\n  ldh.u8 x1, [x2], %0\n",
+    };
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        read_body(bad[i]);
+        refused(i == 1 ? "(I" : "(I6)");
+    }
+    read_body("  chk.write %0, [x2 - 8], #16\n  sth.u64 [x2], %0, x2\n"
+              "  ldh.u64 x2, [x2 - 8], %0\n");
+    unit_verify(&ir);
+}
+
 /* --- Text ----------------------------------------------------------------- */
 
 static const char all_forms[] =
@@ -314,6 +343,9 @@ static const char all_forms[] =
     "  ld.s32 %3, [x2 + 16]\n"
     "  ld.u64 x1, [%3]\n"
     "  st.u8 [#4096 - 2147483648], #255\n"
+    "  chk.write %5, [x1 - 8], #24\n"
+    "  ldh.s16 x3, [x1 + 2], %5\n"
+    "  sth.u64 [x1 - 8], %5, x4\n"
     "  fence\n"
     "  fenter\n"
     "  fraw.s %4, x1\n"
@@ -325,13 +357,13 @@ static const char all_forms[] =
     "  loop_if.ne x1, x2\n"
     "  jump.return x1\n"
     "  loop\n"
-    "  exit way 2\n"
+    "  exit.plain way 2\n"
     "place 3: 0x10a..0x10c\n";
 
 static void text(void **state)
 {
     unit_read(&ir, all_forms);
-    assert_int_equal(ir.n_temps, 5);
+    assert_int_equal(ir.n_temps, 6);
     assert_int_equal(ir.temp_class[3], JIT_CLASS_INT);
     assert_int_equal(ir.temp_class[4], JIT_CLASS_FP);
     assert_int_equal(ir.insn[6].imm, INT32_MIN);
@@ -371,7 +403,7 @@ static void text_is_refused(void **state)
         "place 0: 0..4\n  mov x1, #0x10000000000000000\n",
         "place 0: 0..4\n  mov x1, #0x1g\n",
         "place 0: 0..4\n  mov x1, %1024\n",
-        "place 0: 0..4\n  exit 0\n",
+        "place 0: 0..4\n  exit.plain 0\n",
     };
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -414,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_operands, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_order, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_early_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_unchecked, setup, teardown),
         cmocka_unit_test_setup_teardown(text, setup, teardown),
         cmocka_unit_test_setup_teardown(text_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(text_of_noise, setup, teardown),

@@ -14,8 +14,8 @@ static const char head[] = "way 0: near 0x200, retired\n"
  *  unless they end otherwise, end with. */
 static void check(unsigned passes, const char *before, const char *after)
 {
-    const char *const end = "  exit way 0\n";
-    const bool ends = strstr(before, "  exit way") || strstr(before, "  jump") ||
+    const char *const end = "  exit.plain way 0\n";
+    const bool ends = strstr(before, "  exit.") || strstr(before, "  jump") ||
                       strstr(before, "  loop\n");
     char text[4000], wanted[4000];
 
@@ -202,9 +202,9 @@ static void exits(void **state)
 {
     fold("  exit_if.ne #1, #1, way 0\n  exit_if.ltu x1, #0, way 0\n", "");
     fold("  exit_if.eq #1, #1, way 1\nplace 1: 0x104..0x108\n  mov x1, #0\n"
-         "  exit way 0\n",
-         "  exit way 1\n");
-    fold("  loop_if.geu x1, x1\nplace 1: 0x104..0x108\n  exit way 0\n", "  loop\n");
+         "  exit.plain way 0\n",
+         "  exit.plain way 1\n");
+    fold("  loop_if.geu x1, x1\nplace 1: 0x104..0x108\n  exit.plain way 0\n", "  loop\n");
     fold("  exit_if.gt #7, x1, way 0\n", "  exit_if.lt x1, #7, way 0\n");
     fold("  set.ltu %0, x1, x2\n  exit_if.ne %0, #0, way 0\n",
          "  set.ltu %0, x1, x2\n  exit_if.ltu x1, x2, way 0\n");
@@ -217,8 +217,8 @@ static void exits(void **state)
     fold("  xor %0, x1, x2\n  exit_if.ne %0, #0, way 0\n",
          "  xor %0, x1, x2\n  exit_if.ne x1, x2, way 0\n");
     fold("  zxt.8 %0, x1\n  exit_if.gt %0, #255, way 0\n  exit_if.ge %0, #0, way 1\n"
-         "  exit way 0\n",
-         "  zxt.8 %0, x1\n  exit way 1\n");
+         "  exit.plain way 0\n",
+         "  zxt.8 %0, x1\n  exit.plain way 1\n");
     /* Behind a way out, its condition is known not to hold. */
     fold("  exit_if.ne x1, #5, way 0\nplace 1: 0x104..0x108\n  add x2, x1, #1\n",
          "  exit_if.ne x1, #5, way 0\nplace 1: 0x104..0x108\n  mov x2, #6\n");
@@ -234,10 +234,17 @@ static void jumps(void **state)
     char *got = unit_text(&ir);
     assert_string_equal(got, "way 0: far 0x1010, retired\nplace 0: 0x100..0x108\n"
                              "  here x1, page + 0x10\n  here x1, page + 0x1011\n"
-                             "  here x1, page + 0x1010\n  exit way 0\n");
+                             "  here x1, page + 0x1010\n  exit.plain way 0\n");
     free(got);
-    fold("  here x1, page + 0x10\n  jump.call x1\n",
-         "  here x1, page + 0x10\n  jump.call x1\n");
+    fold("  here x1, page + 0x10\n  jump.return x1\n",
+         "  here x1, page + 0x10\n  jump.return x1\n");
+    unit_read(&ir, "place 0: 0x100..0x108\n  here x1, page\n  jump.call x1\n");
+    jit_opt_fold(&ir);
+    unit_verify(&ir);
+    got = unit_text(&ir);
+    assert_string_equal(got, "way 0: near 0x0, retired\nplace 0: 0x100..0x108\n"
+                             "  here x1, page\n  exit.call way 0\n");
+    free(got);
 }
 
 static void floats(void **state)
