@@ -25,9 +25,9 @@
  *       does not.  Behind a way out with .retired (a loop and a jump have), the
  *       instruction writes nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
- *  (I6) What relies on a check (ldh, sth) reads a temporary that a chk wrote last, has the
- *       base register of that chk, not written since, and is of the chk's bytes; a sth
- *       needs a chk for writing.  No JIT_FX_SYNC is between the two.
+ *  (I6) What relies on a check (ldh, sth) reads a temporary that a chk wrote last, has
+ *       the base register of that chk, not written since, and is of the chk's bytes; a
+ *       sth needs a chk for writing.  No JIT_FX_SYNC is between the two.
  */
 #ifndef JIT_IR_H
 #define JIT_IR_H

@@ -394,7 +394,8 @@ static void emit_condition(struct maker *m)
     }
     const int32_t way = make_way(m);
     const jit_reg with = chance(m, 80) ? zero : one;
-    jit_ir_emit(m->ir, JIT_OP_exit_if, below(m, 2), JIT_NONE, tested, with, JIT_NONE, way);
+    jit_ir_emit(m->ir, JIT_OP_exit_if, below(m, 2), JIT_NONE, tested, with, JIT_NONE,
+                way);
     m->left |= m->ir->way[way].retired;
 }
 

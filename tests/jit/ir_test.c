@@ -169,7 +169,8 @@ static const char head[] = "way 0: near 0x200, retired\nway 1: aside 0x100\ncall
 static void read_body(const char *body)
 {
     char text[1000];
-    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit.plain way 0\n", head, body);
+    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit.plain way 0\n", head,
+             body);
     unit_read(&ir, text);
 }
 
