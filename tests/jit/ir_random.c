@@ -20,6 +20,7 @@ struct maker {
     const struct ir_random *random;
     struct recent ints, pointers, floats, boxed; /* temporaries; .boxed are singles */
     bool wrote, left, fp;
+    bool accessed; /* memory, or wrote state                                       */
 };
 
 static unsigned below(struct maker *m, unsigned n)
@@ -216,12 +217,13 @@ static void emit_state(struct maker *m)
     const int32_t imm = m->random->state_offset +
                         (int32_t)(below(m, EVAL_STATE / size) * size);
 
-    if (chance(m, 50) || m->left) {
+    if (chance(m, 50) || m->left || (m->random->single && m->accessed)) {
         const jit_reg d = destination(m, JIT_CLASS_INT);
         jit_ir_emit(m->ir, JIT_OP_lds, mem, d, JIT_NONE, JIT_NONE, JIT_NONE, imm);
         written(m, d, false);
     } else {
         jit_ir_emit(m->ir, JIT_OP_sts, mem, JIT_NONE, source(m), JIT_NONE, JIT_NONE, imm);
+        m->accessed = true;
     }
 }
 
@@ -257,8 +259,9 @@ static void emit_memory(struct maker *m)
     const int32_t imm = chance(m, 95) ? (int32_t)below(m, 160) - 80
                                       : (int32_t)test_random(m->state);
 
-    if (m->wrote || m->left)
+    if (m->wrote || m->left || (m->random->single && m->accessed))
         return;
+    m->accessed = true;
     const jit_reg a = address(m);
     if (chance(m, 50)) {
         const jit_reg d = destination(m, JIT_CLASS_INT);
@@ -464,7 +467,7 @@ void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *
         const int next = offset + 2 + 2 * (int)below(&m, 2);
         jit_ir_place(ir, offset, next);
         offset = next;
-        m.wrote = m.left = false;
+        m.wrote = m.left = m.accessed = false;
         for (unsigned j = below(&m, 4); j-- > 0;) {
             /* A fence writes memory. */
             if (!m.left)
