@@ -54,7 +54,8 @@ static void no_groups(void **state)
 
     for (unsigned i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
         char text[1000];
-        snprintf(text, sizeof(text), "place 0: 0x100..0x104\n%s  loop\n", alone[i]);
+        snprintf(text, sizeof(text), "call 0\nplace 0: 0x100..0x104\n%s  loop\n",
+                 alone[i]);
         unit_read(&ir, text);
         unit_verify(&ir);
         jit_opt_check(&ir);
