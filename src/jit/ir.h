@@ -25,6 +25,9 @@
  *       does not.  Behind a way out with .retired (a loop and a jump have), the
  *       instruction writes nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
+ *  (I6) What relies on a check (ldh, sth) reads a temporary that a chk wrote last, has
+ *       the base register of that chk, not written since, and is of the chk's bytes; a
+ *       sth needs a chk for writing.  No JIT_FX_SYNC is between the two.
  */
 #ifndef JIT_IR_H
 #define JIT_IR_H
@@ -207,7 +210,7 @@ enum jit_class jit_ir_class(const struct jit_ir *ir, jit_reg reg);
 
 /* --- Checking and printing (ir_verify.c, ir_print.c, ir_parse.c) ---------- */
 
-/** Check (I1) to (I5).
+/** Check (I1) to (I6).
  *  @text    gets what is wrong and where, cut to @size
  *  Returns  whether all holds */
 bool jit_ir_verify(const struct jit_ir *ir, char *text, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ir_verify.c - checks that a unit is what ir.h says, (I1) to (I5).
+/* ir_verify.c - checks that a unit is what ir.h says, (I1) to (I6).
  *
  * One walk from the beginning to the end suffices: there are no joins.
  */
@@ -17,8 +17,15 @@ struct check {
     bool wrote;        /* its instruction has written a global                 */
     bool left;         /* its instruction has had a way out with .retired      */
     bool fp;           /* a fenter was there                                   */
-    bool written[JIT_MAX_TEMPS];
+    unsigned sync;     /* behind the last operation with JIT_FX_SYNC           */
+    unsigned global[JIT_MAX_GLOBALS], temp[JIT_MAX_TEMPS]; /* behind the last that
+                          wrote it; 0: none                                    */
 };
+
+static unsigned *written(struct check *check, jit_reg reg)
+{
+    return jit_is_global(reg) ? &check->global[reg] : &check->temp[reg - JIT_TEMP0];
+}
 
 SM_PRINTF(2, 3) static bool refuse(const struct check *check, const char *format, ...)
 {
@@ -51,7 +58,7 @@ static bool check_read(struct check *check, char which, jit_reg reg, unsigned cl
         return refuse(check, "%c does not exist (I1)", which);
     if (jit_ir_class(check->ir, reg) != class)
         return refuse(check, "%c is of another class (I1)", which);
-    if (jit_is_temp(reg) && !check->written[reg - JIT_TEMP0])
+    if (jit_is_temp(reg) && !*written(check, reg))
         return refuse(check, "%c is read before it is written (I2)", which);
     return true;
 }
@@ -68,8 +75,7 @@ static bool check_write(struct check *check, jit_reg reg, unsigned class)
         return refuse(check, "d does not exist (I1)");
     if (jit_ir_class(check->ir, reg) != class)
         return refuse(check, "d is of another class (I1)");
-    if (jit_is_temp(reg))
-        check->written[reg - JIT_TEMP0] = true;
+    *written(check, reg) = check->at + 1;
     return true;
 }
 
@@ -78,7 +84,8 @@ static bool check_aux(struct check *check, const struct jit_insn *insn)
     static const uint8_t limit[] = {
         [JIT_AUX__] = 1, [JIT_AUX_COND] = JIT_N_CONDS, [JIT_AUX_MEM] = JIT_N_MEMS,
         [JIT_AUX_SIZE] = JIT_N_SIZES, [JIT_AUX_PREC] = JIT_N_PRECS,
-        [JIT_AUX_FCOND] = JIT_N_FCONDS, [JIT_AUX_JUMP] = JIT_N_JUMPS};
+        [JIT_AUX_FCOND] = JIT_N_FCONDS, [JIT_AUX_JUMP] = JIT_N_JUMPS,
+        [JIT_AUX_RW] = JIT_N_RWS};
 
     return insn->aux < limit[jit_ops[insn->op].aux] ||
            refuse(check, ".aux %u means nothing (I1)", insn->aux);
@@ -94,6 +101,9 @@ static bool check_imm(struct check *check, const struct jit_insn *insn)
     case JIT_OP_sts:
     case JIT_OP_ld:
     case JIT_OP_st:
+    case JIT_OP_chk:
+    case JIT_OP_ldh:
+    case JIT_OP_sth:
         return true;
     case JIT_OP_fset:
         return (insn->imm >= 0 && insn->imm < JIT_N_PRECS) ||
@@ -172,6 +182,38 @@ static bool check_place(struct check *check, const struct jit_insn *insn)
     return true;
 }
 
+/* --- (I6) --------------------------------------------------------------------- */
+
+/** Of a chk: its bytes are few and known. */
+static bool check_span(struct check *check, const struct jit_insn *insn)
+{
+    return (jit_is_const(insn->b) &&
+            jit_ir_value(check->ir, insn->b) - 1 < SM_PAGE_SIZE) ||
+           refuse(check, "checks an unknown number of bytes (I6)");
+}
+
+/** Of a ldh or sth, before its destination is written. */
+static bool check_checked(struct check *check, const struct jit_insn *insn)
+{
+    const unsigned behind = jit_is_temp(insn->b) ? *written(check, insn->b) : 0;
+    const struct jit_insn *chk = behind ? &check->ir->insn[behind - 1] : NULL;
+    const int64_t end = (int64_t)insn->imm + (1 << jit_mem_bits(insn->aux));
+
+    if (!chk || chk->op != JIT_OP_chk)
+        return refuse(check, "b is not from a chk (I6)");
+    if (chk->a != insn->a ||
+        (!jit_is_const(insn->a) && *written(check, insn->a) >= behind))
+        return refuse(check, "a is not what was checked (I6)");
+    if (check->sync > behind)
+        return refuse(check, "comes too late after its chk (I6)");
+    if (insn->imm < chk->imm ||
+        end > chk->imm + (int64_t)jit_ir_value(check->ir, chk->b))
+        return refuse(check, "bytes beside those that were checked (I6)");
+    if (insn->op == JIT_OP_sth && chk->aux != JIT_WRITE)
+        return refuse(check, "writes what was checked for reading (I6)");
+    return true;
+}
+
 /* --- All ------------------------------------------------------------------ */
 
 static bool check_insn(struct check *check, const struct jit_insn *insn)
@@ -183,15 +225,22 @@ static bool check_insn(struct check *check, const struct jit_insn *insn)
 
     if (!check_read(check, 'a', insn->a, row->a) ||
         !check_read(check, 'b', insn->b, row->b) ||
-        !check_read(check, 'c', insn->c, row->c) ||
-        !check_write(check, insn->d, row->d) || !check_aux(check, insn) ||
+        !check_read(check, 'c', insn->c, row->c) || !check_aux(check, insn) ||
         !check_imm(check, insn))
+        return false;
+    if (insn->op == JIT_OP_chk ? !check_span(check, insn)
+        : insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth ? !check_checked(check, insn)
+                                                           : false)
+        return false;
+    if (!check_write(check, insn->d, row->d))
         return false;
     if (last != !!(row->effects & JIT_FX_END))
         return refuse(check, last ? "is last, but goes on (I3)"
                                   : "always leaves, but is not last (I3)");
     if (!check_place(check, insn) || !check_order(check, insn))
         return false;
+    if (row->effects & JIT_FX_SYNC)
+        check->sync = check->at + 1;
     if (insn->op == JIT_OP_fenter)
         check->fp = true;
     else if ((row->effects & JIT_FX_FP) && !check->fp)

@@ -56,13 +56,10 @@ static bool simplify_and(struct jit_fold *fold, struct jit_insn *insn, uint64_t 
     if (mask_size(mask) >= 0)
         return jit_opt_become(insn, JIT_OP_zxt, (unsigned)mask_size(mask), insn->a,
                               JIT_NONE);
-    /* The page's address has none of the bits that are cleared. */
+    /* The page's address has none of the bits that are cleared, nor has INT32_MIN. */
     if (a->op == JIT_OP_here && ~mask < SM_PAGE_SIZE) {
-        const uint64_t imm = a->number & mask;
-        if (!jit_opt_fits(imm))
-            return false;
         jit_opt_become(insn, JIT_OP_here, 0, JIT_NONE, JIT_NONE);
-        insn->imm = (int32_t)imm;
+        insn->imm = (int32_t)(a->number & mask);
         return true;
     }
     if (made_with(fold, a, JIT_OP_and, &number))

@@ -18,7 +18,7 @@ static bool compare(struct jit_insn *insn, enum jit_cond cond, jit_reg a, jit_re
 static bool compare_with(struct jit_fold *fold, struct jit_insn *insn,
                          enum jit_cond cond, jit_reg a, uint64_t number)
 {
-    return a != JIT_NONE && compare(insn, cond, a, jit_opt_const(fold, number));
+    return compare(insn, cond, a, jit_opt_const(fold, number));
 }
 
 /** eq and ne with a constant: what made a may be compared itself. */
@@ -30,9 +30,8 @@ static bool look_through(struct jit_fold *fold, struct jit_insn *insn, uint64_t 
     const bool of_constant = a->b && b->constant;
 
     switch (a->op) {
-    case JIT_OP_set: /* other numbers than 0 and 1 it never equals             */
-        return number <= 1 &&
-               compare(insn, (cond == JIT_NE) == (number == 0)
+    case JIT_OP_set: /* with 0 or 1: all else is decided                       */
+        return compare(insn, (cond == JIT_NE) == (number == 0)
                                  ? (enum jit_cond)a->aux
                                  : jit_cond_not((enum jit_cond)a->aux),
                        jit_opt_holder(fold, a->a), jit_opt_holder(fold, a->b));

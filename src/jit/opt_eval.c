@@ -131,7 +131,7 @@ int jit_opt_decide(struct jit_fold *fold, enum jit_cond cond, jit_value a, jit_v
 {
     const struct range x = range_of(&fold->known[a]), y = range_of(&fold->known[b]);
     uint64_t more_a, more_b;
-    int not_equal;
+    bool not_equal;
 
     if (a == b)
         return jit_opt_compare(cond, 0, 0);
@@ -142,10 +142,7 @@ int jit_opt_decide(struct jit_fold *fold, enum jit_cond cond, jit_value a, jit_v
                     y.most < x.least ||
                     (jit_opt_base(fold, a, &more_a) == jit_opt_base(fold, b, &more_b) &&
                      more_a != more_b);
-        if (not_equal)
-            return cond == JIT_NE;
-        return x.first == x.last && y.first == x.first && y.last == x.last
-            ? cond == JIT_EQ : -1;
+        return not_equal ? cond == JIT_NE : -1;
     case JIT_LT: return decide_order(x.most < y.least, x.least >= y.most);
     case JIT_LE: return decide_order(x.most <= y.least, x.least > y.most);
     case JIT_GE: return decide_order(x.least >= y.most, x.most < y.least);

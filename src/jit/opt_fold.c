@@ -65,9 +65,13 @@ static int exchanged(const struct jit_insn *insn)
 /** Read operands from the best registers, constants behind others. */
 static void settle_operands(struct jit_fold *fold, struct jit_insn *insn)
 {
-    if (insn->a != JIT_NONE)
+    const bool checked = insn->op == JIT_OP_chk || insn->op == JIT_OP_ldh ||
+                         insn->op == JIT_OP_sth;
+
+    /* What belongs to a check has the registers that the check has (I6). */
+    if (insn->a != JIT_NONE && !checked)
         insn->a = jit_opt_source(fold, insn->a);
-    if (insn->b != JIT_NONE)
+    if (insn->b != JIT_NONE && !checked)
         insn->b = jit_opt_source(fold, insn->b);
     if (insn->c != JIT_NONE)
         insn->c = jit_opt_source(fold, insn->c);
@@ -118,6 +122,7 @@ static simplify_fn *const simplify[JIT_N_OPS] = {
     [JIT_OP_sel] = jit_opt_simplify_choice,
     [JIT_OP_sts] = jit_opt_simplify_memory,
     [JIT_OP_ld ... JIT_OP_st] = jit_opt_simplify_memory,
+    [JIT_OP_sth] = jit_opt_simplify_memory,
     [JIT_OP_fraw ... JIT_OP_fsgnj] = jit_opt_simplify_float,
     [JIT_OP_exit_if ... JIT_OP_loop_if] = jit_opt_simplify_compare,
     [JIT_OP_jump] = jit_opt_simplify_jump,

@@ -44,11 +44,39 @@ struct jit_fold {
 
 /** Nothing is known yet.  .ir and .known are set. */
 void jit_opt_begin(struct jit_fold *fold);
-/** The value that @reg holds; jit_opt_held(): or 0. */
-jit_value jit_opt_value(struct jit_fold *fold, jit_reg reg);
-jit_value jit_opt_held(const struct jit_fold *fold, jit_reg reg);
-/** A register that holds @value now, or JIT_NONE. */
-jit_reg jit_opt_holder(const struct jit_fold *fold, jit_value value);
+/** Where .of has @reg. */
+SM_INLINE unsigned jit_opt_slot(jit_reg reg)
+{
+    if (jit_is_global(reg))
+        return reg;
+    if (jit_is_temp(reg))
+        return JIT_MAX_GLOBALS + (unsigned)(reg - JIT_TEMP0);
+    return JIT_MAX_GLOBALS + JIT_MAX_TEMPS + (unsigned)(reg - JIT_CONST0);
+}
+
+/** The value that @reg, no constant, holds, or 0. */
+SM_INLINE jit_value jit_opt_held(const struct jit_fold *fold, jit_reg reg)
+{
+    return fold->of[jit_opt_slot(reg)];
+}
+
+/** The value that @reg holds. */
+jit_value jit_opt_value_slow(struct jit_fold *fold, jit_reg reg);
+SM_INLINE jit_value jit_opt_value(struct jit_fold *fold, jit_reg reg)
+{
+    const jit_value value = jit_is_const(reg) ? 0 : jit_opt_held(fold, reg);
+    return value ? value : jit_opt_value_slow(fold, reg);
+}
+
+/** A register that holds @value now, or JIT_NONE.  Constants hold it for ever. */
+SM_INLINE jit_reg jit_opt_holder(const struct jit_fold *fold, jit_value value)
+{
+    const jit_reg holder = fold->known[value].holder;
+    return jit_is_const(holder) ||
+           (holder != JIT_NONE && jit_opt_held(fold, holder) == value) ? holder
+                                                                       : JIT_NONE;
+}
+
 /** The best register to read @reg's value from: a constant, or who held it first. */
 jit_reg jit_opt_source(struct jit_fold *fold, jit_reg reg);
 /** A constant, or JIT_NONE if there are too many. */

@@ -23,6 +23,7 @@ static bool simplify_address(struct jit_fold *fold, struct jit_insn *insn)
 bool jit_opt_simplify_memory(struct jit_fold *fold, struct jit_insn *insn)
 {
     jit_reg *stored = insn->op == JIT_OP_st    ? &insn->b
+                      : insn->op == JIT_OP_sth ? &insn->c
                       : insn->op == JIT_OP_sts ? &insn->a : NULL;
 
     if (stored && jit_mem_bits(insn->aux) < 3) {
@@ -94,14 +95,14 @@ bool jit_opt_simplify_float(struct jit_fold *fold, struct jit_insn *insn)
 
 /* --- Jumps ---------------------------------------------------------------- */
 
-/** A jump to where the unit's page is known to be from is a way out that may be linked.
- *  Calls and returns stay jumps, for the sake of their prediction. */
+/** A jump to somewhere that is known from the unit's page is a way out, which may be
+ *  linked.  Returns stay jumps, for the sake of their prediction. */
 bool jit_opt_simplify_jump(struct jit_fold *fold, struct jit_insn *insn)
 {
     struct jit_ir *ir = fold->ir;
     uint64_t offset;
 
-    if (insn->aux != JIT_JUMP_PLAIN ||
+    if (insn->aux == JIT_JUMP_RETURN ||
         jit_opt_base(fold, jit_opt_value(fold, insn->a), &offset) != JIT_VALUE_PAGE ||
         !jit_opt_fits(offset))
         return false;
@@ -112,7 +113,7 @@ bool jit_opt_simplify_jump(struct jit_fold *fold, struct jit_insn *insn)
         ir->overflow = false;
         return false;
     }
-    jit_opt_become(insn, JIT_OP_exit, 0, JIT_NONE, JIT_NONE);
+    jit_opt_become(insn, JIT_OP_exit, insn->aux, JIT_NONE, JIT_NONE);
     insn->imm = way;
     return true;
 }

@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-static unsigned slot(jit_reg reg)
-{
-    if (jit_is_global(reg))
-        return reg;
-    if (jit_is_temp(reg))
-        return JIT_MAX_GLOBALS + (unsigned)(reg - JIT_TEMP0);
-    return JIT_MAX_GLOBALS + JIT_MAX_TEMPS + (unsigned)(reg - JIT_CONST0);
-}
-
 static jit_value make(struct jit_fold *fold, jit_reg holder)
 {
     fold->known[fold->n] = (struct jit_known){.op = JIT_N_OPS, .signs = 1,
@@ -46,31 +37,21 @@ static void set_number(struct jit_known *known, uint64_t number)
     known->signs = flipped ? (uint8_t)__builtin_clzll(flipped) : 64;
 }
 
-jit_value jit_opt_value(struct jit_fold *fold, jit_reg reg)
+jit_value jit_opt_value_slow(struct jit_fold *fold, jit_reg reg)
 {
-    jit_value *of;
+    jit_value *of = &fold->of[jit_opt_slot(reg)];
 
-    /* The table's part for constants is set as they come, most have none. */
-    while (jit_is_const(reg) && fold->n_seen <= (unsigned)(reg - JIT_CONST0))
-        fold->of[slot((jit_reg)(JIT_CONST0 + fold->n_seen++))] = 0;
-    of = &fold->of[slot(reg)];
-    if (!*of) {
-        *of = make(fold, reg);
-        if (jit_is_const(reg))
-            set_number(&fold->known[*of], jit_ir_value(fold->ir, reg));
+    if (jit_is_const(reg)) {
+        /* The table's part for constants is set as they come: most never do. */
+        for (; fold->n_seen <= (unsigned)(reg - JIT_CONST0); fold->n_seen++)
+            fold->of[jit_opt_slot((jit_reg)(JIT_CONST0 + fold->n_seen))] = 0;
+        if (*of)
+            return *of;
     }
+    *of = make(fold, reg);
+    if (jit_is_const(reg))
+        set_number(&fold->known[*of], jit_ir_value(fold->ir, reg));
     return *of;
-}
-
-jit_value jit_opt_held(const struct jit_fold *fold, jit_reg reg)
-{
-    return fold->of[slot(reg)];
-}
-
-jit_reg jit_opt_holder(const struct jit_fold *fold, jit_value value)
-{
-    const jit_reg holder = fold->known[value].holder;
-    return holder != JIT_NONE && fold->of[slot(holder)] == value ? holder : JIT_NONE;
 }
 
 jit_reg jit_opt_const(struct jit_fold *fold, uint64_t number)
@@ -87,13 +68,15 @@ jit_reg jit_opt_const(struct jit_fold *fold, uint64_t number)
 
 jit_reg jit_opt_source(struct jit_fold *fold, jit_reg reg)
 {
+    if (jit_is_const(reg))
+        return reg;
     const jit_value value = jit_opt_value(fold, reg);
     struct jit_known *known = &fold->known[value];
 
-    if (known->constant) {
+    if (known->constant && !jit_is_const(known->holder)) {
         const jit_reg number = jit_opt_const(fold, known->number);
         if (number != JIT_NONE)
-            return number;
+            known->holder = number;
     }
     if (jit_opt_holder(fold, value) == JIT_NONE)
         known->holder = reg;
@@ -105,7 +88,7 @@ void jit_opt_hold(struct jit_fold *fold, jit_reg reg, jit_value value)
     struct jit_known *known = &fold->known[value];
     const jit_reg holder = jit_opt_holder(fold, value);
 
-    fold->of[slot(reg)] = value;
+    fold->of[jit_opt_slot(reg)] = value;
     /* A global is written anyway: reading it, the temporary may die. */
     if (holder == JIT_NONE || (jit_is_temp(holder) && jit_is_global(reg)))
         known->holder = reg;
@@ -299,7 +282,7 @@ jit_value jit_opt_make(struct jit_fold *fold, const struct jit_insn *insn)
         known->boxed = makes_boxed(fold, insn);
     else if (insn->op == JIT_OP_set || insn->op == JIT_OP_fset)
         known->zeros = 63;
-    else if (insn->op == JIT_OP_ld || insn->op == JIT_OP_lds)
+    else if (row->aux == JIT_AUX_MEM)
         know_mem(known, insn->aux);
     else if (insn->op == JIT_OP_bits)
         known->signs = insn->aux == JIT_SINGLE ? 33 : 1;

@@ -3,6 +3,7 @@
 #include "ir_eval.h"
 
 #include <fenv.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static bool leave(struct run *run, enum ir_out out, unsigned at, bool retired,
 {
     run->result->out = out;
     run->result->pc = pc;
+    run->result->at = at;
     run->result->retired = run->before + at + retired;
     return false;
 }
@@ -204,11 +206,34 @@ static uint64_t integer(const struct run *run, const struct jit_insn *insn)
 
 /* --- Memory and state ----------------------------------------------------- */
 
+/** What leads from a guest address to an index of .memory, as a chk has it. */
+static uint64_t way_to_memory(const struct run *run)
+{
+    return -run->machine->memory_base;
+}
+
+/** Check memory: it has to be of one page. */
+static bool check_bytes(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t size = read_reg(run, insn->b);
+    const uint64_t first = read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
+    const uint64_t offset = first + way_to_memory(run);
+
+    if (size <= EVAL_MEMORY && offset <= EVAL_MEMORY - size &&
+        ((first ^ (first + size - 1)) & SM_PAGE_MASK) == 0) {
+        write_reg(run, insn->d, way_to_memory(run));
+        return true;
+    }
+    run->result->missed = true;
+    return leave(run, EVAL_ASIDE, insn->at, false,
+                 run->machine->page + run->ir->place[insn->at].offset);
+}
+
 /** The bytes that @insn accesses, or NULL. */
 static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
 {
     struct ir_machine *machine = run->machine;
-    const uint64_t size = 1u << jit_mem_bits(insn->aux);
+    const uint64_t size = UINT64_C(1) << jit_mem_bits(insn->aux);
     const uint64_t imm = (uint64_t)(int64_t)insn->imm;
     uint64_t offset;
 
@@ -223,14 +248,17 @@ static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
 static bool access_bytes(struct run *run, const struct jit_insn *insn)
 {
     const bool of_state = insn->op == JIT_OP_lds || insn->op == JIT_OP_sts;
+    const bool checked = insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth;
     const unsigned size = 1u << jit_mem_bits(insn->aux);
     uint8_t *bytes = bytes_at(run, insn);
     uint64_t value = 0;
 
+    if (checked && (!bytes || read_reg(run, insn->b) != way_to_memory(run)))
+        return broken(run, "an access without its check");
     if (!bytes)
         return of_state ? broken(run, "guest state elsewhere") : fault(run, insn);
-    if (insn->op == JIT_OP_st || insn->op == JIT_OP_sts) {
-        value = read_reg(run, of_state ? insn->a : insn->b);
+    if (insn->d == JIT_NONE) {
+        value = read_reg(run, of_state ? insn->a : checked ? insn->c : insn->b);
         memcpy(bytes, &value, size);
     } else {
         memcpy(&value, bytes, size);
@@ -411,7 +439,10 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     case JIT_OP_lds:
     case JIT_OP_sts:
     case JIT_OP_ld:
-    case JIT_OP_st: return access_bytes(run, insn);
+    case JIT_OP_st:
+    case JIT_OP_ldh:
+    case JIT_OP_sth: return access_bytes(run, insn);
+    case JIT_OP_chk: return check_bytes(run, insn);
     case JIT_OP_fence: return true;
     case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
     case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
@@ -435,29 +466,52 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     }
 }
 
+/** Go through the unit once.  Returns  whether it begins again */
+static bool round_trip(struct run *run, unsigned stop)
+{
+    bool again = false;
+
+    /* What is read unwritten is the same nonsense each time. */
+    memset(run->temp, 0xa5, sizeof(run->temp));
+    for (unsigned i = 0; i < run->ir->n_insns; i++) {
+        const struct jit_insn *insn = &run->ir->insn[i];
+        if (insn->at >= stop)
+            return leave(run, EVAL_STOPPED, stop, false, 0);
+        if (!step(run, insn, &again))
+            return false;
+        if (again) {
+            run->before += insn->at + 1u;
+            return true;
+        }
+    }
+    return broken(run, "behind its end");
+}
+
+/** At most @max_rounds; in round number @round stop at @place. */
+static void evaluate(struct run *run, unsigned max_rounds, unsigned round, unsigned place)
+{
+    struct ir_result *result = run->result;
+
+    *result = (struct ir_result){0};
+    for (; result->rounds < max_rounds; result->rounds++) {
+        if (!round_trip(run, result->rounds == round ? place : UINT_MAX))
+            return;
+    }
+    leave(run, EVAL_ROUNDS, 0, false, run->machine->page + run->ir->place[0].offset);
+}
+
 void ir_eval(const struct jit_ir *ir, struct ir_machine *machine, unsigned max_rounds,
              struct ir_result *result)
 {
     struct run run = {.ir = ir, .machine = machine, .result = result};
-    bool again = true;
+    evaluate(&run, max_rounds, UINT_MAX, 0);
+}
 
-    *result = (struct ir_result){0};
-    for (; again && result->rounds < max_rounds; result->rounds++) {
-        again = false;
-        /* What is read unwritten is the same nonsense each time. */
-        memset(run.temp, 0xa5, sizeof(run.temp));
-        for (unsigned i = 0; !again; i++) {
-            if (i == ir->n_insns) {
-                broken(&run, "behind its end");
-                return;
-            }
-            if (!step(&run, &ir->insn[i], &again))
-                return;
-            if (again)
-                run.before += ir->insn[i].at + 1u;
-        }
-    }
-    leave(&run, EVAL_ROUNDS, 0, false, machine->page + ir->place[0].offset);
+void ir_eval_until(const struct jit_ir *ir, struct ir_machine *machine, unsigned round,
+                   unsigned place, struct ir_result *result)
+{
+    struct run run = {.ir = ir, .machine = machine, .result = result};
+    evaluate(&run, round + 1, round, place);
 }
 
 uint32_t ir_eval_call(struct ir_machine *machine, unsigned call)

@@ -32,11 +32,12 @@ enum { EVAL_FP_INVALID = 1, EVAL_FP_DIVIDE = 4, EVAL_FP_OVERFLOW = 8,
 
 enum ir_out {
     EVAL_LEFT,     /* by a near or far way, or a jump                              */
-    EVAL_ASIDE,
+    EVAL_ASIDE,    /* by such a way, or a check that failed                        */
     EVAL_FAULT,    /* .pc at the instruction                                       */
     EVAL_LEAVE,    /* a callee said so                                             */
     EVAL_JUMPED,
     EVAL_ROUNDS,   /* at the beginning again, after as many rounds as allowed      */
+    EVAL_STOPPED,  /* before the first operation of the place that was given       */
     EVAL_BROKEN    /* the unit did what none may: .why                             */
 };
 
@@ -44,13 +45,19 @@ struct ir_result {
     enum ir_out out;
     uint64_t pc;
     uint64_t retired;  /* guest instructions                                       */
-    unsigned rounds;
+    unsigned rounds;   /* done                                                     */
+    unsigned at;       /* place where it left                                      */
+    bool missed;       /* because of a check                                       */
     const char *why;
 };
 
 /** Run @ir, which verifies, until it leaves, or has begun @max_rounds times. */
 void ir_eval(const struct jit_ir *ir, struct ir_machine *machine, unsigned max_rounds,
              struct ir_result *result);
+
+/** The same, but stop in round @round, counted from 0, where @place begins. */
+void ir_eval_until(const struct jit_ir *ir, struct ir_machine *machine, unsigned round,
+                   unsigned place, struct ir_result *result);
 
 /** A callee for .call: changes globals of integers, memory and state, depending on them
  *  and on its number, and mostly goes on.  @ir's globals are .owner. */

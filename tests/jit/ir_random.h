@@ -11,6 +11,8 @@ struct ir_random {
     uint64_t memory_base;   /* most accesses are to [this, + EVAL_MEMORY)          */
     int32_t state_offset;   /* of EVAL_STATE bytes                                 */
     bool fp, loops, faults; /* what there may be                                   */
+    bool single;            /* an instruction accesses memory or writes state once,
+                               so that it may begin again behind that          */
 };
 
 /** Fill @ir, of whose globals at least two are integers and, with .fp, two floats.

@@ -6,6 +6,15 @@
 
 static struct jit_ir ir;
 
+void *__real_sm_realloc(void *block, size_t size);
+void *__wrap_sm_realloc(void *block, size_t size);
+static unsigned reallocs_left = ~0u; /* this many work                          */
+
+void *__wrap_sm_realloc(void *block, size_t size)
+{
+    return reallocs_left && reallocs_left-- ? __real_sm_realloc(block, size) : NULL;
+}
+
 static int setup(void **state)
 {
     jit_ir_init(&ir, unit_globals, UNIT_GLOBALS);
@@ -90,6 +99,46 @@ static void overflows(void **state)
     }
 }
 
+/** Whichever allocation fails, the unit overflows or is as it was. */
+static void memory_out(void **state)
+{
+    char why[100];
+
+    for (unsigned n = 0;; n++) {
+        struct jit_ir poor;
+        jit_ir_init(&poor, unit_globals, UNIT_GLOBALS);
+        reallocs_left = n;
+        jit_ir_place(&poor, 0, 2);
+        const jit_reg t = jit_ir_temp(&poor, JIT_CLASS_INT);
+        jit_ir_call(&poor, NULL, NULL);
+        jit_ir_emit(&poor, JIT_OP_add, 0, t, 1, jit_ir_const(&poor, 5), JIT_NONE, 0);
+        jit_ir_emit(&poor, JIT_OP_exit, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
+                    jit_ir_way(&poor, JIT_EXIT_NEAR, 2, true));
+        if (poor.overflow) {
+            assert_true(n < 6);
+            assert_false(jit_ir_verify(&poor, why, sizeof(why)));
+        } else {
+            unit_verify(&poor);
+            jit_opt_fold(&poor);
+            jit_opt_dead(&poor);
+            unit_verify(&poor);
+            assert_int_equal(poor.n_insns, 1);
+        }
+        const bool all = reallocs_left > 0;
+        reallocs_left = ~0u;
+        if (poor.overflow) {
+            /* And the next may have it. */
+            jit_ir_reset(&poor);
+            jit_ir_place(&poor, 0, 2);
+            jit_ir_emit(&poor, JIT_OP_loop, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+            unit_verify(&poor);
+        }
+        jit_ir_fini(&poor);
+        if (all)
+            return;
+    }
+}
+
 /** The optimiser makes constants and ways, but no overflow. */
 static void folds_full(void **state)
 {
@@ -120,7 +169,8 @@ static const char head[] = "way 0: near 0x200, retired\nway 1: aside 0x100\ncall
 static void read_body(const char *body)
 {
     char text[1000];
-    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit way 0\n", head, body);
+    snprintf(text, sizeof(text), "%s%splace 1: 0x104..0x108\n  exit.plain way 0\n", head,
+             body);
     unit_read(&ir, text);
 }
 
@@ -239,6 +289,35 @@ static void refuses_early_writes(void **state)
     unit_verify(&ir);
 }
 
+static void refuses_unchecked(void **state)
+{
+    static const char *const bad[] = {
+        "  mov %0, #0\n  ldh.u8 x1, [x2], %0\n",
+        "  ldh.u8 x1, [x2], #0\n",
+        "  chk.read x3, [x2], #8\n  ldh.u8 x1, [x2], x3\n",
+        "  chk.read %0, [x2], x3\n",
+        "  chk.read %0, [x2], #0\n",
+        "  chk.read %0, [x2], #4097\n",
+        "  chk.read %0, [x2], #8\n  ldh.u8 x1, [x3], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u8 x1, [x2 + 8], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u16 x1, [x2 + 7], %0\n",
+        "  chk.read %0, [x2 - 8], #8\n  ldh.u8 x1, [x2 - 9], %0\n",
+        "  chk.read %0, [x2], #8\n  sth.u8 [x2], %0, x1\n",
+        "  chk.read %0, [x2], #8\n  mov x2, x3\n  ldh.u8 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  ldh.u64 x2, [x2], %0\n  ldh.u64 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  mov %0, x3\n  ldh.u8 x1, [x2], %0\n",
+        "  chk.read %0, [x2], #8\n  call 0\n  ldh.u8 x1, [x2], %0\n",
+    };
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        read_body(bad[i]);
+        refused(i == 1 ? "(I" : "(I6)");
+    }
+    read_body("  chk.write %0, [x2 - 8], #16\n  sth.u64 [x2], %0, x2\n"
+              "  ldh.u64 x2, [x2 - 8], %0\n");
+    unit_verify(&ir);
+}
+
 /* --- Text ----------------------------------------------------------------- */
 
 static const char all_forms[] =
@@ -265,6 +344,9 @@ static const char all_forms[] =
     "  ld.s32 %3, [x2 + 16]\n"
     "  ld.u64 x1, [%3]\n"
     "  st.u8 [#4096 - 2147483648], #255\n"
+    "  chk.write %5, [x1 - 8], #24\n"
+    "  ldh.s16 x3, [x1 + 2], %5\n"
+    "  sth.u64 [x1 - 8], %5, x4\n"
     "  fence\n"
     "  fenter\n"
     "  fraw.s %4, x1\n"
@@ -276,13 +358,13 @@ static const char all_forms[] =
     "  loop_if.ne x1, x2\n"
     "  jump.return x1\n"
     "  loop\n"
-    "  exit way 2\n"
+    "  exit.plain way 2\n"
     "place 3: 0x10a..0x10c\n";
 
 static void text(void **state)
 {
     unit_read(&ir, all_forms);
-    assert_int_equal(ir.n_temps, 5);
+    assert_int_equal(ir.n_temps, 6);
     assert_int_equal(ir.temp_class[3], JIT_CLASS_INT);
     assert_int_equal(ir.temp_class[4], JIT_CLASS_FP);
     assert_int_equal(ir.insn[6].imm, INT32_MIN);
@@ -322,7 +404,7 @@ static void text_is_refused(void **state)
         "place 0: 0..4\n  mov x1, #0x10000000000000000\n",
         "place 0: 0..4\n  mov x1, #0x1g\n",
         "place 0: 0..4\n  mov x1, %1024\n",
-        "place 0: 0..4\n  exit 0\n",
+        "place 0: 0..4\n  exit.plain 0\n",
     };
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -333,17 +415,42 @@ static void text_is_refused(void **state)
     }
 }
 
+/** Whatever the text, reading ends, and what it read can be verified and printed. */
+static void text_of_noise(void **state)
+{
+    static const char usual[] = "%#x10,.+-[]: \n;sadlwpce";
+    uint64_t random = test_seed(4);
+    char noise[sizeof(all_forms)], why[100];
+    unsigned line, good = 0;
+
+    for (unsigned i = 0; i < 4000; i++) {
+        memcpy(noise, all_forms, sizeof(noise));
+        for (unsigned n = (unsigned)test_below(&random, 6); n-- > 0;)
+            noise[test_below(&random, sizeof(noise) - 1)] =
+                usual[test_below(&random, sizeof(usual) - 1)];
+        if (test_below(&random, 4) == 0)
+            noise[test_below(&random, sizeof(noise) - 1)] = '\0';
+        good += !jit_ir_parse(&ir, noise, &line);
+        (void)jit_ir_verify(&ir, why, sizeof(why));
+        free(unit_text(&ir));
+    }
+    assert_true(good > 400 && good < 3600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(builds, setup, teardown),
         cmocka_unit_test_setup_teardown(overflows, setup, teardown),
+        cmocka_unit_test(memory_out),
         cmocka_unit_test_setup_teardown(folds_full, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_operands, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_order, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_early_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_unchecked, setup, teardown),
         cmocka_unit_test_setup_teardown(text, setup, teardown),
         cmocka_unit_test_setup_teardown(text_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(text_of_noise, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

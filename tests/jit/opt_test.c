@@ -14,8 +14,8 @@ static const char head[] = "way 0: near 0x200, retired\n"
  *  unless they end otherwise, end with. */
 static void check(unsigned passes, const char *before, const char *after)
 {
-    const char *const end = "  exit way 0\n";
-    const bool ends = strstr(before, "  exit way") || strstr(before, "  jump") ||
+    const char *const end = "  exit.plain way 0\n";
+    const bool ends = strstr(before, "  exit.") || strstr(before, "  jump") ||
                       strstr(before, "  loop\n");
     char text[4000], wanted[4000];
 
@@ -103,6 +103,16 @@ static void identities(void **state)
     one("set.lt x0, x1, #0", "shr x0, x1, #63");
     one("set.geu x0, x1, #0", "mov x0, #1");
     one("set.gt x0, #5, x1", "set.lt x0, x1, #5");
+    fold("  shr %0, x1, #62\n  set.ne x2, %0, #0\n  popcnt x3, %0\n",
+         "  shr %0, x1, #62\n  set.ne x2, %0, #0\n  popcnt x3, %0\n");
+    fold("  shr %0, x1, #63\n  set.ne x2, %0, #0\n  popcnt x3, %0\n",
+         "  shr %0, x1, #63\n  mov x2, %0\n  mov x3, x2\n");
+    fold("  set.lt %0, x1, x2\n  xor x3, %0, #2\n  xor x4, %0, #1\n",
+         "  set.lt %0, x1, x2\n  xor x3, %0, #2\n  set.ge x4, x1, x2\n");
+    fold("  set.eq %0, x1, #0\n  sel x2, %0, x3, x4\n  set.gt %1, x1, #0\n"
+         "  sel x5, %1, x3, x4\n  set.eq %2, x1, #3\n  sel x5, %2, x3, x4\n",
+         "  set.eq %0, x1, #0\n  sel x2, x1, x4, x3\n  set.gt %1, x1, #0\n"
+         "  sel x5, %1, x3, x4\n  set.eq %2, x1, #3\n  sel x5, %2, x3, x4\n");
     fold("  zxt.32 %0, x1\n  divs x0, %0, #4\n  rems x2, %0, #4\n",
          "  zxt.32 %0, x1\n  shr x0, %0, #2\n  and x2, x1, #3\n");
 }
@@ -156,6 +166,8 @@ static void extensions(void **state)
                                                   "  sar x2, %0, #39\n");
     fold("  shr %0, x1, #40\n  shr x2, %0, #20\n  shr x3, %0, #24\n",
          "  shr %0, x1, #40\n  shr x2, x1, #60\n  mov x3, #0\n");
+    fold("  sar %0, x1, #40\n  sar x2, %0, #30\n  shl %1, x1, #33\n  shl x3, %1, #31\n",
+         "  sar %0, x1, #40\n  sar x2, x1, #63\n  shl %1, x1, #33\n  mov x3, #0\n");
     fold("  shr %0, x1, #33\n  sar x2, %0, #3\n  sxt.32 x3, %0\n",
          "  shr %0, x1, #33\n  shr x2, x1, #36\n  mov x3, %0\n");
     fold("  zxt.8 %0, x1\n  and x2, %0, #0xff00\n  and x3, %0, #0x1ff\n",
@@ -190,9 +202,9 @@ static void exits(void **state)
 {
     fold("  exit_if.ne #1, #1, way 0\n  exit_if.ltu x1, #0, way 0\n", "");
     fold("  exit_if.eq #1, #1, way 1\nplace 1: 0x104..0x108\n  mov x1, #0\n"
-         "  exit way 0\n",
-         "  exit way 1\n");
-    fold("  loop_if.geu x1, x1\nplace 1: 0x104..0x108\n  exit way 0\n", "  loop\n");
+         "  exit.plain way 0\n",
+         "  exit.plain way 1\n");
+    fold("  loop_if.geu x1, x1\nplace 1: 0x104..0x108\n  exit.plain way 0\n", "  loop\n");
     fold("  exit_if.gt #7, x1, way 0\n", "  exit_if.lt x1, #7, way 0\n");
     fold("  set.ltu %0, x1, x2\n  exit_if.ne %0, #0, way 0\n",
          "  set.ltu %0, x1, x2\n  exit_if.ltu x1, x2, way 0\n");
@@ -205,8 +217,8 @@ static void exits(void **state)
     fold("  xor %0, x1, x2\n  exit_if.ne %0, #0, way 0\n",
          "  xor %0, x1, x2\n  exit_if.ne x1, x2, way 0\n");
     fold("  zxt.8 %0, x1\n  exit_if.gt %0, #255, way 0\n  exit_if.ge %0, #0, way 1\n"
-         "  exit way 0\n",
-         "  zxt.8 %0, x1\n  exit way 1\n");
+         "  exit.plain way 0\n",
+         "  zxt.8 %0, x1\n  exit.plain way 1\n");
     /* Behind a way out, its condition is known not to hold. */
     fold("  exit_if.ne x1, #5, way 0\nplace 1: 0x104..0x108\n  add x2, x1, #1\n",
          "  exit_if.ne x1, #5, way 0\nplace 1: 0x104..0x108\n  mov x2, #6\n");
@@ -222,10 +234,17 @@ static void jumps(void **state)
     char *got = unit_text(&ir);
     assert_string_equal(got, "way 0: far 0x1010, retired\nplace 0: 0x100..0x108\n"
                              "  here x1, page + 0x10\n  here x1, page + 0x1011\n"
-                             "  here x1, page + 0x1010\n  exit way 0\n");
+                             "  here x1, page + 0x1010\n  exit.plain way 0\n");
     free(got);
-    fold("  here x1, page + 0x10\n  jump.call x1\n",
-         "  here x1, page + 0x10\n  jump.call x1\n");
+    fold("  here x1, page + 0x10\n  jump.return x1\n",
+         "  here x1, page + 0x10\n  jump.return x1\n");
+    unit_read(&ir, "place 0: 0x100..0x108\n  here x1, page\n  jump.call x1\n");
+    jit_opt_fold(&ir);
+    unit_verify(&ir);
+    got = unit_text(&ir);
+    assert_string_equal(got, "way 0: near 0x0, retired\nplace 0: 0x100..0x108\n"
+                             "  here x1, page\n  exit.call way 0\n");
+    free(got);
 }
 
 static void floats(void **state)
