@@ -5,7 +5,8 @@
  * A unit is kept with the bytes that it was made of.  While its stamp is the vCPU's it is
  * entered as it is.  FENCE.I and what stands for one give the vCPU another stamp: then
  * its code leads out at its beginning, it is compared with memory, and goes on under the
- * new stamp, or ends.
+ * new stamp, or ends.  A kernel that fences often, for each page of code that it maps, then
+ * comes to the same units each time: those are compared together, when the first does.
  *
  * Memory for all that comes from one arena.  It is had back as the code is: all at once,
  * when either is full.
@@ -21,7 +22,9 @@ enum {
     HASH_BITS = 15,
     REFUSED_BITS = 12,
     ARENA_SHARE = 2,       /* of the code's size: a half                       */
-    MIN_ARENA = 1 << 16
+    MIN_ARENA = 1 << 16,
+    N_FIRST = 64,          /* units compared together                          */
+    LEARN_EVERY = 16       /* stamps, after which they are found out again     */
 };
 
 struct rv_unit {
@@ -45,6 +48,9 @@ struct rv_units {
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
+    struct rv_unit *first[N_FIRST]; /* that stamps of late found first ...      */
+    unsigned n_first, n_stamps;     /* ... of them, and stamps that were met    */
+    uint32_t stamp;                 /* the last of these                        */
 };
 
 /* --- Table --------------------------------------------------------------------------- */
@@ -94,6 +100,7 @@ static void reset(struct rv_hart *hart)
     memset(units->heads, 0, sizeof(*units->heads) << HASH_BITS);
     memset(units->refused, 0, sizeof(units->refused));
     units->used = 0;
+    units->n_first = units->n_stamps = 0;
     units->resets++;
     units->flush_due = false;
 }
@@ -242,6 +249,35 @@ static bool renew(struct rv_hart *hart, struct rv_unit *unit)
     return true;
 }
 
+/** Have the units run again that came to be compared after stamps before this one. */
+static void renew_first(struct rv_hart *hart)
+{
+    struct rv_units *const units = hart->units;
+    const bool learn = units->n_stamps++ % LEARN_EVERY == 0;
+
+    units->stamp = sm_tlb_stamp(hart->fast);
+    if (learn)
+        units->n_first = 0;
+    for (unsigned i = 0; i < units->n_first; i++)
+        if (units->first[i]->code)
+            (void)renew(hart, units->first[i]);
+}
+
+/** As renew(), of a unit that was about to run. */
+static bool renew_met(struct rv_hart *hart, struct rv_unit *unit)
+{
+    struct rv_units *const units = hart->units;
+    const uint32_t stamp = sm_tlb_stamp(hart->fast);
+
+    if (unit->stamp != stamp) {
+        if (units->stamp != stamp)
+            renew_first(hart);
+        if (units->n_stamps % LEARN_EVERY == 1 && units->n_first < N_FIRST)
+            units->first[units->n_first++] = unit;
+    }
+    return unit->code && renew(hart, unit);
+}
+
 /** Whether what was built does nothing but lead back to the interpreter. */
 static bool is_aside(const struct jit_ir *ir)
 {
@@ -298,7 +334,7 @@ struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *hos
     struct rv_unit *unit = find(hart->units, host, offset);
     bool full = false;
 
-    if (unit && renew(hart, unit))
+    if (unit && renew_met(hart, unit))
         return unit;
     if (!make_one)
         return NULL;

@@ -146,6 +146,28 @@ def main():
         if status:
             wrong.append(f'finisher reset with -no-reboot: status {status}: {err}')
 
+        # What is translated is written down where -d and -D say.
+        loop = finisher(0x5555)
+        refuses(r"Could not open '/nowhere/log': No such", *bare, '-d', 'in_asm', '-D', '/nowhere/log')
+        log = os.path.join(folder, 'log')
+        hot = ('-accel', 'tcg,jit-heat=1', '-kernel', loop)
+        status, _, err = run(*bare, *hot, '-d', 'in_asm,op,out_asm,exec,nochain', '-D', log)
+        text = pathlib.Path(log).read_text()
+        if status or err:
+            wrong.append(f'-d: status {status}: {err}')
+        translates = 'units translated: ' in run(*bare, *hot, '-stats')[2]
+        if translates:
+            for pattern in (r'^IN: hart 0, priv 3$', r'^0x0000000080000000:  001002b7  lui t0, 0x100$',
+                            r'^OP:$', r'^OUT: \[size=\d+\]$', r'^Trace 0: 0x[0-9a-f]+ \[0000000080000000\]$'):
+                if not re.search(pattern, text, re.M):
+                    wrong.append(f'-d: no line {pattern} in {text}')
+        status, _, err = run(*bare, *hot, '-d', 'in_asm')
+        if status or translates != ('lui t0, 0x100' in err):
+            wrong.append(f'-d to standard error: status {status}: {err}')
+        status, _, err = run(*bare, '-accel', 'tcg,jit=off', '-kernel', loop, '-d', 'in_asm')
+        if status or err:
+            wrong.append(f'-d with jit=off: status {status}: {err}')
+
         # A guest that changes an instruction it has executed, and executes it again: a
         # report and, of tlb-check=stop, exit status 3; nothing after a FENCE.I.
         def changes_code(fence):

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* diff.c - runs random programs on our hart and on QEMU, and compares what they left.
+/* diff.c - runs random programs on our hart and on another, and compares what they left.
  *
- *   diff --qemu PROGRAM [--seed N] [--millions N] [--plant] [--keep FILE]
+ *   diff --qemu PROGRAM|--interpreter [--seed N] [--millions N] [--reports N] [--plant]
  *
  * Both get the same image (image.h).  QEMU's RAM is a shared file, read once it has
- * ended.  --plant changes one instruction in our copy and expects to be told so.
+ * ended.  Beside QEMU our hart interprets.  With --interpreter it translates, all that it
+ * runs, registers allocated at random and some optimisations left out, and the other is
+ * one that interprets.  --plant changes one instruction in our copy and expects to be
+ * told so.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,7 +86,9 @@ static void check(int error, const char *what)
     }
 }
 
-static void ours_new(struct ours *ours, const struct rv_isa *isa)
+/** @random  to translate by; NULL: interpret */
+static void ours_new(struct ours *ours, const struct rv_isa *isa,
+                     struct gen_random *random)
 {
     const struct sm_owner_ops ops = {.struct_size = sizeof(ops)};
     struct sm_region *root, *ram, *finisher;
@@ -100,12 +105,27 @@ static void ours_new(struct ours *ours, const struct rv_isa *isa)
     check(sm_region_map(root, IMAGE_FINISHER, finisher, 0), "map");
     check(sm_address_space_new(ours->topo, "memory", root, &ours->space), "space");
     check(sm_topology_commit(ours->topo, NULL), "commit");
-    const struct rv_hart_options options = {.struct_size = sizeof(options),
-                                            .isa = isa,
-                                            .space = ours->space,
-                                            .ops = &owner_ops,
-                                            .owner = ours};
+    struct rv_hart_options options = {.struct_size = sizeof(options),
+                                      .isa = isa,
+                                      .space = ours->space,
+                                      .ops = &owner_ops,
+                                      .owner = ours};
+    if (random) {
+        options.translate = true;
+        options.jit_heat = 1;
+        options.jit_seed = (uint32_t)gen_next(random);
+        options.jit_opt = (uint32_t)(gen_next(random) | gen_next(random)) & JIT_OPT_ALL;
+        options.jit_flags = (uint32_t)(gen_next(random) & gen_next(random)) & 15;
+        printf("seed %u, optimisations %#x, flags %#x\n", options.jit_seed,
+               options.jit_opt, options.jit_flags);
+    }
     check(rv_hart_new(ours->topo, &options, &ours->hart), "hart");
+}
+
+static void ours_free(struct ours *ours)
+{
+    rv_hart_free(ours->hart);
+    sm_topology_free(ours->topo);
 }
 
 /* Run @image on our hart; it is changed in place. */
@@ -188,6 +208,26 @@ static void qemu_run(const char *program, const char *cpu, const uint8_t *image,
     unlink(path);
 }
 
+/* --- The other --------------------------------------------------------------------- */
+
+/** What our hart is compared with. */
+struct other {
+    const char *qemu; /* or NULL:                                               */
+    struct ours *interpreter;
+    char *cpu;
+};
+
+static void other_run(const struct other *other, const uint8_t *image, uint8_t *result)
+{
+    if (other->qemu) {
+        qemu_run(other->qemu, other->cpu, image, result);
+        return;
+    }
+    if (result != image)
+        memcpy(result, image, IMAGE_SIZE);
+    ours_run(other->interpreter, result);
+}
+
 /* --- Comparison -------------------------------------------------------------------- */
 
 static const char *const op_text[] = {
@@ -220,7 +260,7 @@ static void print_program(const struct rv_isa *isa, const struct image_cell *cel
 static void differ(const char *what, unsigned n, uint64_t ours, uint64_t theirs)
 {
     if (ours != theirs)
-        printf("  %s[%u]: ours %016" PRIx64 ", QEMU %016" PRIx64 "\n", what, n, ours,
+        printf("  %s[%u]: ours %016" PRIx64 ", the other %016" PRIx64 "\n", what, n, ours,
                theirs);
 }
 
@@ -282,9 +322,8 @@ static void copy_prefix(const struct image_cell *from, uint64_t from_address,
 
 /* Say after which instruction of the program in @before the machines first differ, by
  * running each of its prefixes in a cell of its own. */
-static void bisect(struct ours *ours, const char *qemu, const char *cpu,
-                   const struct rv_isa *isa, const struct image_cell *before,
-                   uint64_t address)
+static void bisect(struct ours *ours, const struct other *other, const struct rv_isa *isa,
+                   const struct image_cell *before, uint64_t address)
 {
     uint8_t *mine = calloc(1, IMAGE_SIZE), *theirs = calloc(1, IMAGE_SIZE);
     const unsigned end =
@@ -304,7 +343,7 @@ static void bisect(struct ours *ours, const char *qemu, const char *cpu,
     image_build(mine, n);
     memcpy(theirs, mine, IMAGE_SIZE);
     ours_run(ours, mine);
-    qemu_run(qemu, cpu, theirs, theirs);
+    other_run(other, theirs, theirs);
     for (unsigned i = 0, at = 0; i < n; at += insn[i++].len) {
         const struct image_cell *a = image_cell(mine, i), *b = image_cell(theirs, i);
         if (equal(a, b))
@@ -334,12 +373,13 @@ static void bisect(struct ours *ours, const char *qemu, const char *cpu,
 
 struct arguments {
     const char *qemu;
+    bool interpreter;
     uint64_t seed, millions;
     bool plant;
     unsigned reports;
 };
 
-/* Two programs of one instruction that differ: where QEMU adds, we subtract. */
+/* Two programs of one instruction that differ: where the other adds, we subtract. */
 static void plant(struct image_cell *theirs, struct image_cell *mine, uint64_t address)
 {
     static const uint32_t add = 0x00c58533, sub = 0x40c58533; /* a0 = a1 +- a2 */
@@ -353,7 +393,7 @@ static void plant(struct image_cell *theirs, struct image_cell *mine, uint64_t a
 
 /* One boot's worth.  Returns the number of programs that differ. */
 static unsigned batch(const struct arguments *arguments, struct ours *ours,
-                      const struct rv_isa *isa, const char *cpu, uint64_t seed,
+                      const struct other *other, const struct rv_isa *isa, uint64_t seed,
                       uint64_t *n_instructions)
 {
     struct gen_random random = {seed};
@@ -371,15 +411,14 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
     if (arguments->plant)
         plant(image_cell(before, 7), image_cell(mine, 7), image_cell_address(7));
     ours_run(ours, mine);
-    qemu_run(arguments->qemu, cpu, before, theirs);
+    other_run(other, before, theirs);
     for (unsigned n = 0; n < N_CELLS; n++) {
         if (equal(image_cell(mine, n), image_cell(theirs, n)))
             continue;
         if (n_different++ < arguments->reports) {
             report(isa, n, image_cell(before, n), image_cell(mine, n),
                    image_cell(theirs, n));
-            bisect(ours, arguments->qemu, cpu, isa, image_cell(before, n),
-                   image_cell_address(n));
+            bisect(ours, other, isa, image_cell(before, n), image_cell_address(n));
         }
     }
     free(before);
@@ -388,55 +427,66 @@ static unsigned batch(const struct arguments *arguments, struct ours *ours,
     return n_different;
 }
 
+/* Returns false if @argv is none of ours. */
+static bool take_arguments(struct arguments *arguments, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--plant"))
+            arguments->plant = true;
+        else if (!strcmp(argv[i], "--interpreter"))
+            arguments->interpreter = true;
+        else if (i + 1 < argc && !strcmp(argv[i], "--qemu"))
+            arguments->qemu = argv[++i];
+        else if (i + 1 < argc && !strcmp(argv[i], "--seed"))
+            arguments->seed = strtoull(argv[++i], NULL, 0);
+        else if (i + 1 < argc && !strcmp(argv[i], "--millions"))
+            arguments->millions = strtoull(argv[++i], NULL, 0);
+        else if (i + 1 < argc && !strcmp(argv[i], "--reports"))
+            arguments->reports = (unsigned)atoi(argv[++i]);
+        else
+            return false;
+    }
+    return arguments->interpreter == !arguments->qemu;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid() << 32,
                                   .millions = 1,
                                   .reports = 3};
     const char *seed = getenv("SM_SEED");
+    struct ours ours, interpreter;
+    struct other other = {0};
     struct rv_isa isa;
-    struct ours ours;
 
     if (seed)
         arguments.seed = strtoull(seed, NULL, 0);
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--plant"))
-            arguments.plant = true;
-        else if (i + 1 < argc && !strcmp(argv[i], "--qemu"))
-            arguments.qemu = argv[++i];
-        else if (i + 1 < argc && !strcmp(argv[i], "--seed"))
-            arguments.seed = strtoull(argv[++i], NULL, 0);
-        else if (i + 1 < argc && !strcmp(argv[i], "--millions"))
-            arguments.millions = strtoull(argv[++i], NULL, 0);
-        else if (i + 1 < argc && !strcmp(argv[i], "--reports"))
-            arguments.reports = (unsigned)atoi(argv[++i]);
-        else
-            arguments.qemu = NULL, i = argc;
-    }
-    if (!arguments.qemu) {
-        fprintf(stderr,
-                "usage: diff --qemu PROGRAM [--seed N] [--millions N] [--reports N] "
-                "[--plant]\n");
+    if (!take_arguments(&arguments, argc, argv)) {
+        fprintf(stderr, "usage: diff --qemu PROGRAM|--interpreter [--seed N] "
+                "[--millions N] [--reports N] [--plant]\n");
         return 2;
     }
     if (arguments.plant)
         arguments.millions = 0, arguments.reports = 0;
     printf("seed %#" PRIx64 "\n", arguments.seed);
     check(rv_isa_init(&isa, "max"), "isa");
-    ours_new(&ours, &isa);
-    char *cpu = qemu_cpu(&isa);
+    other = (struct other){arguments.qemu, &interpreter, qemu_cpu(&isa)};
+    ours_new(&interpreter, &isa, NULL);
     uint64_t n_instructions = 0, n_programs = 0;
     unsigned n_different = 0;
     do {
-        n_different += batch(&arguments, &ours, &isa, cpu, arguments.seed + n_programs,
+        struct gen_random random = {arguments.seed + n_programs};
+
+        ours_new(&ours, &isa, arguments.interpreter ? &random : NULL);
+        n_different += batch(&arguments, &ours, &other, &isa, arguments.seed + n_programs,
                              &n_instructions);
+        ours_free(&ours);
         n_programs += N_CELLS;
     } while (n_instructions < arguments.millions * 1000000 && !n_different);
     printf("%" PRIu64 " programs, %" PRIu64 " instructions, %u programs differ\n",
            n_programs, n_instructions, n_different);
-    free(cpu);
-    rv_hart_free(ours.hart);
-    sm_topology_free(ours.topo);
+    free(other.cpu);
+    ours_free(&interpreter);
     if (arguments.plant)
         return n_different == 1 ? 0 : 1;
     return n_different ? 1 : 0;
