@@ -25,6 +25,8 @@
  *       does not.  Behind a way out with .retired (a loop and a jump have), the
  *       instruction writes nothing but temporaries, and neither faults nor calls.
  *  (I5) Floating point that has JIT_FX_FP comes after a fenter.
+ *  (I6) What ldh and sth get as b is a temporary that a chk wrote last, for sth one for
+ *       writing, with no JIT_FX_SYNC since.  The b of a chk is a constant.
  */
 #ifndef JIT_IR_H
 #define JIT_IR_H
@@ -207,7 +209,7 @@ enum jit_class jit_ir_class(const struct jit_ir *ir, jit_reg reg);
 
 /* --- Checking and printing (ir_verify.c, ir_print.c, ir_parse.c) ---------- */
 
-/** Check (I1) to (I5).
+/** Check (I1) to (I6).
  *  @text    gets what is wrong and where, cut to @size
  *  Returns  whether all holds */
 bool jit_ir_verify(const struct jit_ir *ir, char *text, size_t size);

@@ -175,16 +175,17 @@ static bool take_reg(struct reader *in, unsigned class, jit_reg *reg)
 
 /* --- Operations ----------------------------------------------------------- */
 
-/** Read ".name", one of @n.  Returns  its number, or -1 */
+/** Read ".name", one of @n; or nothing, if the first is called that.
+ *  Returns  its number, or -1 */
 static int take_suffix(struct reader *in, const char *const *names, unsigned n)
 {
     const char *name;
 
     if (!take(in, '.'))
-        return -1;
+        return *names[0] ? -1 : 0;
     const size_t len = take_name(in, &name);
     for (unsigned i = 0; i < n; i++) {
-        if (names[i] && same(name, len, names[i]))
+        if (len && names[i] && same(name, len, names[i]))
             return (int)i;
     }
     return -1;

@@ -24,7 +24,8 @@ const char *const jit_text_aux[][JIT_TEXT_AUX] = {
     [JIT_AUX_SIZE] = {"8", "16", "32"},
     [JIT_AUX_PREC] = {"s", "d"},
     [JIT_AUX_FCOND] = {"eq", "lt", "le"},
-    [JIT_AUX_JUMP] = {"plain", "call", "return"},
+    [JIT_AUX_JUMP] = {"", "call", "return"},
+    [JIT_AUX_RW] = {"read", "write"},
 };
 const char *const jit_text_kind[JIT_TEXT_KINDS] = {"near", "far", "aside"};
 
@@ -40,7 +41,10 @@ enum jit_form jit_text_form(enum jit_op op)
     case JIT_OP_lds:
     case JIT_OP_sts: return JIT_FORM_GUEST;
     case JIT_OP_ld:
-    case JIT_OP_st: return JIT_FORM_MEMORY;
+    case JIT_OP_st:
+    case JIT_OP_chk:
+    case JIT_OP_ldh:
+    case JIT_OP_sth: return JIT_FORM_MEMORY;
     case JIT_OP_fset: return JIT_FORM_PRECISION;
     case JIT_OP_call: return JIT_FORM_NUMBER;
     case JIT_OP_exit:
@@ -127,7 +131,7 @@ static void print_insn(const struct jit_ir *ir, const struct jit_insn *insn, FIL
 
     fprintf(to, "  %s", row->name);
     if (aux)
-        fprintf(to, ".%s", aux);
+        fprintf(to, *aux ? ".%s" : "%s", aux);
     else if (row->aux != JIT_AUX__)
         fprintf(to, ".?%u", insn->aux);
     if (jit_text_form((enum jit_op)insn->op) == JIT_FORM_PRECISION) {

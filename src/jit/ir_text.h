@@ -13,7 +13,7 @@ enum jit_form {
     JIT_FORM_REGISTERS, /* d, a, b, c                                          */
     JIT_FORM_PAGE,      /* d, page + imm                                       */
     JIT_FORM_GUEST,     /* d, [guest + imm], a                                 */
-    JIT_FORM_MEMORY,    /* d, [a + imm], b                                     */
+    JIT_FORM_MEMORY,    /* d, [a + imm], b, c                                  */
     JIT_FORM_PRECISION, /* d, a, b; .imm is a second suffix                    */
     JIT_FORM_NUMBER,    /* imm                                                 */
     JIT_FORM_WAY        /* a, b, way imm                                       */
@@ -23,7 +23,8 @@ enum jit_form jit_text_form(enum jit_op op);
 enum { JIT_TEXT_KINDS = JIT_EXIT_ASIDE + 1, JIT_TEXT_AUX = 10 };
 extern const char *const jit_text_kind[JIT_TEXT_KINDS];
 
-/** What value @value of .aux is called for operations whose row has @aux, or NULL. */
+/** What value @value of .aux is called for operations whose row has @aux, or NULL;
+ *  what is called nothing goes without the dot. */
 extern const char *const jit_text_aux[][JIT_TEXT_AUX];
 const char *jit_text_aux_name(unsigned aux, unsigned value);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ir_verify.c - checks that a unit is what ir.h says, (I1) to (I5).
+/* ir_verify.c - checks that a unit is what ir.h says, (I1) to (I6).
  *
  * One walk from the beginning to the end suffices: there are no joins.
  */
@@ -8,6 +8,7 @@
 #include "base/base.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 struct check {
     const struct jit_ir *ir;
@@ -18,6 +19,7 @@ struct check {
     bool left;         /* its instruction has had a way out with .retired      */
     bool fp;           /* a fenter was there                                   */
     bool written[JIT_MAX_TEMPS];
+    uint8_t way[JIT_MAX_TEMPS]; /* 0, or what it was checked for: 1 + enum jit_rw */
 };
 
 SM_PRINTF(2, 3) static bool refuse(const struct check *check, const char *format, ...)
@@ -78,7 +80,8 @@ static bool check_aux(struct check *check, const struct jit_insn *insn)
     static const uint8_t limit[] = {
         [JIT_AUX__] = 1, [JIT_AUX_COND] = JIT_N_CONDS, [JIT_AUX_MEM] = JIT_N_MEMS,
         [JIT_AUX_SIZE] = JIT_N_SIZES, [JIT_AUX_PREC] = JIT_N_PRECS,
-        [JIT_AUX_FCOND] = JIT_N_FCONDS, [JIT_AUX_JUMP] = JIT_N_JUMPS};
+        [JIT_AUX_FCOND] = JIT_N_FCONDS, [JIT_AUX_JUMP] = JIT_N_JUMPS,
+        [JIT_AUX_RW] = JIT_N_RWS};
 
     return insn->aux < limit[jit_ops[insn->op].aux] ||
            refuse(check, ".aux %u means nothing (I1)", insn->aux);
@@ -94,6 +97,9 @@ static bool check_imm(struct check *check, const struct jit_insn *insn)
     case JIT_OP_sts:
     case JIT_OP_ld:
     case JIT_OP_st:
+    case JIT_OP_chk:
+    case JIT_OP_ldh:
+    case JIT_OP_sth:
         return true;
     case JIT_OP_fset:
         return (insn->imm >= 0 && insn->imm < JIT_N_PRECS) ||
@@ -172,6 +178,27 @@ static bool check_place(struct check *check, const struct jit_insn *insn)
     return true;
 }
 
+/* --- (I6) ----------------------------------------------------------------- */
+
+/** What checks lead to, and accesses that rely on them. */
+static bool check_way_to_memory(struct check *check, const struct jit_insn *insn)
+{
+    if (insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth) {
+        const unsigned way =
+            jit_is_temp(insn->b) ? check->way[insn->b - JIT_TEMP0] : 0;
+        if (way < (insn->op == JIT_OP_sth ? 1u + JIT_WRITE : 1u + JIT_READ))
+            return refuse(check, "b is not from a check for this (I6)");
+    }
+    if (jit_ops[insn->op].effects & JIT_FX_SYNC)
+        memset(check->way, 0, sizeof(check->way));
+    if (insn->op == JIT_OP_chk && (!jit_is_temp(insn->d) || !jit_is_const(insn->b)))
+        return refuse(check, "d is no temporary, or b no constant (I6)");
+    if (insn->d != JIT_NONE && jit_is_temp(insn->d))
+        check->way[insn->d - JIT_TEMP0] =
+            insn->op == JIT_OP_chk ? (uint8_t)(1u + insn->aux) : 0;
+    return true;
+}
+
 /* --- All ------------------------------------------------------------------ */
 
 static bool check_insn(struct check *check, const struct jit_insn *insn)
@@ -190,7 +217,8 @@ static bool check_insn(struct check *check, const struct jit_insn *insn)
     if (last != !!(row->effects & JIT_FX_END))
         return refuse(check, last ? "is last, but goes on (I3)"
                                   : "always leaves, but is not last (I3)");
-    if (!check_place(check, insn) || !check_order(check, insn))
+    if (!check_place(check, insn) || !check_order(check, insn) ||
+        !check_way_to_memory(check, insn))
         return false;
     if (insn->op == JIT_OP_fenter)
         check->fp = true;

@@ -88,7 +88,10 @@ uint64_t ir_random_number(uint64_t *state)
         return usual[test_below(state, sizeof(usual) / sizeof(usual[0]))];
     }
     case 6: return test_below(state, 4096) - 2048;
-    default: return test_random(state) >> test_below(state, 64);
+    default: { /* the order of two calls is the compiler's                     */
+        const unsigned shift = (unsigned)test_below(state, 64);
+        return test_random(state) >> shift;
+    }
     }
 }
 
@@ -229,7 +232,8 @@ static jit_reg address(struct maker *m)
         return source(m);
     if (!m->pointers.n || chance(m, 20)) {
         const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
-        jit_ir_emit(m->ir, JIT_OP_and, 0, t, source(m), number(m, EVAL_MEMORY / 2 - 1),
+        const jit_reg from = source(m);
+        jit_ir_emit(m->ir, JIT_OP_and, 0, t, from, number(m, EVAL_MEMORY / 2 - 1),
                     JIT_NONE, 0);
         jit_ir_emit(m->ir, JIT_OP_add, 0, t, t,
                     number(m, m->random->memory_base + EVAL_MEMORY / 4), JIT_NONE, 0);
@@ -365,6 +369,35 @@ static void emit_exit_if(struct maker *m)
     m->left |= loops || m->ir->way[way].retired;
 }
 
+/** A condition made, turned around perhaps, and tested: as guests without flags do. */
+static void emit_condition(struct maker *m)
+{
+    const jit_reg zero = number(m, 0), one = number(m, 1);
+    const jit_reg a = source(m), b = chance(m, 40) ? zero : source(m);
+    const jit_reg d = destination(m, JIT_CLASS_INT);
+    jit_reg tested = d;
+
+    jit_ir_emit(m->ir, JIT_OP_set, below(m, JIT_N_CONDS), d, a, b, JIT_NONE, 0);
+    written(m, d, false);
+    if (chance(m, 50)) {
+        const bool flip = chance(m, 50);
+        tested = destination(m, JIT_CLASS_INT);
+        jit_ir_emit(m->ir, flip ? JIT_OP_xor : JIT_OP_set, flip ? 0 : below(m, 2), tested,
+                    d, flip ? one : zero, JIT_NONE, 0);
+        written(m, tested, false);
+    }
+    if (chance(m, 30)) {
+        const jit_reg x = source(m), y = source(m), z = destination(m, JIT_CLASS_INT);
+        jit_ir_emit(m->ir, JIT_OP_sel, 0, z, tested, x, y, 0);
+        written(m, z, false);
+        return;
+    }
+    const int32_t way = make_way(m);
+    const jit_reg with = chance(m, 80) ? zero : one;
+    jit_ir_emit(m->ir, JIT_OP_exit_if, below(m, 2), JIT_NONE, tested, with, JIT_NONE, way);
+    m->left |= m->ir->way[way].retired;
+}
+
 static void emit_end(struct maker *m)
 {
     const unsigned kind = below(m, 100);
@@ -411,6 +444,8 @@ static void emit_one(struct maker *m)
         emit_call(m);
     else if (kind < 95)
         jit_ir_emit(m->ir, JIT_OP_fence, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+    else if (kind < 97)
+        emit_condition(m);
     else
         emit_exit_if(m);
 }

@@ -6,6 +6,15 @@
 
 static struct jit_ir ir;
 
+void *__real_sm_realloc(void *block, size_t size);
+void *__wrap_sm_realloc(void *block, size_t size);
+static unsigned reallocs_left = ~0u; /* this many work                          */
+
+void *__wrap_sm_realloc(void *block, size_t size)
+{
+    return reallocs_left && reallocs_left-- ? __real_sm_realloc(block, size) : NULL;
+}
+
 static int setup(void **state)
 {
     jit_ir_init(&ir, unit_globals, UNIT_GLOBALS);
@@ -87,6 +96,46 @@ static void overflows(void **state)
         const jit_reg reg = jit_ir_const(&ir, 0x12345678);
         jit_ir_emit(&ir, JIT_OP_mov, 0, 0, reg, JIT_NONE, JIT_NONE, 0);
         assert_false(jit_ir_verify(&ir, why, sizeof(why)));
+    }
+}
+
+/** Whichever allocation fails, the unit overflows or is as it was. */
+static void memory_out(void **state)
+{
+    char why[100];
+
+    for (unsigned n = 0;; n++) {
+        struct jit_ir poor;
+        jit_ir_init(&poor, unit_globals, UNIT_GLOBALS);
+        reallocs_left = n;
+        jit_ir_place(&poor, 0, 2);
+        const jit_reg t = jit_ir_temp(&poor, JIT_CLASS_INT);
+        jit_ir_call(&poor, NULL, NULL);
+        jit_ir_emit(&poor, JIT_OP_add, 0, t, 1, jit_ir_const(&poor, 5), JIT_NONE, 0);
+        jit_ir_emit(&poor, JIT_OP_exit, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
+                    jit_ir_way(&poor, JIT_EXIT_NEAR, 2, true));
+        if (poor.overflow) {
+            assert_true(n < 6);
+            assert_false(jit_ir_verify(&poor, why, sizeof(why)));
+        } else {
+            unit_verify(&poor);
+            jit_opt_fold(&poor);
+            jit_opt_dead(&poor);
+            unit_verify(&poor);
+            assert_int_equal(poor.n_insns, 1);
+        }
+        const bool all = reallocs_left > 0;
+        reallocs_left = ~0u;
+        if (poor.overflow) {
+            /* And the next may have it. */
+            jit_ir_reset(&poor);
+            jit_ir_place(&poor, 0, 2);
+            jit_ir_emit(&poor, JIT_OP_loop, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+            unit_verify(&poor);
+        }
+        jit_ir_fini(&poor);
+        if (all)
+            return;
     }
 }
 
@@ -235,6 +284,19 @@ static void refuses_early_writes(void **state)
     refused("(I5)");
     read_body("  add x1, %0, x2\n");
     refused("(I2)");
+    read_body("  chk.read %0, [x1], #16\n  sth.u8 [x1], %0, x2\n");
+    refused("(I6)");
+    read_body("  mov %0, x1\n  ldh.u8 x2, [x1], %0\n");
+    refused("(I6)");
+    read_body("  chk.write %0, [x1], #16\n  call 0\n  ldh.u8 x2, [x1], %0\n");
+    refused("(I6)");
+    read_body("  chk.write %0, [x1], x2\n");
+    refused("(I6)");
+    read_body("  chk.write x0, [x1], #8\n");
+    refused("(I6)");
+    read_body("  chk.write %0, [x1], #16\n  sth.u8 [x1 + 1], %0, x2\n"
+              "  ldh.u8 x2, [x1], %0\n");
+    unit_verify(&ir);
     read_body("  fenter\n  fadd.d f1, f2, f3\n");
     unit_verify(&ir);
 }
@@ -265,6 +327,10 @@ static const char all_forms[] =
     "  ld.s32 %3, [x2 + 16]\n"
     "  ld.u64 x1, [%3]\n"
     "  st.u8 [#4096 - 2147483648], #255\n"
+    "  chk.write %5, [x2 - 8], #24\n"
+    "  ldh.s16 x3, [x2 - 8], %5\n"
+    "  sth.u64 [x2], %5, x3\n"
+    "  chk.read %5, [%3 + 4], #1\n"
     "  fence\n"
     "  fenter\n"
     "  fraw.s %4, x1\n"
@@ -275,6 +341,8 @@ static const char all_forms[] =
     "  exit_if.ltu x1, #5, way 1\n"
     "  loop_if.ne x1, x2\n"
     "  jump.return x1\n"
+    "  jump x1\n"
+    "  exit.call way 1\n"
     "  loop\n"
     "  exit way 2\n"
     "place 3: 0x10a..0x10c\n";
@@ -282,7 +350,7 @@ static const char all_forms[] =
 static void text(void **state)
 {
     unit_read(&ir, all_forms);
-    assert_int_equal(ir.n_temps, 5);
+    assert_int_equal(ir.n_temps, 6);
     assert_int_equal(ir.temp_class[3], JIT_CLASS_INT);
     assert_int_equal(ir.temp_class[4], JIT_CLASS_FP);
     assert_int_equal(ir.insn[6].imm, INT32_MIN);
@@ -333,17 +401,41 @@ static void text_is_refused(void **state)
     }
 }
 
+/** Whatever the text, reading ends, and what it read can be verified and printed. */
+static void text_of_noise(void **state)
+{
+    static const char usual[] = "%#x10,.+-[]: \n;sadlwpce";
+    uint64_t random = test_seed(4);
+    char noise[sizeof(all_forms)], why[100];
+    unsigned line, good = 0;
+
+    for (unsigned i = 0; i < 4000; i++) {
+        memcpy(noise, all_forms, sizeof(noise));
+        for (unsigned n = (unsigned)test_below(&random, 6); n-- > 0;)
+            noise[test_below(&random, sizeof(noise) - 1)] =
+                usual[test_below(&random, sizeof(usual) - 1)];
+        if (test_below(&random, 4) == 0)
+            noise[test_below(&random, sizeof(noise) - 1)] = '\0';
+        good += !jit_ir_parse(&ir, noise, &line);
+        (void)jit_ir_verify(&ir, why, sizeof(why));
+        free(unit_text(&ir));
+    }
+    assert_true(good > 400 && good < 3600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(builds, setup, teardown),
         cmocka_unit_test_setup_teardown(overflows, setup, teardown),
+        cmocka_unit_test(memory_out),
         cmocka_unit_test_setup_teardown(folds_full, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_operands, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_order, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_early_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(text, setup, teardown),
         cmocka_unit_test_setup_teardown(text_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(text_of_noise, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,16 @@ static void identities(void **state)
     one("set.lt x0, x1, #0", "shr x0, x1, #63");
     one("set.geu x0, x1, #0", "mov x0, #1");
     one("set.gt x0, #5, x1", "set.lt x0, x1, #5");
+    fold("  shr %0, x1, #62\n  set.ne x2, %0, #0\n  popcnt x3, %0\n",
+         "  shr %0, x1, #62\n  set.ne x2, %0, #0\n  popcnt x3, %0\n");
+    fold("  shr %0, x1, #63\n  set.ne x2, %0, #0\n  popcnt x3, %0\n",
+         "  shr %0, x1, #63\n  mov x2, %0\n  mov x3, x2\n");
+    fold("  set.lt %0, x1, x2\n  xor x3, %0, #2\n  xor x4, %0, #1\n",
+         "  set.lt %0, x1, x2\n  xor x3, %0, #2\n  set.ge x4, x1, x2\n");
+    fold("  set.eq %0, x1, #0\n  sel x2, %0, x3, x4\n  set.gt %1, x1, #0\n"
+         "  sel x5, %1, x3, x4\n  set.eq %2, x1, #3\n  sel x5, %2, x3, x4\n",
+         "  set.eq %0, x1, #0\n  sel x2, x1, x4, x3\n  set.gt %1, x1, #0\n"
+         "  sel x5, %1, x3, x4\n  set.eq %2, x1, #3\n  sel x5, %2, x3, x4\n");
     fold("  zxt.32 %0, x1\n  divs x0, %0, #4\n  rems x2, %0, #4\n",
          "  zxt.32 %0, x1\n  shr x0, %0, #2\n  and x2, x1, #3\n");
 }
@@ -156,6 +166,8 @@ static void extensions(void **state)
                                                   "  sar x2, %0, #39\n");
     fold("  shr %0, x1, #40\n  shr x2, %0, #20\n  shr x3, %0, #24\n",
          "  shr %0, x1, #40\n  shr x2, x1, #60\n  mov x3, #0\n");
+    fold("  sar %0, x1, #40\n  sar x2, %0, #30\n  shl %1, x1, #33\n  shl x3, %1, #31\n",
+         "  sar %0, x1, #40\n  sar x2, x1, #63\n  shl %1, x1, #33\n  mov x3, #0\n");
     fold("  shr %0, x1, #33\n  sar x2, %0, #3\n  sxt.32 x3, %0\n",
          "  shr %0, x1, #33\n  shr x2, x1, #36\n  mov x3, %0\n");
     fold("  zxt.8 %0, x1\n  and x2, %0, #0xff00\n  and x3, %0, #0x1ff\n",
@@ -216,7 +228,7 @@ static void exits(void **state)
 static void jumps(void **state)
 {
     unit_read(&ir, "place 0: 0x100..0x108\n  here x1, page + 0x10\n"
-                   "  add x1, x1, #0x1001\n  and x1, x1, #-2\n  jump.plain x1\n");
+                   "  add x1, x1, #0x1001\n  and x1, x1, #-2\n  jump x1\n");
     jit_opt_fold(&ir);
     unit_verify(&ir);
     char *got = unit_text(&ir);
