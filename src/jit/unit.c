@@ -170,7 +170,7 @@ static bool prepare(struct jit *jit)
     if (jit->opt & JIT_OPT_DEAD)
         jit_opt_dead(ir);
 #ifdef SM_DEBUG_CHECKS
-    sm_assert(jit_ir_verify(ir, NULL, 0));
+    sm_assert(ir->overflow || jit_ir_verify(ir, NULL, 0));
 #endif
     return !ir->overflow &&
            jit_alloc(&jit->alloc, ir, &jit_host_regs, &jit->pins,

@@ -6,6 +6,8 @@
  */
 #include "jit/x64_impl.h"
 
+#include <cpuid.h>
+
 const struct jit_host jit_host_regs = {
     .n_ints = 10,
     .n_fps = 13,
@@ -17,10 +19,13 @@ const struct jit_host jit_host_regs = {
 
 bool jit_host_supported(void)
 {
+    unsigned a, b, c, d;
+
+    /* Of LZCNT compilers do not all know the name. */
     __builtin_cpu_init();
     return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("lzcnt");
+           __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT);
 }
 
 /* --- Operands ------------------------------------------------------------------ */

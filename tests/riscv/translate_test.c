@@ -334,7 +334,7 @@ static void test_loops(void **state)
            "  add x11, x11, #1\n"
            "place 2: 0x8..0xc\n"
            "  exit_if.ltu x10, x11, way 0\n"
-           "  exit way 1\n");
+           "  exit.plain way 1\n");
     put(&prog, RV_OP_jal, X0, 0, 0, -8);
     prog.at = CODE + 8;
     put(&prog, RV_OP_sub, A0, A0, A1, 0);
@@ -347,7 +347,7 @@ static void test_loops(void **state)
            "place 2: 0x8..0xc\n"
            "  sub x10, x10, x11\n"
            "place 3: 0xc..0x10\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
 }
 
 static void test_jumps(void **state)
@@ -366,7 +366,7 @@ static void test_jumps(void **state)
            "place 1: 0xc..0x10\n"
            "  here x10, page + 0x10\n"
            "place 2: 0x10..0x14\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     expect_parts(3, 2, 12);
     prog = at(CODE + 0x10);
     put(&prog, RV_OP_jal, X0, 0, 0, -12);
@@ -405,13 +405,13 @@ static void test_jumps(void **state)
            "place 0: 0x0..0x4\n"
            "  and %0, x10, #-2\n"
            "  here x10, page + 0x4\n"
-           "  jump %0\n");
+           "  jump.plain %0\n");
     prog = at(CODE);
     put(&prog, RV_OP_jal, X0, 0, 0, 0x1000);
     expect(CODE,
            "way 0: far 0x1000, retired\n"
            "place 0: 0x0..0x4\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
 }
 
 /** As many as a unit may have, and as many pieces. */
@@ -450,7 +450,7 @@ static void test_page_end(void **state)
            "place 0: 0xffa..0xffe\n"
            "  add x10, x10, #1\n"
            "place 1: 0xffe..0x1000\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     prog = at(CODE + 0xffa);
     put(&prog, RV_OP_addi, A0, A0, 0, 1);
     put(&prog, RV_OP_addi, A1, A1, 0, 1);
@@ -459,7 +459,7 @@ static void test_page_end(void **state)
            "place 0: 0xffa..0xffe\n"
            "  add x10, x10, #1\n"
            "place 1: 0xffe..0x1002\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     expect_parts(2, 1, 6);
     assert_null(describe(CODE + 0xffe));
     prog = at(CODE + 0xffc);
@@ -469,7 +469,7 @@ static void test_page_end(void **state)
            "way 1: far 0x1000, retired\n"
            "place 0: 0xffc..0x1000\n"
            "  exit_if.eq x10, x11, way 0\n"
-           "  exit way 1\n");
+           "  exit.plain way 1\n");
 }
 
 /** Without C, instructions begin at multiples of 4: who jumps elsewhere has to trap. */
@@ -484,19 +484,19 @@ static void test_aligned_to_4(void **state)
            "place 0: 0x0..0x4\n"
            "  add x10, x11, #1\n"
            "place 1: 0x4..0x8\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_jal, RA, 0, 0, 2);
     expect(CODE,
            "way 0: aside 0x0\n"
            "place 0: 0x0..0x4\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_jalr, X0, RA, 0, 0);
     expect(CODE,
            "way 0: aside 0x0\n"
            "place 0: 0x0..0x4\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_beq, 0, A0, A1, 8);
     put(&prog, RV_OP_jal, RA, 0, 0, 8);
@@ -537,13 +537,13 @@ static void test_system(void **state)
            "  call 1\n"
            "place 4: 0x10..0x14\n"
            "  call 2\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_pause, 0, 0, 0, 0);
     expect(CODE,
            "way 0: near 0x4, retired\n"
            "place 0: 0x0..0x4\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
     for (unsigned n = 0; n < SM_ARRAY_LEN(asides); n++) {
         const struct jit_ir *ir;
 
@@ -607,7 +607,7 @@ static void test_floating_point(void **state)
            "  bits.d %7, f1\n"
            "  st.u64 [x10 + 8], %7\n"
            "place 9: 0x24..0x28\n"
-           "  exit way 0\n");
+           "  exit.plain way 0\n");
 }
 
 int main(void)
