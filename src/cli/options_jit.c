@@ -18,6 +18,7 @@ static const struct {
     {"jit-returns", JIT_NO_RETURNS, 0},
     {"jit-pins", JIT_NO_PINS, 0},
     {"jit-jumps", JIT_NO_JUMPS, 0},
+    {"jit-near", JIT_NO_NEAR, 0},
     {"jit-checks", 0, JIT_OPT_CHECK},
 };
 

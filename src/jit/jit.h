@@ -126,7 +126,8 @@ enum jit_flag {
     JIT_NO_LINK = 1 << 0,    /* every way out returns to the owner              */
     JIT_NO_RETURNS = 1 << 1, /* returns are indirect jumps                      */
     JIT_NO_PINS = 1 << 2,    /* no guest register keeps a host register across units */
-    JIT_NO_JUMPS = 1 << 3    /* indirect jumps return to the owner              */
+    JIT_NO_JUMPS = 1 << 3,   /* indirect jumps return to the owner              */
+    JIT_NO_NEAR = 1 << 4     /* accesses do not remember pages by base register */
 };
 
 struct jit_options {

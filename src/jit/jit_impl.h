@@ -205,6 +205,8 @@ struct jit {
     const uint8_t *link;      /* rax: the exit                                  */
     const uint8_t *jump;      /* rax: the guest address                         */
     const uint8_t *slow[2];   /* ecx: the site; [1] also saves FP registers     */
+    const uint8_t *near[2][2]; /* of reads, of writes; [1] for groups: look up what
+                                 is not near                                   */
 };
 
 #define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */

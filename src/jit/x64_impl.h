@@ -31,13 +31,20 @@ enum { X64_XMM0, X64_XMM1, X64_XMM2 };
 #define X64_BOX   UINT64_C(0xffffffff00000000)
 
 /** What is emitted behind the unit, because it is rarely run. */
-enum x64_cold_kind { X64_COLD_SITE, X64_COLD_WAY, X64_COLD_NAN, X64_COLD_FMA,
+enum x64_cold_kind { X64_COLD_SITE, X64_COLD_NEAR, X64_COLD_WAY, X64_COLD_NAN, X64_COLD_FMA,
                      X64_COLD_POLL, X64_COLD_UNBOX };
 
 struct x64_cold {
     uint8_t kind, xmm, prec, aux;
-    struct x64_label enter, back;
+    struct x64_label enter, back, found;
     uint32_t site;
+    int32_t near;     /* X64_COLD_NEAR: what is looked up, from the table        */
+    bool write, group;
+    uint8_t way;      /* the register that leads to the host then              */
+    uint8_t base;     /* of the address, and if that is rdx ...                */
+    bool base_const;
+    int32_t disp, home; /* ... where it came from                              */
+    uint64_t constant;
     const struct jit_insn *insn;
     struct jit_regs regs;
     uint8_t fma[2];   /* X64_COLD_FMA: where its factors are                    */
@@ -128,6 +135,9 @@ void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn);
 /** Call C code for a site, here. */
 void x64_call_site(struct jit_lower *l, uint32_t number);
 void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);
+void x64_cold_near(struct jit_lower *l, struct x64_cold *cold);
+/** The thunk that X64_COLD_NEAR calls. */
+void x64_thunk_near(struct jit_lower *l, bool write, bool group);
 
 /** The unit's beginning: the poll, and what a loop keeps in registers. */
 void x64_enter(struct jit_lower *l);

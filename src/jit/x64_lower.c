@@ -494,6 +494,7 @@ static void lower_cold(struct jit_lower *l, struct x64_cold *cold)
     l->counted = cold->counted;
     switch ((enum x64_cold_kind)cold->kind) {
     case X64_COLD_SITE: x64_cold_site(l, cold); break;
+    case X64_COLD_NEAR: x64_cold_near(l, cold); break;
     case X64_COLD_WAY: x64_cold_way(l, cold); break;
     case X64_COLD_POLL: x64_cold_poll(l, cold); break;
     case X64_COLD_NAN:

@@ -81,6 +81,104 @@ static void look_up(struct jit_lower *l, struct address at, unsigned size,
                      table + (int32_t)offsetof(struct sm_tlb_entry, host_bias)));
 }
 
+/* --- Near ---------------------------------------------------------------------- */
+
+/** Look where the last access off the same base was; in cold code, further.
+ *  @way     gets what leads to host addresses */
+static void look_near(struct jit_lower *l, const struct jit_insn *insn, struct address at,
+                      bool write, bool group, struct x64_cold *cold, unsigned way)
+{
+    const unsigned base = jit_is_global(insn->a) ? insn->a % SM_N_NEAR : 0;
+    const int32_t near = (int32_t)(offsetof(struct sm_tlb_table, near) +
+                                   sizeof(struct sm_tlb_near) * (write * SM_N_NEAR + base));
+    struct x64 *const a = &l->a;
+
+    cold->kind = X64_COLD_NEAR;
+    cold->near = near;
+    cold->write = write;
+    cold->group = group;
+    cold->way = (uint8_t)way;
+    cold->base = (uint8_t)at.base;
+    cold->disp = at.disp;
+    cold->base_const = jit_is_const(insn->a);
+    if (cold->base_const)
+        cold->constant = jit_ir_value(l->ir, insn->a) + (uint64_t)(int64_t)insn->imm;
+    else
+        cold->home = x64_loc(l, insn->a).offset;
+    if (at.disp)
+        x64_lea(a, true, X64_RAX, x64_at(at.base, at.disp));
+    else
+        x64_mov_rr(a, true, X64_RAX, at.base);
+    x64_alu_rm(a, X64_SUB, true, X64_RAX,
+               x64_at(X64_TABLE, near + (int32_t)offsetof(struct sm_tlb_near, page)));
+    x64_alu_rm(a, X64_CMP, true, X64_RAX,
+               x64_at(X64_TABLE,
+                      near + (int32_t)(group ? offsetof(struct sm_tlb_near, group_limit)
+                                             : offsetof(struct sm_tlb_near, limit))));
+    x64_jcc(a, X64_AE, &cold->enter);
+    x64_load(a, 3, false, way,
+             x64_at(X64_TABLE, near + (int32_t)offsetof(struct sm_tlb_near, host_bias)));
+    x64_bind(a, &cold->found);
+}
+
+void x64_cold_near(struct jit_lower *l, struct x64_cold *cold)
+{
+    struct x64 *const a = &l->a;
+
+    if (cold->disp)
+        x64_lea(a, true, X64_RAX, x64_at(cold->base, cold->disp));
+    else
+        x64_mov_rr(a, true, X64_RAX, cold->base);
+    x64_lea(a, true, X64_RDX, x64_at(X64_TABLE, cold->near));
+    x64_call_to(a, jit_mcode_write(&l->jit->code, l->jit->near[cold->write][cold->group]));
+    if (cold->way != X64_RCX)
+        x64_mov_rr(a, true, cold->way, X64_RCX);
+    if (cold->base == X64_RDX && cold->base_const)
+        x64_mov_ri(a, X64_RDX, cold->constant);
+    else if (cold->base == X64_RDX)
+        x64_load(a, 3, false, X64_RDX, x64_home(l, cold->home));
+    x64_jcc(a, X64_E, &cold->found); /* moves leave flags alone */
+    x64_cold_site(l, cold);
+}
+
+/** Look up what lies at rax, and have it be near, in the sm_tlb_near that rdx leads to.
+ *  ZF: it is, and rcx leads to the host; else it is no plain hit.  Uses rax. */
+void x64_thunk_near(struct jit_lower *l, bool write, bool group)
+{
+    const int32_t table =
+        (int32_t)offsetof(struct sm_tlb_table, slot[write ? SM_WRITE : SM_READ]);
+    struct x64 *const a = &l->a;
+    struct x64_label miss = {0};
+
+    x64_push(a, X64_RDX);
+    x64_slot(a, X64_RCX, X64_RDX, X64_RAX);
+    x64_pop(a, X64_RDX);
+    x64_alu_ri(a, X64_ADD, true, X64_RAX, (group ? SM_NEAR_GROUP : SM_NEAR_SIZE) - 1);
+    x64_alu_ri(a, X64_AND, true, X64_RAX, -(int32_t)SM_PAGE_SIZE);
+    x64_alu_rm(a, X64_CMP, true, X64_RAX, x64_at2(X64_TABLE, X64_RCX, 0, table));
+    x64_jcc(a, X64_NE, &miss);
+    x64_load(a, 3, false, X64_RCX,
+             x64_at2(X64_TABLE, X64_RCX, 0,
+                     table + (int32_t)offsetof(struct sm_tlb_entry, host_bias)));
+    x64_store(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, page)), X64_RAX);
+    x64_store(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, host_bias)), X64_RCX);
+    x64_store_i(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, limit)), SM_NEAR_LIMIT);
+    x64_store_i(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, group_limit)),
+                SM_NEAR_GROUP_LIMIT);
+    x64_bind(a, &miss); /* the stores left the flags alone */
+    x64_ret(a);
+}
+
+/** Have @way lead to the host address of @size bytes; what declines is @cold's. */
+static void find(struct jit_lower *l, const struct jit_insn *insn, struct address at,
+                 unsigned size, bool write, struct x64_cold *cold, unsigned way)
+{
+    if (l->jit->flags & JIT_NO_NEAR || size > SM_NEAR_GROUP)
+        look_up(l, at, size, write ? SM_WRITE : SM_READ, &cold->enter, way);
+    else
+        look_near(l, insn, at, write, size > SM_NEAR_SIZE, cold, way);
+}
+
 /* --- Sites ----------------------------------------------------------------------- */
 
 struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
@@ -158,7 +256,7 @@ void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
     struct x64_cold *const cold = access_site(l, insn, false);
     const unsigned d = x64_target(l, insn->d, X64_RAX);
 
-    look_up(l, at, 1u << bits, SM_READ, &cold->enter, X64_RCX);
+    find(l, insn, at, 1u << bits, false, cold, X64_RCX);
     x64_load(&l->a, bits, insn->aux & JIT_MEM_SIGNED, d,
              x64_at2(at.base, X64_RCX, 0, at.disp));
     x64_done(l, insn->d, d);
@@ -173,7 +271,7 @@ void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
     const struct x64_mem mem = x64_at2(at.base, X64_RCX, 0, at.disp);
     int32_t imm;
 
-    look_up(l, at, 1u << bits, SM_WRITE, &cold->enter, X64_RCX);
+    find(l, insn, at, 1u << bits, true, cold, X64_RCX);
     if (x64_is_imm(l, insn->b, &imm))
         x64_store_i(&l->a, bits, mem, imm);
     else
@@ -198,7 +296,7 @@ void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn)
     site->base = x64_loc(l, insn->a);
     site->value = x64_loc(l, insn->d);
     site->constant = span;
-    look_up(l, at, span, insn->aux == JIT_WRITE ? SM_WRITE : SM_READ, &cold->enter, d);
+    find(l, insn, at, span, insn->aux == JIT_WRITE, cold, d);
     x64_done(l, insn->d, d);
     x64_bind(&l->a, &cold->back);
 }

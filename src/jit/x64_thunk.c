@@ -182,6 +182,11 @@ bool jit_host_thunks(struct jit *jit)
         jit->slow[fp] = jit_mcode_run(code, a->at);
         thunk_slow(l, fp, &back);
     }
+    for (unsigned kind = 0; kind < 4; kind++) {
+        x64_align(a, 16);
+        jit->near[kind >> 1][kind & 1] = jit_mcode_run(code, a->at);
+        x64_thunk_near(l, kind >> 1, kind & 1);
+    }
     code->used = jit->thunks = (size_t)(a->at - code->write);
     jit_mcode_publish(code, code->write, code->used);
     return !a->overflow;

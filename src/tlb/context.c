@@ -40,11 +40,20 @@ static unsigned key_bucket(const struct sm_tlb_key *key)
 }
 SM_STATIC_ASSERT(SM_N_BUCKETS == 1 << (64 - 58), "key_bucket() numbers the buckets");
 
+void sm_tlb_forget_near(struct sm_tlb_context *context)
+{
+    struct sm_tlb_near *const near = &context->store->table.near[0][0];
+
+    for (unsigned i = 0; i < SM_FETCH * SM_N_NEAR; i++)
+        near[i].limit = near[i].group_limit = 0;
+}
+
 uint64_t sm_tlb_context_reset(struct sm_tlb_context *context)
 {
     struct sm_tlb_entry *const slot = &context->store->table.slot[0][0];
     const uint64_t n = context->n_log - context->n_dropped;
 
+    sm_tlb_forget_near(context);
     if (sm_tlb_log_is_full(context)) {
         for (unsigned i = 0; i < SM_N_ACCESS * SM_TLB_SLOTS; i++)
             slot[i].tag = SM_TLB_ABSENT;

@@ -92,6 +92,7 @@ static void install_only(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     if (vcpu->only && !(vcpu->only->tag & SM_TLB_ABSENT)) {
         vcpu->only->tag = SM_TLB_ABSENT;
         vcpu->only_of->n_dropped++;
+        sm_tlb_forget_near(vcpu->only_of);
     }
     vcpu->only = NULL;
     if (!(xlate->perms & (1u << req->access)))
@@ -316,6 +317,7 @@ static SM_NOINLINE bool find_clean(struct sm_vcpu *vcpu, struct sm_tlb_context *
         (uintptr_t)page_host(section, cold->gpa) != host) {
         entry->tag = SM_TLB_ABSENT;
         context->n_dropped++;
+        sm_tlb_forget_near(context);
         return sm_tlb_fill(vcpu, req, out, fault);
     }
     sm_section_mark(section, cold->gpa, SM_PAGE_SIZE);

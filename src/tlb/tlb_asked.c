@@ -81,6 +81,7 @@ static uint64_t forget_in(const struct sm_vcpu *vcpu, struct sm_tlb_context *con
     const unsigned n = full ? SM_N_ACCESS * SM_TLB_SLOTS : (unsigned)context->n_log;
     uint64_t dropped = 0;
 
+    sm_tlb_forget_near(context);
     for (unsigned i = 0; i < n; i++) {
         const unsigned number = full ? i : context->log[i];
         if ((slot[number].tag & SM_TLB_ABSENT) ||
@@ -167,9 +168,10 @@ static void rearm_slot(struct sm_tlb_store *store, unsigned slot,
 static void rearm(struct sm_vcpu *vcpu, const struct sm_range *range)
 {
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
-        const struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
+        struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
         const bool full = sm_tlb_log_is_full(context);
 
+        sm_tlb_forget_near(context);
         for (unsigned i = 0; !full && i < context->n_log; i++)
             if (context->log[i] / SM_TLB_SLOTS == SM_WRITE)
                 rearm_slot(context->store, context->log[i] % SM_TLB_SLOTS, range);

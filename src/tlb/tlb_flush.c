@@ -111,6 +111,7 @@ static uint64_t flush_context(struct sm_tlb_context *context,
 
     if (whole && !(scope->keep_global && context->any_global))
         return sm_tlb_context_reset(context);
+    sm_tlb_forget_near(context);
     if (scope->stage == 2 || n_pages >= MAX_PAGES || meets_large(context, &scope->range))
         return drop_all_covered(context, scope);
     for (uint64_t i = 0; i <= n_pages; i++) {

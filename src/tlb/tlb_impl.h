@@ -256,6 +256,10 @@ SM_INLINE bool sm_tlb_is_empty(const struct sm_tlb_context *context)
     return context->n_log == context->n_dropped;
 }
 
+/** Forget what generated code remembers of entries: for any reason but room, some of
+ *  @context is dropped, or its stores are to be reported (T4 of softtlb_hit.h). */
+void sm_tlb_forget_near(struct sm_tlb_context *context);
+
 /** Empty every slot.  Returns how many were filled. */
 uint64_t sm_tlb_context_reset(struct sm_tlb_context *context);
 

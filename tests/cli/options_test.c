@@ -365,6 +365,7 @@ static const struct {
     {"-accel tcg,jit-pins=off", "spike jit-flags=4"},
     {"-accel tcg,jit-jumps=off", "spike jit-flags=8"},
     {"-accel tcg,jit-checks=off,jit-link=on", "spike jit-without=4"},
+    {"-accel tcg,jit-near=off", "spike jit-flags=16"},
     {"-accel tcg,jit-seed=7,jit-heat=1", "spike seed=7 heat=1"},
     {"-d in_asm,op", "spike log=3"},
     {"-d out_asm -d exec -D file", "spike log=12 D=file"},
