@@ -162,6 +162,7 @@ static void flush_one_page(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scop
         if (sm_tlb_is_empty(context) || !(scope->modes >> context->mode & 1) ||
             (!any_key && !key_agrees(&context->space->key, scope)))
             continue;
+        sm_tlb_forget_near(context);
         const uint64_t n = SM_UNLIKELY(meets_large(context, &scope->range))
             ? drop_all_covered(context, scope) : flush_page(context, scope);
         context->stats.causes[cause]++;
