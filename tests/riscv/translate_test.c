@@ -188,7 +188,7 @@ static void test_instructions(void **state)
     struct fpu_random random = fpu_random_init(1);
 
     fill_with_wfi();
-    for (unsigned round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < 20; round++) {
         new_jit(round & 1 ? JIT_OPT_ALL : 0);
         for (unsigned op = 1; op < RV_N_OPS; op++) {
             const uint64_t seed = random.state;
