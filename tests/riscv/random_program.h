@@ -110,12 +110,20 @@ SM_INLINE bool gen_writes_f(enum rv_format format)
 /** Some operation between registers, as a word. */
 SM_INLINE uint32_t gen_alu_word(struct gen *gen, bool fp)
 {
+    static const enum rv_op arithmetic[] = {
+        RV_OP_fadd_s,  RV_OP_fsub_s,  RV_OP_fmul_s,   RV_OP_fdiv_s,   RV_OP_fsqrt_s,
+        RV_OP_fadd_d,  RV_OP_fsub_d,  RV_OP_fmul_d,   RV_OP_fdiv_d,   RV_OP_fsqrt_d,
+        RV_OP_fmadd_s, RV_OP_fmsub_d, RV_OP_fnmsub_s, RV_OP_fnmadd_d, RV_OP_fcvt_s_d,
+        RV_OP_flt_s,   RV_OP_fle_d,   RV_OP_fcvt_s_l, RV_OP_fcvt_d_s};
     const struct rv_insn_row *row;
     enum rv_format format;
     uint32_t word;
 
     do {
         row = &rv_insn_table[1 + below(gen->random, RV_N_OPS - 1)];
+        if (fp && one_in(gen->random, 2))
+            row = &rv_insn_table[arithmetic[below(gen->random,
+                                                  SM_ARRAY_LEN(arithmetic))]];
         format = (enum rv_format)row->format;
     } while (fp ? format < RV_FMT_FP_R
                 : format != RV_FMT_R && format != RV_FMT_R1 && format != RV_FMT_I &&
@@ -231,6 +239,12 @@ SM_INLINE void gen_csr(struct gen *gen)
     const unsigned which = (unsigned)below(gen->random, 4);
     unsigned csr, source = gen_source(gen);
 
+    if (one_in(gen->random, 4)) { /* flags anew, in a mode that there is */
+        gen_op(gen, RV_OP_csrrwi, gen_dest(gen), 0, 0, RV_CSRNO_fflags);
+        gen_op(gen, RV_OP_csrrwi, gen_dest(gen), (unsigned)below(gen->random, 5), 0,
+               RV_CSRNO_frm);
+        return;
+    }
     if (which == 0) {
         gen_op(gen, RV_OP_csrrs, gen_dest(gen), 0, 0,
                counters[below(gen->random, SM_ARRAY_LEN(counters))]);
