@@ -52,6 +52,18 @@ static uint32_t rv_aside(struct rv_hart *hart)
     return JIT_FAULT;
 }
 
+/** What follows an access by which a device was entered: nothing, unless somebody wants
+ *  the safe point that comes behind it.  Whoever changes the map, or raises a line of
+ *  this hart, does. */
+static enum rv_next rv_accessed(const struct rv_hart *hart, enum rv_next next)
+{
+    enum { PASS = 1 }; /* bit 0 of the request word                             */
+
+    if (next == RV_NEXT_LEAVE && !(sm_load_relaxed(&hart->fast->request) & PASS))
+        return RV_NEXT;
+    return next;
+}
+
 /* --- Loads and stores ---------------------------------------------------------- */
 
 uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
@@ -66,7 +78,7 @@ uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
     if (mem & JIT_MEM_SIGNED)
         value = (uint64_t)sm_sign_extend(value, 8u << bits);
     hart->jit.value = value;
-    return rv_called(hart, next, &trap, resets);
+    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
 }
 
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
@@ -77,7 +89,7 @@ uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
     const enum rv_next next =
         rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
 }
 
 bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
@@ -175,7 +187,7 @@ uint32_t rv_jit_exec_memory(void *guest, const void *arg)
     struct rv_trap trap = {0};
     const enum rv_next next = rv_exec_memory(hart, &insn, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
 }
 
 uint32_t rv_jit_exec_system(void *guest, const void *arg)

@@ -62,6 +62,14 @@ SM_INLINE uint64_t random_x(struct fpu_random *random)
 /** What an F register may hold: a double, a boxed single, now and then neither. */
 SM_INLINE uint64_t random_f(struct fpu_random *random)
 {
+    static const uint64_t telling[] = {0, UINT64_C(0x8000000000000000),
+                                       UINT64_C(0xffffffff00000000),
+                                       UINT64_C(0xffffffff80000000),
+                                       UINT64_C(0x7ff0000000000000),
+                                       UINT64_C(0xffffffff7f800000)};
+
+    if (one_in(random, 8)) /* zeros and infinities */
+        return telling[below(random, SM_ARRAY_LEN(telling))];
     if (one_in(random, 10))
         return fpu_random_next(random);
     if (fpu_random_next(random) & 1)

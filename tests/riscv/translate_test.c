@@ -188,7 +188,7 @@ static void test_instructions(void **state)
     struct fpu_random random = fpu_random_init(1);
 
     fill_with_wfi();
-    for (unsigned round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < 20; round++) {
         new_jit(round & 1 ? JIT_OPT_ALL : 0);
         for (unsigned op = 1; op < RV_N_OPS; op++) {
             const uint64_t seed = random.state;
@@ -209,6 +209,74 @@ static void test_instructions(void **state)
                          (unsigned long long)seed);
             }
         }
+    }
+}
+
+/* --- Callbacks -------------------------------------------------------------- */
+
+/** The host rounds as frm says, or the interpreter does; what was off traps there. */
+static void test_fp_enter(void **state)
+{
+    static const uint32_t modes[] = {[RV_RM_RNE] = 0x1f80,
+                                     [RV_RM_RTZ] = 0x7f80,
+                                     [RV_RM_RDN] = 0x3f80,
+                                     [RV_RM_RUP] = 0x5f80};
+    struct rv_hart *hart = world.pair.one.hart;
+
+    for (unsigned frm = 0; frm < 8; frm++) {
+        hart->frm = (uint8_t)frm;
+        hart->mstatus = UINT64_C(2) << 13;
+        hart->jit_aside = false;
+        if (frm < SM_ARRAY_LEN(modes)) {
+            assert_int_equal(rv_jit_fp_enter(hart), JIT_GO);
+            assert_int_equal(hart->jit.mxcsr_guest, modes[frm]);
+            assert_int_equal(hart->mstatus, RV_MSTATUS_DIRTY);
+        } else {
+            assert_int_equal(rv_jit_fp_enter(hart), JIT_FAULT);
+            assert_true(hart->jit_aside);
+            assert_int_equal(hart->mstatus, UINT64_C(2) << 13);
+        }
+        hart->mstatus = 0;
+        hart->jit_aside = false;
+        assert_int_equal(rv_jit_fp_enter(hart), JIT_FAULT);
+        assert_true(hart->jit_aside);
+        assert_int_equal(hart->mstatus, 0);
+    }
+}
+
+static void test_fp_flags(void **state)
+{
+    /* By bit of MXCSR; operands that are subnormal are nothing to RISC-V. */
+    static const uint8_t flags[] = {RV_FFLAG_NV, 0, RV_FFLAG_DZ,
+                                    RV_FFLAG_OF, RV_FFLAG_UF, RV_FFLAG_NX};
+    struct rv_hart *hart = world.pair.one.hart;
+
+    for (unsigned n = 0; n < SM_ARRAY_LEN(flags); n++) {
+        hart->fflags = 0;
+        rv_jit_fp_flags(hart, 1u << n);
+        assert_int_equal(hart->fflags, flags[n]);
+    }
+    rv_jit_fp_flags(hart, 1); /* they stay */
+    assert_int_equal(hart->fflags, RV_FFLAG_NX | RV_FFLAG_NV);
+}
+
+/** What is kept stays where it is, however much there is. */
+static void test_kept(void **state)
+{
+    enum { N = 2500 };
+    static const struct rv_insn *kept[N];
+    struct rv_hart *hart = world.pair.one.hart;
+
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned n = 0; n < N; n++) {
+            const struct rv_insn insn = {.op = RV_OP_addi, .imm = (int32_t)n};
+
+            kept[n] = rv_keep(hart, &insn);
+            assert_non_null(kept[n]);
+        }
+        for (unsigned n = 0; n < N; n++)
+            assert_int_equal(kept[n]->imm, n);
+        rv_kept_reset(hart);
     }
 }
 
@@ -615,6 +683,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_instructions),
+        TEST(test_fp_enter),
+        TEST(test_fp_flags),
+        TEST(test_kept),
         TEST(test_straight),
         TEST(test_loops),
         TEST(test_jumps),
