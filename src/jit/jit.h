@@ -41,10 +41,13 @@ struct jit_exit; /* a way out that may be linked                               *
 
 /** How a callback ended. */
 enum jit_status {
-    JIT_GO,    /* go on                                                        */
-    JIT_LEAVE, /* done, the instruction retires; return to the owner behind it */
-    JIT_JUMPED, /* the same, and .pc was set                                   */
-    JIT_FAULT  /* not done: return to the owner, .pc at the instruction        */
+    JIT_GO,     /* go on                                                       */
+    JIT_REFETCH, /* done, the instruction retires; go on behind it by a jump there: what
+                   fetches reach may have changed                              */
+    JIT_LEAVE,  /* done, the instruction retires; return to the owner behind it */
+    JIT_JUMPED, /* go on at .pc, which was set, by a jump there; what retired was
+                   counted                                                     */
+    JIT_FAULT   /* not done: return to the owner, .pc at the instruction       */
 };
 
 /** Why generated code returned. */
@@ -76,7 +79,7 @@ struct jit_state {
     struct sm_tlb_fast *fast;          /* of the vCPU                          */
     const struct sm_tlb_table *data;   /* tables of loads and stores, and of   */
     const struct sm_tlb_table *fetch;  /* fetches: kept right by the owner, in
-                                          every callback too                   */
+                                          every callback too, and read again after it */
     uint64_t page;  /* guest address of the page that runs                     */
     uint64_t pc;    /* guest address to go on at, when it returns; exact also in
                        callbacks                                               */

@@ -102,8 +102,13 @@ struct jit_frame {
     uint64_t fp[JIT_HOST_REGS]; /* saved only where the unit uses such          */
 };
 
-/** Do what site @number says.  Returns  0: go on; else enum jit_reason + 1: return */
+/** What C code wants of generated code, beside an enum jit_reason + 1: return it. */
+enum { JIT_SLOW_GO = 0, JIT_SLOW_JUMP = 0x100 /* to .pc */ };
+
+/** Do what site @number says, a load, store, check or fenter. */
 uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number);
+/** The same, a call: all guest registers are at home, before and after. */
+uint32_t jit_call_out(struct jit *jit, uint32_t number);
 
 /* --- Units ------------------------------------------------------------------------ */
 
@@ -164,6 +169,7 @@ struct jit {
     const uint8_t *link;      /* rax: the exit                                  */
     const uint8_t *jump;      /* rax: the guest address                         */
     const uint8_t *slow[2];   /* ecx: the site; [1] also saves FP registers     */
+    const uint8_t *call;      /* ecx: the site; pins go home, nothing else is saved */
 };
 
 #define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */

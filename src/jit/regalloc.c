@@ -157,6 +157,15 @@ static unsigned pool_take(struct pool *pool, unsigned from, unsigned until)
     return JIT_IN_MEMORY;
 }
 
+/** The first call behind operation @at.  A call preserves no register for temporaries. */
+static unsigned next_call(const struct jit_ir *ir, unsigned at)
+{
+    do
+        at++;
+    while (at < ir->n_insns && ir->insn[at].op != JIT_OP_call);
+    return at;
+}
+
 /** A slot of memory that is free from operation @from on. */
 static bool take_slot(uint16_t *until, struct jit_loc *loc, int32_t saves, unsigned from,
                       unsigned last)
@@ -175,6 +184,7 @@ static bool alloc_temps(struct jit_alloc *alloc, const struct jit_ir *ir,
                         int32_t saves, uint32_t *seed)
 {
     uint16_t slots[JIT_N_SAVES] = {0};
+    unsigned call = 0;
 
     /* An operation reads its operands before it writes: what ends there makes room. */
     for (unsigned i = 0; i < ir->n_insns; i++) {
@@ -187,7 +197,9 @@ static bool alloc_temps(struct jit_alloc *alloc, const struct jit_ir *ir,
         if (look->first[t] != i)
             continue;
         alloc->temp[t].reg = JIT_IN_MEMORY;
-        if (!*seed || random_next(seed) % 8)
+        if (call <= i)
+            call = next_call(ir, i);
+        if (look->last[t] <= call && (!*seed || random_next(seed) % 8))
             alloc->temp[t].reg = (uint8_t)pool_take(
                 ir->temp_class[t] == JIT_CLASS_FP ? fps : ints, i, look->last[t]);
         if (alloc->temp[t].reg == JIT_IN_MEMORY &&

@@ -58,6 +58,21 @@ static void store_locals(struct jit_lower *l, uint32_t locals)
     }
 }
 
+/** All guest registers are to be where other units expect them. */
+static void settle(struct jit_lower *l)
+{
+    store_locals(l, l->dirty);
+}
+
+void x64_call_out(struct jit_lower *l, uint32_t number)
+{
+    settle(l);
+    x64_mov_ri(&l->a, X64_RCX, number);
+    x64_call_to(&l->a, jit_mcode_write(&l->jit->code, l->jit->call));
+    load_locals(l, l->valid);
+    l->dirty = 0;
+}
+
 void x64_enter(struct jit_lower *l)
 {
     poll(l, &l->poll);

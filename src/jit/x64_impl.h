@@ -133,6 +133,8 @@ void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);
 
 /** The unit's beginning: the poll, and loading of locals. */
 void x64_enter(struct jit_lower *l);
+/** Call what site @number says, here: registers go home, and are loaded again. */
+void x64_call_out(struct jit_lower *l, uint32_t number);
 void x64_lower_way(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_way(struct jit_lower *l, struct x64_cold *cold);
 void x64_cold_poll(struct jit_lower *l, struct x64_cold *cold);

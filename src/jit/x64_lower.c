@@ -427,8 +427,7 @@ static void lower_call(struct jit_lower *l, const struct jit_insn *insn)
     }
     site->call = l->ir->call[insn->imm];
     l->counted = insn->at; /* the site counts: those before it retired */
-    x64_call_site(l, number);
-    l->dirty = 0; /* it wrote them back, and loaded all again */
+    x64_call_out(l, number);
 }
 
 /* --- All ----------------------------------------------------------------------------- */

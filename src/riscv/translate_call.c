@@ -12,43 +12,80 @@
 
 /* --- In and out of a call ---------------------------------------------------- */
 
-/** Begin one.  Returns  what rv_called() wants to know again */
-static uint64_t rv_calling(struct rv_hart *hart)
+/** What was when a call began. */
+struct rv_before {
+    uint64_t resets; /* of blocks: if there were others, the unit has ended, too */
+    uint64_t moved;
+};
+
+static struct rv_before rv_calling(struct rv_hart *hart)
 {
     hart->pc = hart->jit.pc;
-    return hart->blocks->resets;
+    return (struct rv_before){hart->blocks->resets, hart->fetches_moved};
+}
+
+/** What was called may have selected other contexts. */
+static void rv_tables(struct rv_hart *hart)
+{
+    hart->jit.data = hart->fast->table[hart->mode_data];
+    hart->jit.fetch = hart->fast->table[hart->mode_fetch];
+}
+
+/** Go on at hart->pc, where control went. */
+static uint32_t rv_jumped(struct rv_hart *hart)
+{
+    rv_tables(hart);
+    hart->jit.pc = hart->pc;
+    return JIT_JUMPED;
 }
 
 /** End one that ended with @next.
- *  @resets  rv_calling()'s: if there were others, the unit that calls has ended, too
  *  Returns  enum jit_status */
 static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
-                          const struct rv_trap *trap, uint64_t resets)
+                          const struct rv_trap *trap, struct rv_before before)
 {
-    /* What was called may have selected other contexts. */
-    hart->jit.data = hart->fast->table[hart->mode_data];
-    hart->jit.fetch = hart->fast->table[hart->mode_fetch];
     switch (next) {
-    case RV_NEXT: return hart->blocks->resets == resets ? JIT_GO : JIT_LEAVE;
-    case RV_NEXT_LEAVE: return JIT_LEAVE;
+    case RV_NEXT:
+    case RV_NEXT_LEAVE: /* for the sake of one of these: */
+        rv_tables(hart);
+        if (SM_UNLIKELY(hart->blocks->resets != before.resets) ||
+            (next == RV_NEXT_LEAVE && rv_interrupt_due(hart)))
+            return JIT_LEAVE;
+        return hart->fetches_moved == before.moved ? JIT_GO : JIT_REFETCH;
     case RV_NEXT_JUMP:
-    case RV_NEXT_WAIT: /* of no instruction that is called */
-        hart->jit.pc = hart->pc;
-        return JIT_JUMPED;
+        hart->instret++;
+        if (rv_interrupt_due(hart)) /* before what is jumped to */
+            sm_vcpu_kick(hart->vcpu);
+        return rv_jumped(hart);
     case RV_NEXT_TRAP:
+        rv_take_exception(hart, trap->cause, trap->tval);
+        return rv_jumped(hart);
+    case RV_NEXT_WAIT: /* of no instruction that is called */
     case RV_NEXT_STOP: break;
     }
-    hart->jit_trap = *trap;
-    hart->jit_stop = next == RV_NEXT_STOP;
-    hart->jit_aside = false;
+    rv_tables(hart);
+    hart->jit_stop = true;
     return JIT_FAULT;
+}
+
+/** The same of an access to memory: who changes the map, or an interrupt's line, asks
+ *  for a safe point. */
+static uint32_t rv_accessed(struct rv_hart *hart, enum rv_next next,
+                            const struct rv_trap *trap, struct rv_before before)
+{
+    if (next != RV_NEXT_LEAVE)
+        return rv_called(hart, next, trap, before);
+    if (SM_UNLIKELY(sm_tlb_requested(hart->fast))) {
+        rv_tables(hart);
+        return JIT_LEAVE;
+    }
+    return rv_called(hart, RV_NEXT, trap, before);
 }
 
 /** Leave the instruction to the interpreter. */
 static uint32_t rv_aside(struct rv_hart *hart)
 {
     hart->jit_stop = false;
-    hart->jit_aside = true;
     return JIT_FAULT;
 }
 
@@ -57,7 +94,7 @@ static uint32_t rv_aside(struct rv_hart *hart)
 uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     const unsigned bits = jit_mem_bits(mem);
     struct rv_trap trap = {0};
     uint64_t value = 0;
@@ -66,31 +103,30 @@ uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
     if (mem & JIT_MEM_SIGNED)
         value = (uint64_t)sm_sign_extend(value, 8u << bits);
     hart->jit.value = value;
-    return rv_called(hart, next, &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next =
         rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
     struct sm_fault fault = {0};
     void *host;
 
     const enum sm_step step =
         sm_tlb_touch(hart->vcpu, address, size, rw == JIT_WRITE ? SM_WRITE : SM_READ,
                      hart->mode_data, 0, &host, &fault);
-    rv_called(hart, RV_NEXT, NULL, resets);
+    rv_tables(hart);
     return step == SM_STEP_FAULT ? JIT_FAULT : JIT_GO;
 }
 
@@ -138,23 +174,23 @@ void rv_jit_fp_flags(void *guest, uint32_t flags)
 }
 
 static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn,
-                               uint64_t resets)
+                               struct rv_before before)
 {
     const struct rv_trap trap = {RV_CAUSE_ILLEGAL, insn->raw};
 
-    return rv_called(hart, RV_NEXT_TRAP, &trap, resets);
+    return rv_called(hart, RV_NEXT_TRAP, &trap, before);
 }
 
 uint32_t rv_jit_exec_fp(void *guest, const void *arg)
 {
     const struct rv_insn *insn = arg;
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
 
     if (!(hart->mstatus & RV_MSTATUS_FS) || !rv_exec_fp(hart, insn))
-        return rv_jit_illegal(hart, insn, resets);
+        return rv_jit_illegal(hart, insn, before);
     hart->mstatus |= RV_MSTATUS_DIRTY;
-    return rv_called(hart, RV_NEXT, NULL, resets);
+    return rv_called(hart, RV_NEXT, NULL, before);
 }
 
 /* --- The rest -------------------------------------------------------------------- */
@@ -163,30 +199,34 @@ uint32_t rv_jit_exec_memory(void *guest, const void *arg)
 {
     const struct rv_insn insn = *(const struct rv_insn *)arg; /* outlives a flush */
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next = rv_exec_memory(hart, &insn, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_exec_system(void *guest, const void *arg)
 {
     const struct rv_insn insn = *(const struct rv_insn *)arg;
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next = rv_exec_system(hart, &insn, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_called(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)
 {
+    const struct rv_insn insn = *(const struct rv_insn *)arg;
     struct rv_hart *hart = guest;
     const uint64_t fs = hart->mstatus & RV_MSTATUS_FS;
     const uint8_t frm = hart->frm;
-    const uint32_t status = rv_jit_exec_system(guest, arg);
+    const struct rv_before before = rv_calling(hart);
+    struct rv_trap trap = {0};
+    const uint32_t status =
+        rv_called(hart, rv_exec_csr(hart, &insn, &trap), &trap, before);
 
     if (hart->frm != frm || (hart->mstatus & RV_MSTATUS_FS) != fs)
         hart->jit.fp_live = 0;
