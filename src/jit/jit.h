@@ -62,10 +62,6 @@ enum jit_reason {
 
 enum { JIT_N_RETURNS = 16, JIT_JUMP_BITS = 12, JIT_N_SAVES = 32 };
 
-struct jit_return {
-    uint64_t address; /* guest's; JIT_NO_RETURN: none                          */
-    const void *code;
-};
 #define JIT_NO_RETURN UINT64_C(1) /* no instruction begins there                */
 
 /** A unit by the host address of its first byte. */
@@ -91,7 +87,8 @@ struct jit_state {
     uint8_t fp_live;   /* the host's FPU is in the guest's mode: see jit_fp_*  */
     uint8_t reserved[3];
     uint32_t n_returns; /* of the ring below: index of the top                 */
-    struct jit_return returns[JIT_N_RETURNS];
+    uint64_t returns[JIT_N_RETURNS]; /* guest addresses; JIT_NO_RETURN: none    */
+    const void *return_code[JIT_N_RETURNS];
     uint64_t save[JIT_N_SAVES]; /* temporaries, while a callback runs or for want
                                    of registers                                */
 };

@@ -85,7 +85,10 @@ void rv_jit_fp_flags(void *guest, uint32_t flags);
 uint32_t rv_jit_exec_fp(void *guest, const void *arg);
 uint32_t rv_jit_exec_memory(void *guest, const void *arg);
 uint32_t rv_jit_exec_csr(void *guest, const void *arg);
-uint32_t rv_jit_exec_system(void *guest, const void *arg); /* fences, traps, returns */
+uint32_t rv_jit_exec_system(void *guest, const void *arg); /* fences               */
+uint32_t rv_jit_ecall(void *guest, const void *arg);
+uint32_t rv_jit_sret(void *guest, const void *arg);
+uint32_t rv_jit_mret(void *guest, const void *arg);
 uint32_t rv_jit_exec_clmul(void *guest, const void *arg);
 
 /** A copy of @insn that lives until rv_kept_reset().  NULL: no host memory. */

@@ -31,12 +31,36 @@ static void rv_tables(struct rv_hart *hart)
     hart->jit.fetch = hart->fast->table[hart->mode_fetch];
 }
 
+/** Have the fetch TLB ready for @pc, to be found without leaving generated code; a fault is
+ *  the interpreter's to find again. */
+static void rv_prefetch(struct rv_hart *hart, uint64_t pc)
+{
+    struct sm_fault fault = {0};
+    void *host;
+
+    if (SM_UNLIKELY(!sm_tlb_hit(hart->jit.fetch, pc, 2, SM_FETCH, &host))) {
+        (void)sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host,
+                           &fault);
+        rv_tables(hart);
+    }
+}
+
 /** Go on at hart->pc, where control went. */
 static uint32_t rv_jumped(struct rv_hart *hart)
 {
     rv_tables(hart);
+    rv_prefetch(hart, hart->pc);
     hart->jit.pc = hart->pc;
     return JIT_JUMPED;
+}
+
+/** The same, by an instruction, which retires. */
+static uint32_t rv_returned(struct rv_hart *hart)
+{
+    hart->instret++;
+    if (SM_UNLIKELY(rv_interrupt_due(hart))) /* before what is jumped to */
+        sm_vcpu_kick(hart->vcpu);
+    return rv_jumped(hart);
 }
 
 /** End one that ended with @next.
@@ -51,12 +75,12 @@ static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
         if (SM_UNLIKELY(hart->blocks->resets != before.resets) ||
             (next == RV_NEXT_LEAVE && rv_interrupt_due(hart)))
             return JIT_LEAVE;
-        return hart->fetches_moved == before.moved ? JIT_GO : JIT_REFETCH;
+        if (hart->fetches_moved == before.moved)
+            return JIT_GO;
+        rv_prefetch(hart, hart->pc); /* most often of the same page as what is next */
+        return JIT_REFETCH;
     case RV_NEXT_JUMP:
-        hart->instret++;
-        if (rv_interrupt_due(hart)) /* before what is jumped to */
-            sm_vcpu_kick(hart->vcpu);
-        return rv_jumped(hart);
+        return rv_returned(hart);
     case RV_NEXT_TRAP:
         rv_take_exception(hart, trap->cause, trap->tval);
         return rv_jumped(hart);
@@ -173,12 +197,11 @@ void rv_jit_fp_flags(void *guest, uint32_t flags)
     hart->fflags = (uint8_t)(hart->fflags | raised);
 }
 
-static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn,
-                               struct rv_before before)
+static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn)
 {
-    const struct rv_trap trap = {RV_CAUSE_ILLEGAL, insn->raw};
-
-    return rv_called(hart, RV_NEXT_TRAP, &trap, before);
+    hart->pc = hart->jit.pc;
+    rv_take_exception(hart, RV_CAUSE_ILLEGAL, insn->raw);
+    return rv_jumped(hart);
 }
 
 uint32_t rv_jit_exec_fp(void *guest, const void *arg)
@@ -188,7 +211,7 @@ uint32_t rv_jit_exec_fp(void *guest, const void *arg)
     const struct rv_before before = rv_calling(hart);
 
     if (!(hart->mstatus & RV_MSTATUS_FS) || !rv_exec_fp(hart, insn))
-        return rv_jit_illegal(hart, insn, before);
+        return rv_jit_illegal(hart, insn);
     hart->mstatus |= RV_MSTATUS_DIRTY;
     return rv_called(hart, RV_NEXT, NULL, before);
 }
@@ -215,6 +238,30 @@ uint32_t rv_jit_exec_system(void *guest, const void *arg)
     const enum rv_next next = rv_exec_system(hart, &insn, &trap);
 
     return rv_called(hart, next, &trap, before);
+}
+
+uint32_t rv_jit_ecall(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    (void)arg;
+    hart->pc = hart->jit.pc;
+    rv_take_exception(hart, (uint64_t)RV_CAUSE_ECALL_U + hart->priv, 0);
+    return rv_jumped(hart);
+}
+
+uint32_t rv_jit_sret(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    return rv_sret(hart) ? rv_returned(hart) : rv_jit_illegal(hart, arg);
+}
+
+uint32_t rv_jit_mret(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    return rv_mret(hart) ? rv_returned(hart) : rv_jit_illegal(hart, arg);
 }
 
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)

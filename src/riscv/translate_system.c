@@ -138,6 +138,14 @@ static enum rv_described translate_csr(struct rv_translation *tr)
     return RV_DESCRIBED;
 }
 
+/** What is called seldom goes on behind the instruction, or never. */
+static enum rv_described call_last(struct rv_translation *tr,
+                                   uint32_t (*function)(void *guest, const void *arg))
+{
+    rv_emit_call(tr, function);
+    return RV_DESCRIBED_LAST;
+}
+
 enum rv_described rv_translate_system(struct rv_translation *tr)
 {
     switch (tr->insn->op) {
@@ -151,12 +159,10 @@ enum rv_described rv_translate_system(struct rv_translation *tr)
     case RV_OP_sinval_vma:
     case RV_OP_sfence_w_inval:
     case RV_OP_sfence_inval_ir:
-    case RV_OP_ecall:
-    case RV_OP_ebreak:
-    case RV_OP_mret:
-    case RV_OP_sret:
-        rv_emit_call(tr, rv_jit_exec_system);
-        return RV_DESCRIBED_LAST;
+    case RV_OP_ebreak: return call_last(tr, rv_jit_exec_system);
+    case RV_OP_ecall: return call_last(tr, rv_jit_ecall);
+    case RV_OP_mret: return call_last(tr, rv_jit_mret);
+    case RV_OP_sret: return call_last(tr, rv_jit_sret);
     case RV_OP_pause: return RV_DESCRIBED_LAST; /* a safe point early */
     default: return RV_NOT_DESCRIBED;
     }
