@@ -41,10 +41,13 @@ struct jit_exit; /* a way out that may be linked                               *
 
 /** How a callback ended. */
 enum jit_status {
-    JIT_GO,    /* go on                                                        */
-    JIT_LEAVE, /* done, the instruction retires; return to the owner behind it */
-    JIT_JUMPED, /* the same, and .pc was set                                   */
-    JIT_FAULT  /* not done: return to the owner, .pc at the instruction        */
+    JIT_GO,     /* go on                                                       */
+    JIT_REFETCH, /* done, the instruction retires; go on behind it by a jump there: what
+                   fetches reach may have changed                              */
+    JIT_LEAVE,  /* done, the instruction retires; return to the owner behind it */
+    JIT_JUMPED, /* go on at .pc, which was set, by a jump there; what retired was
+                   counted                                                     */
+    JIT_FAULT   /* not done: return to the owner, .pc at the instruction       */
 };
 
 /** Why generated code returned. */
@@ -59,10 +62,6 @@ enum jit_reason {
 
 enum { JIT_N_RETURNS = 16, JIT_JUMP_BITS = 12, JIT_N_SAVES = 32 };
 
-struct jit_return {
-    uint64_t address; /* guest's; JIT_NO_RETURN: none                          */
-    const void *code;
-};
 #define JIT_NO_RETURN UINT64_C(1) /* no instruction begins there                */
 
 /** A unit by the host address of its first byte. */
@@ -76,7 +75,7 @@ struct jit_state {
     struct sm_tlb_fast *fast;          /* of the vCPU                          */
     const struct sm_tlb_table *data;   /* tables of loads and stores, and of   */
     const struct sm_tlb_table *fetch;  /* fetches: kept right by the owner, in
-                                          every callback too                   */
+                                          every callback too, and read again after it */
     uint64_t page;  /* guest address of the page that runs                     */
     uint64_t pc;    /* guest address to go on at, when it returns; exact also in
                        callbacks                                               */
@@ -88,7 +87,8 @@ struct jit_state {
     uint8_t fp_live;   /* the host's FPU is in the guest's mode: see jit_fp_*  */
     uint8_t reserved[3];
     uint32_t n_returns; /* of the ring below: index of the top                 */
-    struct jit_return returns[JIT_N_RETURNS];
+    uint64_t returns[JIT_N_RETURNS]; /* guest addresses; JIT_NO_RETURN: none    */
+    const void *return_code[JIT_N_RETURNS];
     uint64_t save[JIT_N_SAVES]; /* temporaries, while a callback runs or for want
                                    of registers                                */
 };

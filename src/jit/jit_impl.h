@@ -92,7 +92,9 @@ struct jit_alloc {
     uint32_t slot_free;       /* bit n: .save[n]                                */
     uint16_t next[JIT_MAX_ALLOC][4]; /* of d, a, b and c of each operation: what reads
                                         them next                              */
+    uint16_t temp_last[JIT_MAX_TEMPS]; /* operation that reads it last          */
     bool temp_live[JIT_MAX_TEMPS];
+    unsigned next_call;       /* the first call that is not behind              */
 };
 
 struct jit_pins {
@@ -134,7 +136,6 @@ struct jit_site {
     uint16_t retired;           /* before it, and not yet counted               */
     int32_t value_home;         /* of what is loaded                            */
     struct jit_regs regs;
-    bool reload;                /* a call: .regs hold the same afterwards       */
     struct jit_unit *unit;
     uint64_t constant, value_constant; /* .base_const, .value_const              */
     struct jit_call call;
@@ -146,8 +147,13 @@ struct jit_frame {
     uint64_t fp[JIT_HOST_REGS]; /* saved only where the unit uses such          */
 };
 
-/** Do what site @number says.  Returns  0: go on; else enum jit_reason + 1: return */
+/** What C code wants of generated code, beside an enum jit_reason + 1: return it. */
+enum { JIT_SLOW_GO = 0, JIT_SLOW_JUMP = 0x100 /* to .pc */ };
+
+/** Do what site @number says, a load, store, check or fenter. */
 uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number);
+/** The same, a call: all guest registers are at home, before and after. */
+uint32_t jit_call_out(struct jit *jit, uint32_t number);
 
 /* --- Units ------------------------------------------------------------------------ */
 
@@ -207,6 +213,7 @@ struct jit {
     const uint8_t *slow[2];   /* ecx: the site; [1] also saves FP registers     */
     const uint8_t *near[2][2]; /* of reads, of writes; [1] for groups: look up what
                                  is not near                                   */
+    const uint8_t *call;      /* ecx: the site; pins go home, nothing else is saved */
 };
 
 #define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */

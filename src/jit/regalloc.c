@@ -130,8 +130,11 @@ static void look_at(struct look *look, struct jit_alloc *alloc, const struct jit
             if (reads[k] != JIT_NONE && !jit_is_const(reads[k]))
                 look_read(look, ir, reads[k], &next[k + 1]);
         for (unsigned k = 0; k < 3; k++)
-            if (reads[k] != JIT_NONE && !jit_is_const(reads[k]))
+            if (reads[k] != JIT_NONE && !jit_is_const(reads[k])) {
                 *next_of(look, reads[k]) = (uint16_t)i;
+                if (jit_is_temp(reads[k]) && !alloc->temp_last[reads[k] - JIT_TEMP0])
+                    alloc->temp_last[reads[k] - JIT_TEMP0] = (uint16_t)i;
+            }
         alloc->loops |= insn->op == JIT_OP_loop || insn->op == JIT_OP_loop_if;
         alloc->uses_fp |= row->a == JIT_CLASS_FP || row->d == JIT_CLASS_FP;
     }
@@ -294,7 +297,9 @@ static bool place_temp(struct jit_alloc *alloc, jit_reg reg, unsigned next,
     if (alloc->temp_live[t])
         return true;
     alloc->temp_live[t] = true;
-    alloc->temp[t].reg = (uint8_t)take(alloc, file, next, mover);
+    alloc->temp[t].reg = JIT_IN_MEMORY;
+    if (alloc->temp_last[t] <= alloc->next_call)
+        alloc->temp[t].reg = (uint8_t)take(alloc, file, next, mover);
     if (alloc->temp[t].reg != JIT_IN_MEMORY) {
         alloc->pool[file].temp[alloc->temp[t].reg] = reg;
         return true;
@@ -325,6 +330,12 @@ bool jit_alloc_before(struct jit_alloc *alloc, unsigned i, const struct jit_move
                               row->c ? insn->c : JIT_NONE};
     bool written = false;
 
+    /* A call preserves no register for temporaries. */
+    if (alloc->next_call <= i)
+        do
+            alloc->next_call++;
+        while (alloc->next_call < alloc->ir->n_insns &&
+               alloc->ir->insn[alloc->next_call].op != JIT_OP_call);
     alloc->pool[0].busy = alloc->pool[1].busy = 0;
     /* What is in a register already must not be taken for what is not. */
     for (unsigned pass = 0; pass < 2; pass++)
@@ -435,6 +446,8 @@ bool jit_alloc(struct jit_alloc *alloc, const struct jit_ir *ir,
     alloc->slot_free = UINT32_MAX;
     alloc->loops = alloc->uses_fp = false;
     memset(alloc->temp_live, 0, ir->n_temps);
+    memset(alloc->temp_last, 0, ir->n_temps * sizeof(alloc->temp_last[0]));
+    alloc->next_call = 0;
     memset(alloc->now.owner, JIT_NOBODY, sizeof(alloc->now.owner));
     memset(alloc->now.dirty, 0, sizeof(alloc->now.dirty));
     for (unsigned g = 0; g < ir->n_globals; g++)

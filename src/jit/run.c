@@ -56,18 +56,6 @@ static void write_back(const struct jit *jit, struct jit_frame *frame,
         }
 }
 
-/** Read again what a call may have written. */
-static void read_again(const struct jit *jit, struct jit_frame *frame,
-                       const struct jit_site *site)
-{
-    move_pins(jit, frame, site, true);
-    for (unsigned file = 0; file < 2 && site->reload; file++)
-        for (unsigned reg = 0; reg < JIT_HOST_REGS; reg++)
-            if (site->regs.owner[file][reg] != JIT_NOBODY)
-                *held_in(frame, file, reg) = home_load(
-                    jit, jit->guest.globals[site->regs.owner[file][reg]].offset);
-}
-
 static uint64_t value_of(const struct jit *jit, const struct jit_frame *frame,
                          struct jit_loc loc)
 {
@@ -138,11 +126,7 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
     case JIT_SITE_LOAD:
     case JIT_SITE_STORE: return slow_access(jit, frame, site);
     case JIT_SITE_CHECK: return slow_check(jit, frame, site);
-    case JIT_SITE_CALL:
-        status = site->call.function(jit->state, site->call.arg);
-        if (status == JIT_GO)
-            read_again(jit, frame, site);
-        return status;
+    case JIT_SITE_CALL: break; /* jit_call_out()                               */
     case JIT_SITE_FENTER:
         status = jit->guest.fp_enter(jit->state);
         if (status == JIT_GO)
@@ -229,34 +213,59 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     return true;
 }
 
+/** Have C code see where @site is; it runs in the host's floating-point mode. */
+static void go_out(struct jit *jit, const struct jit_site *site)
+{
+    jit->st->pc = jit->st->page + (uint64_t)(int64_t)site->offset;
+    *(uint64_t *)jit_home(jit, jit->guest.count_offset) += site->retired;
+    fp_take(jit);
+}
+
+/** Do what @status says, which is not JIT_GO. */
+static uint32_t go_elsewhere(struct jit *jit, const struct jit_site *site, uint32_t status)
+{
+    struct jit_state *const st = jit->st;
+
+    st->fp_live = 0;
+    if (status == JIT_JUMPED)
+        return JIT_SLOW_JUMP;
+    if (status == JIT_FAULT)
+        return (site->kind == JIT_SITE_CHECK ? JIT_OUT_ASIDE : JIT_OUT_FAULT) + 1;
+    ++*(uint64_t *)jit_home(jit, jit->guest.count_offset);
+    st->pc = st->page + (uint64_t)(int64_t)site->next;
+    return status == JIT_REFETCH ? JIT_SLOW_JUMP : JIT_OUT_LEAVE + 1u;
+}
+
 uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
 {
     const struct jit_site *const site = &jit->site[number];
-    struct jit_state *const st = jit->st;
-    uint64_t *const count = jit_home(jit, jit->guest.count_offset);
     uint32_t status;
 
     if (site->kind <= JIT_SITE_STORE && SM_LIKELY(quick_access(jit, frame, site)))
         return 0;
     write_back(jit, frame, site);
-    st->pc = st->page + (uint64_t)(int64_t)site->offset;
-    *count += site->retired;
-    fp_take(jit);
+    go_out(jit, site);
     status = slow(jit, frame, site);
-    if (SM_LIKELY(status == JIT_GO)) {
-        if (site->kind != JIT_SITE_CALL) /* of a call, what follows counts from there */
-            *count -= site->retired;
-        if (st->fp_live)
-            jit_host_fp_give(st->mxcsr_guest);
-        return 0;
-    }
-    st->fp_live = 0;
-    if (status == JIT_FAULT)
-        return (site->kind == JIT_SITE_CHECK ? JIT_OUT_ASIDE : JIT_OUT_FAULT) + 1;
-    ++*count;
-    if (status == JIT_LEAVE)
-        st->pc = st->page + (uint64_t)(int64_t)site->next;
-    return JIT_OUT_LEAVE + 1;
+    if (SM_UNLIKELY(status != JIT_GO))
+        return go_elsewhere(jit, site, status);
+    *(uint64_t *)jit_home(jit, jit->guest.count_offset) -= site->retired;
+    if (jit->st->fp_live)
+        jit_host_fp_give(jit->st->mxcsr_guest);
+    return JIT_SLOW_GO;
+}
+
+uint32_t jit_call_out(struct jit *jit, uint32_t number)
+{
+    const struct jit_site *const site = &jit->site[number];
+    uint32_t status;
+
+    go_out(jit, site);
+    status = site->call.function(jit->state, site->call.arg);
+    if (SM_UNLIKELY(status != JIT_GO))
+        return go_elsewhere(jit, site, status);
+    if (jit->st->fp_live) /* what follows counts from here */
+        jit_host_fp_give(jit->st->mxcsr_guest);
+    return JIT_SLOW_GO;
 }
 
 /* --- Entering ------------------------------------------------------------------------- */

@@ -121,7 +121,7 @@ void jit_free(struct jit *jit)
 void jit_forget_returns(struct jit *jit)
 {
     for (unsigned n = 0; n < JIT_N_RETURNS; n++)
-        jit->st->returns[n].address = JIT_NO_RETURN;
+        jit->st->returns[n] = JIT_NO_RETURN;
 }
 
 static void forget_jumps(struct jit *jit)

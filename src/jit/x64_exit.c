@@ -74,6 +74,15 @@ static void settle(struct jit_lower *l)
     move_evicted(l, true);
 }
 
+void x64_call_out(struct jit_lower *l, uint32_t number)
+{
+    settle(l);
+    x64_mov_ri(&l->a, X64_RCX, number);
+    x64_call_to(&l->a, jit_mcode_write(&l->jit->code, l->jit->call));
+    if (l->alloc->loops) /* what loops keep; others bring back what they read again */
+        move_globals(l, true);
+}
+
 void x64_enter(struct jit_lower *l)
 {
     poll(l, &l->poll);
@@ -188,16 +197,13 @@ static void way_out(struct jit_lower *l, const struct jit_insn *insn)
 
 /* --- Calls and returns ------------------------------------------------------------------ */
 
-enum { RETURN_BITS = 4, RETURN_MASK = (JIT_N_RETURNS - 1) << RETURN_BITS };
-SM_STATIC_ASSERT(sizeof(struct jit_return) == 1 << RETURN_BITS, "n_returns scales it");
+enum { RETURN_BITS = 3, RETURN_MASK = (JIT_N_RETURNS - 1) << RETURN_BITS };
 
-static struct x64_mem ring(const struct jit_lower *l, unsigned index, size_t field)
+/** What @index says of one of the two arrays, which begins at @array. */
+static struct x64_mem ring(struct x64_mem array, unsigned index)
 {
-    struct x64_mem mem = X64_STATE(l, returns);
-
-    mem.index = (uint8_t)index;
-    mem.disp += (int32_t)field;
-    return mem;
+    array.index = (uint8_t)index;
+    return array;
 }
 
 /** Remember that the call by @insn returns behind it; by what code, cold code says. */
@@ -212,9 +218,9 @@ static void push_return(struct jit_lower *l, const struct jit_insn *insn,
     x64_store(a, 2, X64_STATE(l, n_returns), X64_RCX);
     x64_load(a, 3, false, X64_RDX, X64_STATE(l, page));
     x64_alu_ri(a, X64_ADD, true, X64_RDX, l->ir->place[insn->at].next);
-    x64_store(a, 3, ring(l, X64_RCX, offsetof(struct jit_return, address)), X64_RDX);
+    x64_store(a, 3, ring(X64_STATE(l, returns), X64_RCX), X64_RDX);
     x64_lea_label(a, X64_RDX, code);
-    x64_store(a, 3, ring(l, X64_RCX, offsetof(struct jit_return, code)), X64_RDX);
+    x64_store(a, 3, ring(X64_STATE(l, return_code), X64_RCX), X64_RDX);
 }
 
 /** Where a return to behind @insn goes on; its page is .page again. */
@@ -240,15 +246,14 @@ static void pop_return(struct jit_lower *l)
     struct x64 *const a = &l->a;
 
     x64_load(a, 2, false, X64_RCX, X64_STATE(l, n_returns));
-    x64_alu_rm(a, X64_CMP, true, X64_RAX,
-               ring(l, X64_RCX, offsetof(struct jit_return, address)));
+    x64_alu_rm(a, X64_CMP, true, X64_RAX, ring(X64_STATE(l, returns), X64_RCX));
     x64_jcc(a, X64_NE, &other);
     x64_alu_ri(a, X64_AND, true, X64_RAX, -(int32_t)SM_PAGE_SIZE);
     x64_store(a, 3, X64_STATE(l, page), X64_RAX);
     x64_lea(a, false, X64_RAX, x64_at(X64_RCX, -(1 << RETURN_BITS)));
     x64_alu_ri(a, X64_AND, false, X64_RAX, RETURN_MASK);
     x64_store(a, 2, X64_STATE(l, n_returns), X64_RAX);
-    x64_jmp_m(a, ring(l, X64_RCX, offsetof(struct jit_return, code)));
+    x64_jmp_m(a, ring(X64_STATE(l, return_code), X64_RCX));
     x64_bind(a, &other);
 }
 

@@ -423,8 +423,7 @@ static void lower_call(struct jit_lower *l, const struct jit_insn *insn)
     }
     site->call = l->ir->call[insn->imm];
     l->counted = insn->at; /* the site counts: those before it retired */
-    site->reload = l->alloc->loops;
-    x64_call_site(l, number);
+    x64_call_out(l, number);
 }
 
 /* --- All ----------------------------------------------------------------------------- */

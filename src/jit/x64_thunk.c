@@ -86,8 +86,51 @@ static void frame_int(struct jit_lower *l, bool load)
     }
 }
 
+/** What was called, by generated code, says not to go on: all is at home, and rsp as in
+ *  the unit.  Jump, or return. */
+static void thunk_elsewhere(struct jit_lower *l, struct x64_label *jump,
+                            struct x64_label *leave)
+{
+    struct x64 *const a = &l->a;
+    struct x64_label out = {0};
+
+    x64_alu_ri(a, X64_CMP, false, X64_RAX, JIT_SLOW_JUMP);
+    x64_jcc(a, X64_NE, &out);
+    x64_load(a, 3, false, X64_TABLE, X64_STATE(l, data));
+    pinned(l, true);
+    x64_load(a, 3, false, X64_RAX, X64_STATE(l, pc));
+    x64_jmp(a, jump);
+    x64_bind(a, &out);
+    x64_alu_ri(a, X64_SUB, false, X64_RAX, 1);
+    x64_jmp(a, leave);
+}
+
+/** Call jit_call_out() for the site in ecx; locals and what is live beside guest registers
+ *  are in memory. */
+static void thunk_call(struct jit_lower *l, struct x64_label *elsewhere)
+{
+    struct x64 *const a = &l->a;
+    struct x64_label out = {0};
+
+    x64_alu_ri(a, X64_SUB, true, X64_RSP, 8);
+    pinned(l, false);
+    x64_mov_ri(a, X64_RDI, (uint64_t)(uintptr_t)l->jit);
+    x64_mov_rr(a, false, X64_RSI, X64_RCX);
+    x64_mov_ri(a, X64_RAX, (uint64_t)(uintptr_t)jit_call_out);
+    x64_call_r(a, X64_RAX);
+    x64_alu_ri(a, X64_ADD, true, X64_RSP, 8);
+    x64_test_rr(a, false, X64_RAX, X64_RAX);
+    x64_jcc(a, X64_NE, &out);
+    x64_load(a, 3, false, X64_TABLE, X64_STATE(l, data));
+    pinned(l, true);
+    x64_ret(a);
+    x64_bind(a, &out);
+    x64_alu_ri(a, X64_ADD, true, X64_RSP, 8);
+    x64_jmp(a, elsewhere);
+}
+
 /** Call jit_slow() for the site in ecx. */
-static void thunk_slow(struct jit_lower *l, bool fp, struct x64_label *leave)
+static void thunk_slow(struct jit_lower *l, bool fp, struct x64_label *elsewhere)
 {
     struct x64 *const a = &l->a;
     struct x64_label out = {0};
@@ -109,10 +152,9 @@ static void thunk_slow(struct jit_lower *l, bool fp, struct x64_label *leave)
         frame_fp(l, true);
     x64_alu_ri(a, X64_ADD, true, X64_RSP, FRAME);
     x64_ret(a);
-    x64_bind(a, &out); /* all is at home */
+    x64_bind(a, &out);
     x64_alu_ri(a, X64_ADD, true, X64_RSP, FRAME + 8);
-    x64_alu_ri(a, X64_SUB, false, X64_RAX, 1);
-    x64_jmp(a, leave);
+    x64_jmp(a, elsewhere);
 }
 
 /** Go on at guest address rax: what the fetch TLB says, by the table of units. */
@@ -156,7 +198,7 @@ bool jit_host_thunks(struct jit *jit)
 {
     struct jit_lower *const l = jit->lower;
     struct jit_mcode *const code = &jit->code;
-    struct x64_label leave = {0}, back = {0};
+    struct x64_label leave = {0}, back = {0}, jump = {0}, elsewhere = {0};
     struct x64 *const a = &l->a;
 
     l->jit = jit;
@@ -176,11 +218,18 @@ bool jit_host_thunks(struct jit *jit)
     x64_jmp(a, &leave);
     x64_align(a, 16);
     jit->jump = jit_mcode_run(code, a->at);
+    x64_bind(a, &jump);
     thunk_jump(l, &leave);
+    x64_align(a, 16);
+    x64_bind(a, &elsewhere);
+    thunk_elsewhere(l, &jump, &back);
+    x64_align(a, 16);
+    jit->call = jit_mcode_run(code, a->at);
+    thunk_call(l, &elsewhere);
     for (unsigned fp = 0; fp < 2; fp++) {
         x64_align(a, 16);
         jit->slow[fp] = jit_mcode_run(code, a->at);
-        thunk_slow(l, fp, &back);
+        thunk_slow(l, fp, &elsewhere);
     }
     for (unsigned kind = 0; kind < 4; kind++) {
         x64_align(a, 16);

@@ -98,6 +98,17 @@ static bool csr_write(struct rv_hart *hart, const struct csr_row *row, unsigned 
     return false;
 }
 
+/** Whether software saw that the deadline of Sstc passed: from now on so does whoever asks
+ *  for interrupts that are due. */
+static void csr_note_timer(struct rv_hart *hart, uint64_t mip)
+{
+    const uint64_t timer = UINT64_C(1) << RV_IRQ_STI;
+
+    if ((mip & timer) && (hart->menvcfg & RV_ENVCFG_STCE) &&
+        !(sm_load_relaxed(&hart->mip_lines) & timer))
+        sm_fetch_or(&hart->mip_lines, timer);
+}
+
 enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr_op op,
                                  uint64_t operand, bool want_old, uint64_t *old)
 {
@@ -117,8 +128,11 @@ enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr
 
     if (writes && csr_modifies_field(row))
         csr_take_edges(hart);
-    if (want_old || op != RV_CSR_WRITE)
+    if (want_old || op != RV_CSR_WRITE) {
         value = csr_value(hart, row, csr);
+        if (csr_modifies_field(row))
+            csr_note_timer(hart, value);
+    }
     if (writes) {
         const uint64_t base =
             csr_modifies_field(row) ? *csr_field(hart, row, csr) : value;
@@ -133,4 +147,37 @@ enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr
     if (want_old)
         *old = value;
     return result;
+}
+
+bool rv_csr_plain(const struct rv_isa *isa, unsigned csr, struct rv_csr_plain *out)
+{
+    const struct csr_row *row;
+
+    if (csr >= RV_N_CSRNO || row_of[csr] == ROW_none)
+        return false;
+    row = &rows[row_of[csr]];
+    if (row->allow || !rv_isa_has(isa, (enum rv_ext)row->ext))
+        return false;
+    *out = (struct rv_csr_plain){
+        .offset = row->offset + (uint32_t)sizeof(uint64_t) * (csr - row->first),
+        .priv = (csr >> 8) & 3,
+        .reads = !row->read,
+        .writes = !row->read && !row->write && !csr_is_readonly(csr),
+        .read_mask = UINT64_MAX,
+        .write_mask = row->mask,
+    };
+    if (row->read == rv_csr_read_sstatus) {
+        out->reads = true;
+        out->read_mask = RV_SSTATUS_BITS;
+    }
+    if (row->write == rv_csr_write_epc) {
+        out->writes = true;
+        out->write_mask = rv_csr_epc_mask(isa);
+    }
+    if (row->write == rv_csr_write_mstatus)
+        out->enables = RV_MSTATUS_MIE;
+    if ((row->write == rv_csr_write_mstatus || row->write == rv_csr_write_sstatus) &&
+        rv_isa_has(isa, RV_EXT_S))
+        out->enables |= RV_MSTATUS_SIE;
+    return out->reads;
 }

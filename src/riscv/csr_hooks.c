@@ -161,10 +161,6 @@ bool rv_csr_write_mcountinhibit(struct rv_hart *hart, unsigned csr, uint64_t val
 
 /* --- mstatus and its view --------------------------------------------------------- */
 
-#define SSTATUS_BITS                                                                     \
-    (RV_MSTATUS_SIE | RV_MSTATUS_SPIE | RV_MSTATUS_SPP | RV_MSTATUS_FS |                 \
-     RV_MSTATUS_SUM | RV_MSTATUS_MXR | RV_MSTATUS_UXL | RV_MSTATUS_SD)
-
 static uint64_t mstatus_writable(const struct rv_hart *hart)
 {
     uint64_t mask = RV_MSTATUS_MIE | RV_MSTATUS_MPIE;
@@ -220,12 +216,12 @@ bool rv_csr_write_mstatus(struct rv_hart *hart, unsigned csr, uint64_t value)
 
 uint64_t rv_csr_read_sstatus(const struct rv_hart *hart, unsigned csr)
 {
-    return hart->mstatus & SSTATUS_BITS;
+    return hart->mstatus & RV_SSTATUS_BITS;
 }
 
 bool rv_csr_write_sstatus(struct rv_hart *hart, unsigned csr, uint64_t value)
 {
-    return mstatus_set(hart, mstatus_writable(hart) & SSTATUS_BITS, value);
+    return mstatus_set(hart, mstatus_writable(hart) & RV_SSTATUS_BITS, value);
 }
 
 /** Source: Privileged, "Machine ISA (misa) Register".  Extensions do not change
@@ -257,9 +253,14 @@ bool rv_csr_write_tvec(struct rv_hart *hart, unsigned csr, uint64_t value)
     return false;
 }
 
+uint64_t rv_csr_epc_mask(const struct rv_isa *isa)
+{
+    return rv_isa_has(isa, RV_EXT_C) ? ~UINT64_C(1) : ~UINT64_C(3);
+}
+
 bool rv_csr_write_epc(struct rv_hart *hart, unsigned csr, uint64_t value)
 {
-    value &= has(hart, RV_EXT_C) ? ~UINT64_C(1) : ~UINT64_C(3);
+    value &= rv_csr_epc_mask(&hart->isa);
     *(csr == RV_CSRNO_sepc ? &hart->sepc : &hart->mepc) = value;
     return false;
 }

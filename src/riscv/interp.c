@@ -276,20 +276,13 @@ hot: /* @block, which begins at pc, has a unit, or is worth one */
     resets = hart->blocks->resets;
     pc = hart->pc;
     link = NULL;
-    switch (out) {
-    case RV_OUT_INTERPRET:
-        aside = pc;
-        goto look_up_polled;
-    case RV_OUT_LOOK_UP:
-        goto look_up_polled;
-    case RV_OUT_REFRESH:
+    if (out == RV_OUT_REFRESH)
         goto refresh;
-    case RV_OUT_TRAP:
-    case RV_OUT_STOP:
-        break;
-    }
-    trap = hart->jit_trap;
-    next = out == RV_OUT_STOP ? RV_NEXT_STOP : RV_NEXT_TRAP;
+    if (out == RV_OUT_STOP)
+        return RV_RUN_STOPPED;
+    if (out == RV_OUT_INTERPRET)
+        aside = pc;
+    goto look_up_polled;
 
 not_fetched:
     hart->pc = pc;

@@ -228,6 +228,9 @@ enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
 
 /* --- interp_system.c ------------------------------------------------------- */
 
+/** Execute an access to a CSR. */
+enum rv_next rv_exec_csr(struct rv_hart *hart, const struct rv_insn *insn,
+                         struct rv_trap *trap);
 /** Execute what ends a block and is not a plain jump.  hart->pc is its address, and
  *  hart->instret counts what retired before it. */
 enum rv_next rv_exec_system(struct rv_hart *hart, const struct rv_insn *insn,

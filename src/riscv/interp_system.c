@@ -9,8 +9,8 @@ static enum rv_next rv_illegal(const struct rv_insn *insn, struct rv_trap *trap)
     return RV_NEXT_TRAP;
 }
 
-static enum rv_next rv_exec_csr(struct rv_hart *hart, const struct rv_insn *insn,
-                                struct rv_trap *trap)
+enum rv_next rv_exec_csr(struct rv_hart *hart, const struct rv_insn *insn,
+                         struct rv_trap *trap)
 {
     const bool immediate = rv_insn_table[insn->op].format == RV_FMT_CSRI;
     const uint64_t operand = immediate ? insn->rs1 : hart->x[insn->rs1];

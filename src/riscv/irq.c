@@ -40,10 +40,10 @@ uint64_t rv_irq_wakeup(const struct rv_hart *hart)
     return pending(hart, sm_load_relaxed(&hart->mie));
 }
 
-bool rv_take_interrupt(struct rv_hart *hart)
+/** Interrupts that would be taken if they were pending. */
+static uint64_t enabled_in(const struct rv_hart *hart)
 {
     uint64_t enabled = 0;
-    uint64_t ready;
 
     /* Delegated interrupts never trap to S from M; the others always trap to M. */
     if (hart->priv < RV_PRIV_M || (hart->mstatus & RV_MSTATUS_MIE))
@@ -51,8 +51,22 @@ bool rv_take_interrupt(struct rv_hart *hart)
     if (hart->priv < RV_PRIV_S ||
         (hart->priv == RV_PRIV_S && (hart->mstatus & RV_MSTATUS_SIE)))
         enabled |= hart->mideleg;
-    enabled &= hart->mie;
-    ready = enabled ? pending(hart, enabled) : 0;
+    return enabled & hart->mie;
+}
+
+bool rv_interrupt_due(const struct rv_hart *hart)
+{
+    const uint64_t enabled = enabled_in(hart);
+
+    return (enabled & (sm_load_relaxed(&hart->mip_lines) | hart->mip_soft)) &&
+           pending(hart, enabled);
+}
+
+bool rv_take_interrupt(struct rv_hart *hart)
+{
+    const uint64_t enabled = enabled_in(hart);
+    uint64_t ready = enabled ? pending(hart, enabled) : 0;
+
     if (!ready)
         return false;
 

@@ -209,9 +209,9 @@ struct rv_hart {
     struct rv_units *units; /* or NULL: interpret only                          */
     uint32_t unit_heat;     /* entries of a block before it is translated       */
     struct rv_kept *kept;   /* what their calls are given, until all end        */
-    struct rv_trap jit_trap; /* after a fault: to be taken, unless              */
-    bool jit_stop;  /* a watch stops the instruction, or                       */
-    bool jit_aside; /* the interpreter is to execute it                        */
+    uint64_t fetches_moved; /* how often what fetches reach may have changed   */
+    bool jit_stop; /* after a fault: a watch stops the instruction; else the
+                      interpreter is to execute it                             */
 
     /* Control state.  Fields hold the legalised value that reads return. */
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
@@ -277,6 +277,23 @@ enum rv_csr_result {
 enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr_op op,
                                  uint64_t operand, bool want_old, uint64_t *old);
 
+/** What an access to a CSR does that is legal from a privilege on, and is nothing but a
+ *  load and a store of its field. */
+struct rv_csr_plain {
+    uint32_t offset;     /* of the field in struct rv_hart                      */
+    uint8_t priv;        /* least privilege                                     */
+    bool reads, writes;  /* whether reads are so, and writes                    */
+    uint64_t read_mask;  /* bits of the field that are read                     */
+    uint64_t write_mask; /* bits that a write gives to the field                */
+    uint64_t enables;    /* of one that is not plain to write: interrupt enables, which
+                            may be cleared in the field at any time, and set while
+                            nothing is pending                                  */
+};
+
+/** Describe @csr of harts of @isa.
+ *  Returns  false if it has none of that: rv_csr_access() */
+bool rv_csr_plain(const struct rv_isa *isa, unsigned csr, struct rv_csr_plain *out);
+
 /* csr_hooks.c: what csr.def names.
  *
  *   allow  whether the access is legal beyond what the number says
@@ -290,6 +307,12 @@ enum rv_csr_result rv_csr_access(struct rv_hart *hart, unsigned csr, enum rv_csr
     bool rv_csr_write_##write(struct rv_hart *hart, unsigned csr, uint64_t value);
 #include "riscv/csr.def"
 #undef RV_CSR
+
+/** Bits that xepc holds; bits of mstatus that sstatus shows. */
+uint64_t rv_csr_epc_mask(const struct rv_isa *isa);
+#define RV_SSTATUS_BITS                                                                  \
+    (RV_MSTATUS_SIE | RV_MSTATUS_SPIE | RV_MSTATUS_SPP | RV_MSTATUS_FS |                 \
+     RV_MSTATUS_SUM | RV_MSTATUS_MXR | RV_MSTATUS_UXL | RV_MSTATUS_SD)
 
 /** menvcfg after a reset: what hardware of these extensions would have on. */
 uint64_t rv_csr_menvcfg_reset(const struct rv_isa *isa);
@@ -313,6 +336,9 @@ uint64_t rv_mip(const struct rv_hart *hart);
 uint64_t rv_irq_wakeup(const struct rv_hart *hart);
 /** Take the enabled interrupt of highest priority, if there is one. */
 bool rv_take_interrupt(struct rv_hart *hart);
+/** Whether there is one.  A deadline of Sstc counts from when it was noticed: by the
+ *  owner's timer, or by software that read it. */
+bool rv_interrupt_due(const struct rv_hart *hart);
 
 /* --- regime.c, fence.c ------------------------------------------------------------- */
 

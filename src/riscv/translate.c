@@ -216,26 +216,6 @@ void rv_emit_call(struct rv_translation *tr,
     tr->fp_entered = false;
 }
 
-static enum rv_described translate_system(struct rv_translation *tr)
-{
-    switch (tr->insn->op) {
-    case RV_OP_csrrw:
-    case RV_OP_csrrs:
-    case RV_OP_csrrc:
-    case RV_OP_csrrwi:
-    case RV_OP_csrrsi:
-    case RV_OP_csrrci: rv_emit_call(tr, rv_jit_exec_csr); return RV_DESCRIBED;
-    case RV_OP_sfence_vma:
-    case RV_OP_sinval_vma:
-    case RV_OP_sfence_w_inval:
-    case RV_OP_sfence_inval_ir:
-        rv_emit_call(tr, rv_jit_exec_system);
-        return RV_DESCRIBED_LAST;
-    case RV_OP_pause: return RV_DESCRIBED_LAST; /* a safe point early */
-    default: return RV_NOT_DESCRIBED;
-    }
-}
-
 static enum rv_described translate_straight(struct rv_translation *tr)
 {
     switch ((enum rv_format)rv_insn_table[tr->insn->op].format) {
@@ -258,7 +238,7 @@ static enum rv_described translate_straight(struct rv_translation *tr)
     case RV_FMT_CSRI:
     case RV_FMT_SFENCE:
     case RV_FMT_FENCE_I:
-    case RV_FMT_NONE: return translate_system(tr);
+    case RV_FMT_NONE: return rv_translate_system(tr);
     default: return rv_translate_fp(tr);
     }
 }

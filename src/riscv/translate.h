@@ -5,13 +5,13 @@
  * that was entered often a trace is followed within its page - through jumps, calls and
  * the branches that fall through - and described to src/jit as one unit.  Instructions
  * that have no IR of their own are calls of the interpreter's functions for them, or, where
- * control goes elsewhere by more than a jump (traps, returns from them, waiting), lead
- * back to it.
+ * the hart waits, or code is fenced, lead back to it.
  *
  *   translate.c       chooses traces; control flow; drives the others
  *   translate_int.c   IR of integer instructions
  *   translate_mem.c   IR of loads, stores, atomics and fences
  *   translate_fp.c    IR of floating point
+ *   translate_system.c  IR of CSRs; calls for what changes control state
  *   translate_call.c  what units call: slow loads and stores, CSRs, atomics, rare FP
  *   unit.c            units by host address: made, compared with memory, ended
  *   unit_log.c        writes of all that what is asked for
@@ -87,6 +87,9 @@ uint32_t rv_jit_exec_fp(void *guest, const void *arg);
 uint32_t rv_jit_exec_memory(void *guest, const void *arg);
 uint32_t rv_jit_exec_csr(void *guest, const void *arg);
 uint32_t rv_jit_exec_system(void *guest, const void *arg); /* fences               */
+uint32_t rv_jit_ecall(void *guest, const void *arg);
+uint32_t rv_jit_sret(void *guest, const void *arg);
+uint32_t rv_jit_mret(void *guest, const void *arg);
 uint32_t rv_jit_exec_clmul(void *guest, const void *arg);
 
 /** A copy of @insn that lives until rv_kept_reset().  NULL: no host memory. */
@@ -136,7 +139,6 @@ enum rv_out {
     RV_OUT_LOOK_UP,   /* no unit is known at pc: find out what is there            */
     RV_OUT_INTERPRET, /* what is at pc has to be executed by the interpreter       */
     RV_OUT_REFRESH,   /* pass a safe point                                        */
-    RV_OUT_TRAP,      /* hart->jit_trap is to be taken at pc                      */
     RV_OUT_STOP       /* a watch stops what is at pc                              */
 };
 

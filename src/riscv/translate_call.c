@@ -12,56 +12,105 @@
 
 /* --- In and out of a call ---------------------------------------------------- */
 
-/** Begin one.  Returns  what rv_called() wants to know again */
-static uint64_t rv_calling(struct rv_hart *hart)
+/** What was when a call began. */
+struct rv_before {
+    uint64_t resets; /* of blocks: if there were others, the unit has ended, too */
+    uint64_t moved;
+};
+
+static struct rv_before rv_calling(struct rv_hart *hart)
 {
     hart->pc = hart->jit.pc;
-    return hart->blocks->resets;
+    return (struct rv_before){hart->blocks->resets, hart->fetches_moved};
+}
+
+/** What was called may have selected other contexts. */
+static void rv_tables(struct rv_hart *hart)
+{
+    hart->jit.data = hart->fast->table[hart->mode_data];
+    hart->jit.fetch = hart->fast->table[hart->mode_fetch];
+}
+
+/** Have the fetch TLB ready for @pc, to be found without leaving generated code; a fault is
+ *  the interpreter's to find again. */
+static void rv_prefetch(struct rv_hart *hart, uint64_t pc)
+{
+    struct sm_fault fault = {0};
+    void *host;
+
+    if (SM_UNLIKELY(!sm_tlb_hit(hart->jit.fetch, pc, 2, SM_FETCH, &host))) {
+        (void)sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host,
+                           &fault);
+        rv_tables(hart);
+    }
+}
+
+/** Go on at hart->pc, where control went. */
+static uint32_t rv_jumped(struct rv_hart *hart)
+{
+    rv_tables(hart);
+    rv_prefetch(hart, hart->pc);
+    hart->jit.pc = hart->pc;
+    return JIT_JUMPED;
+}
+
+/** The same, by an instruction, which retires. */
+static uint32_t rv_returned(struct rv_hart *hart)
+{
+    hart->instret++;
+    if (SM_UNLIKELY(rv_interrupt_due(hart))) /* before what is jumped to */
+        sm_vcpu_kick(hart->vcpu);
+    return rv_jumped(hart);
 }
 
 /** End one that ended with @next.
- *  @resets  rv_calling()'s: if there were others, the unit that calls has ended, too
  *  Returns  enum jit_status */
 static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
-                          const struct rv_trap *trap, uint64_t resets)
+                          const struct rv_trap *trap, struct rv_before before)
 {
-    /* What was called may have selected other contexts. */
-    hart->jit.data = hart->fast->table[hart->mode_data];
-    hart->jit.fetch = hart->fast->table[hart->mode_fetch];
     switch (next) {
-    case RV_NEXT: return hart->blocks->resets == resets ? JIT_GO : JIT_LEAVE;
-    case RV_NEXT_LEAVE: return JIT_LEAVE;
+    case RV_NEXT:
+    case RV_NEXT_LEAVE: /* for the sake of one of these: */
+        rv_tables(hart);
+        if (SM_UNLIKELY(hart->blocks->resets != before.resets) ||
+            (next == RV_NEXT_LEAVE && rv_interrupt_due(hart)))
+            return JIT_LEAVE;
+        if (hart->fetches_moved == before.moved)
+            return JIT_GO;
+        rv_prefetch(hart, hart->pc); /* most often of the same page as what is next */
+        return JIT_REFETCH;
     case RV_NEXT_JUMP:
-    case RV_NEXT_WAIT: /* of no instruction that is called */
-        hart->jit.pc = hart->pc;
-        return JIT_JUMPED;
+        return rv_returned(hart);
     case RV_NEXT_TRAP:
+        rv_take_exception(hart, trap->cause, trap->tval);
+        return rv_jumped(hart);
+    case RV_NEXT_WAIT: /* of no instruction that is called */
     case RV_NEXT_STOP: break;
     }
-    hart->jit_trap = *trap;
-    hart->jit_stop = next == RV_NEXT_STOP;
-    hart->jit_aside = false;
+    rv_tables(hart);
+    hart->jit_stop = true;
     return JIT_FAULT;
+}
+
+/** The same of an access to memory: who changes the map, or an interrupt's line, asks
+ *  for a safe point. */
+static uint32_t rv_accessed(struct rv_hart *hart, enum rv_next next,
+                            const struct rv_trap *trap, struct rv_before before)
+{
+    if (next != RV_NEXT_LEAVE)
+        return rv_called(hart, next, trap, before);
+    if (SM_UNLIKELY(sm_tlb_requested(hart->fast))) {
+        rv_tables(hart);
+        return JIT_LEAVE;
+    }
+    return rv_called(hart, RV_NEXT, trap, before);
 }
 
 /** Leave the instruction to the interpreter. */
 static uint32_t rv_aside(struct rv_hart *hart)
 {
     hart->jit_stop = false;
-    hart->jit_aside = true;
     return JIT_FAULT;
-}
-
-/** What follows an access by which a device was entered: nothing, unless somebody wants
- *  the safe point that comes behind it.  Whoever changes the map, or raises a line of
- *  this hart, does. */
-static enum rv_next rv_accessed(const struct rv_hart *hart, enum rv_next next)
-{
-    enum { PASS = 1 }; /* bit 0 of the request word                             */
-
-    if (next == RV_NEXT_LEAVE && !(sm_load_relaxed(&hart->fast->request) & PASS))
-        return RV_NEXT;
-    return next;
 }
 
 /* --- Loads and stores ---------------------------------------------------------- */
@@ -69,7 +118,7 @@ static enum rv_next rv_accessed(const struct rv_hart *hart, enum rv_next next)
 uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     const unsigned bits = jit_mem_bits(mem);
     struct rv_trap trap = {0};
     uint64_t value = 0;
@@ -78,18 +127,18 @@ uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
     if (mem & JIT_MEM_SIGNED)
         value = (uint64_t)sm_sign_extend(value, 8u << bits);
     hart->jit.value = value;
-    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next =
         rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
 
-    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
@@ -103,14 +152,13 @@ bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
 {
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
     struct sm_fault fault = {0};
     void *host;
 
     const enum sm_step step =
         sm_tlb_touch(hart->vcpu, address, size, rw == JIT_WRITE ? SM_WRITE : SM_READ,
                      hart->mode_data, 0, &host, &fault);
-    rv_called(hart, RV_NEXT, NULL, resets);
+    rv_tables(hart);
     return step == SM_STEP_FAULT ? JIT_FAULT : JIT_GO;
 }
 
@@ -157,24 +205,23 @@ void rv_jit_fp_flags(void *guest, uint32_t flags)
     hart->fflags = (uint8_t)(hart->fflags | raised);
 }
 
-static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn,
-                               uint64_t resets)
+static uint32_t rv_jit_illegal(struct rv_hart *hart, const struct rv_insn *insn)
 {
-    const struct rv_trap trap = {RV_CAUSE_ILLEGAL, insn->raw};
-
-    return rv_called(hart, RV_NEXT_TRAP, &trap, resets);
+    hart->pc = hart->jit.pc;
+    rv_take_exception(hart, RV_CAUSE_ILLEGAL, insn->raw);
+    return rv_jumped(hart);
 }
 
 uint32_t rv_jit_exec_fp(void *guest, const void *arg)
 {
     const struct rv_insn *insn = arg;
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
 
     if (!(hart->mstatus & RV_MSTATUS_FS) || !rv_exec_fp(hart, insn))
-        return rv_jit_illegal(hart, insn, resets);
+        return rv_jit_illegal(hart, insn);
     hart->mstatus |= RV_MSTATUS_DIRTY;
-    return rv_called(hart, RV_NEXT, NULL, resets);
+    return rv_called(hart, RV_NEXT, NULL, before);
 }
 
 /* --- The rest -------------------------------------------------------------------- */
@@ -183,30 +230,58 @@ uint32_t rv_jit_exec_memory(void *guest, const void *arg)
 {
     const struct rv_insn insn = *(const struct rv_insn *)arg; /* outlives a flush */
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next = rv_exec_memory(hart, &insn, &trap);
 
-    return rv_called(hart, rv_accessed(hart, next), &trap, resets);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_exec_system(void *guest, const void *arg)
 {
     const struct rv_insn insn = *(const struct rv_insn *)arg;
     struct rv_hart *hart = guest;
-    const uint64_t resets = rv_calling(hart);
+    const struct rv_before before = rv_calling(hart);
     struct rv_trap trap = {0};
     const enum rv_next next = rv_exec_system(hart, &insn, &trap);
 
-    return rv_called(hart, next, &trap, resets);
+    return rv_called(hart, next, &trap, before);
+}
+
+uint32_t rv_jit_ecall(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    (void)arg;
+    hart->pc = hart->jit.pc;
+    rv_take_exception(hart, (uint64_t)RV_CAUSE_ECALL_U + hart->priv, 0);
+    return rv_jumped(hart);
+}
+
+uint32_t rv_jit_sret(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    return rv_sret(hart) ? rv_returned(hart) : rv_jit_illegal(hart, arg);
+}
+
+uint32_t rv_jit_mret(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+
+    return rv_mret(hart) ? rv_returned(hart) : rv_jit_illegal(hart, arg);
 }
 
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)
 {
+    const struct rv_insn insn = *(const struct rv_insn *)arg;
     struct rv_hart *hart = guest;
     const uint64_t fs = hart->mstatus & RV_MSTATUS_FS;
     const uint8_t frm = hart->frm;
-    const uint32_t status = rv_jit_exec_system(guest, arg);
+    const struct rv_before before = rv_calling(hart);
+    struct rv_trap trap = {0};
+    const uint32_t status =
+        rv_called(hart, rv_exec_csr(hart, &insn, &trap), &trap, before);
 
     if (hart->frm != frm || (hart->mstatus & RV_MSTATUS_FS) != fs)
         hart->jit.fp_live = 0;

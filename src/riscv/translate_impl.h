@@ -16,6 +16,8 @@ struct rv_translation {
     const struct rv_insn *insn; /* the one to describe                          */
     int offset, next;           /* of it and of the one after it in memory      */
     bool fp_entered; /* a fenter comes before, and no call in between           */
+    uint8_t priv;    /* the hart's is at least this, was found: it never changes
+                        within a unit                                          */
     uint64_t seen[SM_PAGE_SIZE / 2 / 64]; /* halfwords at which an instruction
                                              of the trace begins                */
 };
@@ -30,6 +32,7 @@ enum rv_described {
 enum rv_described rv_translate_int(struct rv_translation *tr);
 enum rv_described rv_translate_mem(struct rv_translation *tr);
 enum rv_described rv_translate_fp(struct rv_translation *tr);
+enum rv_described rv_translate_system(struct rv_translation *tr);
 
 /** Make floating point ready, unless it is: also where FS is only to be checked. */
 void rv_emit_fenter(struct rv_translation *tr);

@@ -169,6 +169,7 @@ void rv_units_flush(struct rv_hart *hart)
 
 void rv_units_moved(struct rv_hart *hart)
 {
+    hart->fetches_moved++;
     if (hart->units)
         jit_forget_returns(hart->units->jit);
 }
@@ -409,18 +410,14 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
     return reason;
 }
 
-/** What a callback declined is a trap's, a debugger's or the interpreter's. */
+/** What a callback declined is a debugger's or the interpreter's. */
 static enum rv_out faulted(struct rv_hart *hart)
 {
     if (hart->jit_stop) {
         hart->jit_stop = false;
         return RV_OUT_STOP;
     }
-    if (hart->jit_aside) {
-        hart->jit_aside = false;
-        return RV_OUT_INTERPRET;
-    }
-    return RV_OUT_TRAP;
+    return RV_OUT_INTERPRET;
 }
 
 /** Go on where code ended that knows no further.

@@ -201,6 +201,29 @@ static bool run(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass pass)
     return true;
 }
 
+/** Read all of a device that answers for all of it, which most reads of devices are.
+ *  Returns  false, with nothing done, if it is another's affair */
+static bool read_device(struct sm_vcpu *vcpu, struct transfer *transfer, uint64_t *value,
+                        enum sm_tx *tx)
+{
+    const struct part *const part = &transfer->part[0];
+    const struct sm_tlb_target *const target = &part->target;
+    const unsigned size = part->req.size;
+    const struct sm_flat_section *section;
+
+    if (transfer->n_parts > 1 || target->host || target->tx != SM_TX_OK || size > 8)
+        return false;
+    section = sm_address_space_section(target->space, target->gpa);
+    if (!section || section->translating || section->range.last - target->gpa < size - 1 ||
+        sm_flat_section_host(section, target->gpa))
+        return false;
+    transfer->entered_device = true;
+    vcpu->stats.mmio_reads++;
+    *tx = sm_mmio_read(section->region, sm_flat_section_offset(section, target->gpa), size,
+                       &target->attrs, value);
+    return true;
+}
+
 /** After a callback the map may have changed. */
 static enum sm_step done(const struct transfer *transfer)
 {
@@ -266,6 +289,7 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
     struct sm_value result = {0, 0};
     struct transfer transfer;
     const struct sm_tlb_target *const target = &transfer.part[0].target;
+    enum sm_tx tx;
 
     sm_assert_hot(op.size_bits <= 4);
     vcpu->stats.slow[access]++;
@@ -281,9 +305,14 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
     if (SM_LIKELY(transfer.n_parts == 1 && target->host && op.size_bits < 4)) {
         result.lo = sm_host_load(target->host, op.size_bits);
     } else if (is_wide_ram(&transfer, gva, op.size_bits)) {
-        const enum sm_tx tx = sm_address_space_read(target->space, target->gpa,
-                                                    &target->attrs, &result, 16, NULL);
+        tx = sm_address_space_read(target->space, target->gpa, &target->attrs, &result, 16,
+                                   NULL);
         if (tx != SM_TX_OK) {
+            (void)failed(&transfer, &transfer.part[0], 0, tx);
+            return fail(vcpu, &transfer, fault);
+        }
+    } else if (read_device(vcpu, &transfer, &result.lo, &tx)) {
+        if (SM_UNLIKELY(tx != SM_TX_OK)) {
             (void)failed(&transfer, &transfer.part[0], 0, tx);
             return fail(vcpu, &transfer, fault);
         }
