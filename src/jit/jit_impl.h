@@ -84,6 +84,7 @@ enum jit_site_kind {
 struct jit_site {
     uint8_t kind, mem;
     bool base_const, value_const;
+    bool fp;     /* value is a floating-point register's; a single is boxed      */
     bool partly; /* the instruction goes on with what is loaded                  */
     struct jit_loc base, value; /* value: stored, or where what is loaded goes  */
     int32_t imm;
@@ -164,6 +165,7 @@ struct jit {
     const uint8_t *link;      /* rax: the exit                                  */
     const uint8_t *jump;      /* rax: the guest address                         */
     const uint8_t *slow[2];   /* ecx: the site; [1] also saves FP registers     */
+    const uint8_t *pool;      /* constants                                      */
 };
 
 #define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */

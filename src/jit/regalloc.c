@@ -112,7 +112,8 @@ static void look_at(struct look *look, struct jit_alloc *alloc, const struct jit
             look_write(look, insn->d, i);
         if (insn->op == JIT_OP_loop || insn->op == JIT_OP_loop_if)
             alloc->loops = true;
-        if (row->a == JIT_CLASS_FP || row->d == JIT_CLASS_FP)
+        if (row->a == JIT_CLASS_FP || row->b == JIT_CLASS_FP || row->c == JIT_CLASS_FP ||
+            row->d == JIT_CLASS_FP)
             alloc->uses_fp = true;
     }
 }

@@ -152,6 +152,27 @@ static void thunk_jump(struct jit_lower *l, struct x64_label *leave)
 }
 SM_STATIC_ASSERT(sizeof(struct jit_jump_entry) == 16, "a shift by 3 of twice the index");
 
+/** Constants, whose order is enum x64_pool's. */
+static void pool(struct x64 *a)
+{
+    static const uint64_t pool[X64_N_POOL][2] = {
+        [X64_POOL_SIGN + JIT_SINGLE] = {X64_SIGN_S},
+        [X64_POOL_SIGN + JIT_DOUBLE] = {X64_SIGN_D},
+        [X64_POOL_REST + JIT_SINGLE] = {~X64_SIGN_S},
+        [X64_POOL_REST + JIT_DOUBLE] = {~X64_SIGN_D},
+        [X64_POOL_NAN + JIT_SINGLE] = {X64_NAN_S},
+        [X64_POOL_NAN + JIT_DOUBLE] = {X64_NAN_D},
+        [X64_POOL_BOX] = {X64_BOX},
+    };
+
+    if ((size_t)(a->end - a->at) < sizeof(pool)) {
+        a->overflow = true;
+        return;
+    }
+    memcpy(a->at, pool, sizeof(pool));
+    a->at += sizeof(pool);
+}
+
 bool jit_host_thunks(struct jit *jit)
 {
     struct jit_lower *const l = jit->lower;
@@ -182,6 +203,9 @@ bool jit_host_thunks(struct jit *jit)
         jit->slow[fp] = jit_mcode_run(code, a->at);
         thunk_slow(l, fp, &back);
     }
+    x64_align(a, 16);
+    jit->pool = jit_mcode_run(code, a->at);
+    pool(a);
     code->used = jit->thunks = (size_t)(a->at - code->write);
     jit_mcode_publish(code, code->write, code->used);
     return !a->overflow;
