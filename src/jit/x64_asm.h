@@ -55,8 +55,9 @@ enum x64_count { X64_POPCNT = 0xb8, X64_TZCNT = 0xbc, X64_LZCNT = 0xbd };
 enum x64_sse { X64_SQRT = 0x51, X64_FADD = 0x58, X64_FMUL = 0x59, X64_FSUB = 0x5c,
                X64_FMIN = 0x5d, X64_FDIV = 0x5e, X64_FMAX = 0x5f };
 /** 0F xx, packed without prefix. */
-enum x64_ps { X64_MOVAPS = 0x28, X64_ANDPS = 0x54, X64_ANDNPS = 0x55, X64_ORPS = 0x56, X64_XORPS = 0x57 };
-/** Immediates of rounds[sd]: a mode, and not to raise inexact. */
+enum x64_ps { X64_MOVAPS = 0x28, X64_ANDPS = 0x54, X64_ANDNPS = 0x55, X64_ORPS = 0x56,
+              X64_XORPS = 0x57 };
+/** For x64_round(): a mode; or'ed, not to raise inexact. */
 enum { X64_ROUND_EVEN, X64_ROUND_DOWN, X64_ROUND_UP, X64_ROUND_ZERO, X64_ROUND_CURRENT,
        X64_ROUND_QUIET = 8 };
 

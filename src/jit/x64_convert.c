@@ -175,12 +175,12 @@ static void cold_to_unsigned(struct jit_lower *l, struct x64_cold *cold)
     const bool d = insn->aux == JIT_DOUBLE, w = jit_to_int(insn->imm) == JIT_U64;
     const unsigned a = x64_fp_use(l, insn->a, X64_XMM1);
     const unsigned target = x64_target(l, insn->d, X64_RAX);
-    struct x64_label greatest = {0}, least = {0}, invalid = {0};
+    struct x64_label none = {0}, greatest = {0}, least = {0}, invalid = {0};
 
     round_quietly(l, d, X64_XMM0, a, jit_to_round(insn->imm));
     zero(l, X64_XMM2);
     x64_comis(&l->a, d, false, X64_XMM0, X64_XMM2);
-    x64_jcc(&l->a, X64_P, &greatest);
+    x64_jcc(&l->a, X64_P, &none);
     x64_jcc(&l->a, X64_B, &least);
     power(l, X64_XMM2, d, w ? 64 : 32);
     x64_comis(&l->a, d, false, X64_XMM0, X64_XMM2);
@@ -188,6 +188,9 @@ static void cold_to_unsigned(struct jit_lower *l, struct x64_cold *cold)
     integral_to_unsigned(l, d, w, target);
     raise_inexact(l, d, a);
     x64_jmp(&l->a, &cold->back);
+    x64_bind(&l->a, &none); /* NaN, or an infinity that was rounded away from zero */
+    x64_comis(&l->a, d, false, X64_XMM2, a);
+    x64_jcc(&l->a, X64_B, &greatest);
     x64_bind(&l->a, &least);
     x64_mov_ri(&l->a, target, 0);
     x64_jmp(&l->a, &invalid);
