@@ -71,6 +71,10 @@ enum jit_prec { JIT_SINGLE, JIT_DOUBLE, JIT_N_PRECS };
 /** Of fset: eq is quiet; lt and le are invalid with any NaN. */
 enum jit_fcond { JIT_FEQ, JIT_FLT, JIT_FLE, JIT_N_FCONDS };
 
+/** Exceptions, as fflags gives them. */
+enum jit_fflag { JIT_FINEXACT = 1, JIT_FUNDERFLOW = 2, JIT_FOVERFLOW = 4, JIT_FDIVIDE = 8,
+                 JIT_FINVALID = 16 };
+
 enum jit_int { JIT_S32, JIT_U32, JIT_S64, JIT_U64, JIT_N_INTS };
 /** How to round: as the guest's mode says, or to the nearest, of two the even one, or to
  *  the nearest, of two the one away from zero, or in a direction. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x64_convert.c - turns conversions of integers and of precisions into SSE instructions.
+/* x64_convert.c - turns conversions of integers and of precisions into SSE instructions,
+ * and flags into integers.
  *
  * To integers.  Where the host converts what is out of range it raises invalid alone, as
  * it should, and gives the smallest integer, by which that is seen.  It knows no unsigned
@@ -266,6 +267,21 @@ static void precision(struct jit_lower *l, const struct jit_insn *insn)
     x64_fp_done(l, insn->d, x);
 }
 
+/* --- Flags ------------------------------------------------------------------------------- */
+
+static void raised(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const unsigned target = x64_target(l, insn->d, X64_RAX);
+
+    x64_stmxcsr(&l->a, X64_STATE(l, mxcsr_host));
+    x64_lea_here(&l->a, X64_RCX,
+                 jit_mcode_write(&l->jit->code, l->jit->pool) + 16 * X64_POOL_FLAGS);
+    x64_load(&l->a, 2, false, X64_RAX, X64_STATE(l, mxcsr_host));
+    x64_alu_ri(&l->a, X64_AND, false, X64_RAX, 0x3f);
+    x64_load(&l->a, 0, false, target, x64_at2(X64_RCX, X64_RAX, 0, 0));
+    x64_done(l, insn->d, target);
+}
+
 /* --- All --------------------------------------------------------------------------------- */
 
 void x64_lower_convert(struct jit_lower *l, const struct jit_insn *insn)
@@ -283,6 +299,8 @@ void x64_lower_convert(struct jit_lower *l, const struct jit_insn *insn)
         else
             to_unsigned(l, insn);
         break;
+    case JIT_OP_fflags: raised(l, insn); break;
+    case JIT_OP_fforget: x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_guest)); break;
     default: l->failed = true; break; /* no operation of this table */
     }
 }

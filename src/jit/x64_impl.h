@@ -43,7 +43,9 @@ enum x64_cold_kind { X64_COLD_SITE, X64_COLD_WAY, X64_COLD_POLL, X64_COLD_FENTER
 /** Constants that lie behind the thunks, 16 bytes each, the high 8 of them 0. */
 enum x64_pool { X64_POOL_SIGN, X64_POOL_REST = X64_POOL_SIGN + JIT_N_PRECS,
                 X64_POOL_NAN = X64_POOL_REST + JIT_N_PRECS,
-                X64_POOL_BOX = X64_POOL_NAN + JIT_N_PRECS, X64_N_POOL };
+                X64_POOL_BOX = X64_POOL_NAN + JIT_N_PRECS,
+                /* enum jit_fflag of MXCSR's low bits, a byte each: */
+                X64_POOL_FLAGS, X64_N_POOL = X64_POOL_FLAGS + 64 / 16 };
 
 struct x64_cold {
     uint8_t kind, xmm, prec, aux;

@@ -223,7 +223,10 @@ static enum rv_described translate_system(struct rv_translation *tr)
     case RV_OP_csrrc:
     case RV_OP_csrrwi:
     case RV_OP_csrrsi:
-    case RV_OP_csrrci: rv_emit_call(tr, rv_jit_exec_csr); return RV_DESCRIBED;
+    case RV_OP_csrrci:
+        if (!rv_translate_fp_csr(tr))
+            rv_emit_call(tr, rv_jit_exec_csr);
+        return RV_DESCRIBED;
     case RV_OP_sfence_vma:
     case RV_OP_sinval_vma:
     case RV_OP_sfence_w_inval:

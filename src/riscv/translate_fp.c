@@ -9,6 +9,8 @@
 #include "riscv/fpu.h"
 #include "riscv/translate_impl.h"
 
+#include <stddef.h>
+
 void rv_emit_fenter(struct rv_translation *tr)
 {
     if (tr->fp_entered)
@@ -253,6 +255,65 @@ static bool emit_ir(struct rv_translation *tr)
     case RV_OP_fmv_d_x: return emit_bits(tr, JIT_OP_fraw, JIT_DOUBLE);
     default: return false;
     }
+}
+
+/* --- fflags and frm ------------------------------------------------------------------- */
+
+enum { FFLAGS = 31 };
+SM_STATIC_ASSERT((int)JIT_FINEXACT == RV_FFLAG_NX && (int)JIT_FUNDERFLOW == RV_FFLAG_UF &&
+                     (int)JIT_FOVERFLOW == RV_FFLAG_OF &&
+                     (int)JIT_FDIVIDE == RV_FFLAG_DZ && (int)JIT_FINVALID == RV_FFLAG_NV,
+                 "fflags are IR's");
+
+static jit_reg emit_lds(struct rv_translation *tr, size_t offset)
+{
+    const jit_reg d = rv_temp(tr);
+
+    jit_ir_emit(tr->ir, JIT_OP_lds, 0, d, JIT_NONE, JIT_NONE, JIT_NONE, (int32_t)offset);
+    return d;
+}
+
+static void emit_read_fflags(struct rv_translation *tr, jit_reg d)
+{
+    const jit_reg told = emit_lds(tr, offsetof(struct rv_hart, fflags));
+
+    rv_emit(tr, JIT_OP_or, 0, d, told,
+            rv_value(tr, JIT_OP_fflags, 0, JIT_NONE, JIT_NONE));
+}
+
+bool rv_translate_fp_csr(struct rv_translation *tr)
+{
+    const struct rv_insn *insn = tr->insn;
+    const bool write = insn->op == RV_OP_csrrw || insn->op == RV_OP_csrrwi;
+    const bool read = !insn->rs1 && !write; /* the operand is x0, or 0 */
+    jit_reg value, old;
+
+    if (!rv_isa_has(&tr->hart->isa, RV_EXT_F))
+        return false;
+    if (insn->imm == RV_CSRNO_frm && read) {
+        rv_emit_fenter(tr);
+        rv_emit(tr, JIT_OP_mov, 0, rv_x_to(tr, insn->rd),
+                emit_lds(tr, offsetof(struct rv_hart, frm)), JIT_NONE);
+        return true;
+    }
+    if (insn->imm != RV_CSRNO_fflags || (!read && !write))
+        return false;
+    rv_emit_fenter(tr);
+    if (read) {
+        emit_read_fflags(tr, rv_x_to(tr, insn->rd));
+        return true;
+    }
+    value = insn->op == RV_OP_csrrwi ? rv_const(tr, insn->rs1) : rv_x(tr, insn->rs1);
+    value = rv_value(tr, JIT_OP_and, 0, value, rv_const(tr, FFLAGS));
+    old = rv_temp(tr);
+    if (insn->rd)
+        emit_read_fflags(tr, old);
+    jit_ir_emit(tr->ir, JIT_OP_sts, 0, JIT_NONE, value, JIT_NONE, JIT_NONE,
+                (int32_t)offsetof(struct rv_hart, fflags));
+    rv_emit(tr, JIT_OP_fforget, 0, JIT_NONE, JIT_NONE, JIT_NONE);
+    if (insn->rd)
+        rv_emit(tr, JIT_OP_mov, 0, rv_x_to(tr, insn->rd), old, JIT_NONE);
+    return true;
 }
 
 enum rv_described rv_translate_fp(struct rv_translation *tr)

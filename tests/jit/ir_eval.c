@@ -491,6 +491,18 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     case JIT_OP_fld:
     case JIT_OP_fst: return access_bytes(run, insn);
     case JIT_OP_fence: return true;
+    case JIT_OP_fflags: {
+        const uint32_t raised = machine->fp_flags;
+        write_reg(run, insn->d, (raised & EVAL_FP_INVALID ? JIT_FINVALID : 0u) |
+                                (raised & EVAL_FP_DIVIDE ? JIT_FDIVIDE : 0u) |
+                                (raised & EVAL_FP_OVERFLOW ? JIT_FOVERFLOW : 0u) |
+                                (raised & EVAL_FP_UNDERFLOW ? JIT_FUNDERFLOW : 0u) |
+                                (raised & EVAL_FP_INEXACT ? JIT_FINEXACT : 0u));
+        return true;
+    }
+    case JIT_OP_fforget:
+        machine->fp_flags = 0;
+        return true;
     case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
     case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
     case JIT_OP_exit_if: return !holds(insn->aux, a, b) || take_way(run, insn);
