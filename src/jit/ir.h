@@ -74,6 +74,20 @@ enum jit_prec { JIT_SINGLE, JIT_DOUBLE, JIT_N_PRECS };
 /** Of fset: eq is quiet; lt and le are invalid with any NaN. */
 enum jit_fcond { JIT_FEQ, JIT_FLT, JIT_FLE, JIT_N_FCONDS };
 
+/** Exceptions, as fflags gives them. */
+enum jit_fflag { JIT_FINEXACT = 1, JIT_FUNDERFLOW = 2, JIT_FOVERFLOW = 4, JIT_FDIVIDE = 8,
+                 JIT_FINVALID = 16 };
+
+enum jit_int { JIT_S32, JIT_U32, JIT_S64, JIT_U64, JIT_N_INTS };
+/** How to round: as the guest's mode says, or to the nearest, of two the even one, or to
+ *  the nearest, of two the one away from zero, or in a direction. */
+enum jit_round { JIT_ROUND_MODE, JIT_ROUND_EVEN, JIT_ROUND_DOWN, JIT_ROUND_UP,
+                 JIT_ROUND_ZERO, JIT_ROUND_AWAY, JIT_N_ROUNDS };
+/** .imm of ftoi. */
+#define JIT_TO(integer, round) ((int32_t)(integer) | (int32_t)(round) << 2)
+SM_INLINE enum jit_int jit_to_int(int32_t imm) { return (enum jit_int)(imm & 3); }
+SM_INLINE enum jit_round jit_to_round(int32_t imm) { return (enum jit_round)(imm >> 2); }
+
 /** Bits 1..0 the size's logarithm; sign: what is narrower is sign-extended. */
 enum jit_mem { JIT_MEM_SIGNED = 1 << 2, JIT_N_MEMS = 8 };
 SM_INLINE unsigned jit_mem_bits(unsigned mem)
@@ -172,9 +186,19 @@ struct jit_op_row {
 };
 enum jit_aux {
     JIT_AUX__, JIT_AUX_COND, JIT_AUX_MEM, JIT_AUX_SIZE, JIT_AUX_PREC, JIT_AUX_FCOND,
-    JIT_AUX_JUMP, JIT_AUX_RW
+    JIT_AUX_JUMP, JIT_AUX_RW,
+    /* Not of .aux, but to be named all the same: */
+    JIT_AUX_INT, JIT_AUX_ROUND
 };
 extern const struct jit_op_row jit_ops[JIT_N_OPS];
+
+/** Of a load or store of guest memory the size's logarithm. */
+SM_INLINE unsigned jit_access_bits(const struct jit_insn *insn)
+{
+    if (jit_ops[insn->op].aux == JIT_AUX_PREC)
+        return insn->aux == JIT_SINGLE ? 2 : 3;
+    return jit_mem_bits(insn->aux);
+}
 
 /* --- Building (ir.c) ------------------------------------------------------ */
 

@@ -215,6 +215,13 @@ static bool take_mnemonic(struct reader *in, struct jit_insn *insn)
             return false;
         insn->imm = value;
     }
+    if (jit_text_form((enum jit_op)insn->op) == JIT_FORM_TO) {
+        const int to = take_suffix(in, jit_text_aux[JIT_AUX_INT], JIT_N_INTS);
+        value = take_suffix(in, jit_text_aux[JIT_AUX_ROUND], JIT_N_ROUNDS);
+        if (to < 0 || value < 0)
+            return false;
+        insn->imm = JIT_TO(to, value);
+    }
     return true;
 }
 

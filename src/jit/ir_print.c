@@ -26,6 +26,8 @@ const char *const jit_text_aux[][JIT_TEXT_AUX] = {
     [JIT_AUX_FCOND] = {"eq", "lt", "le"},
     [JIT_AUX_JUMP] = {"plain", "call", "return"},
     [JIT_AUX_RW] = {"read", "write"},
+    [JIT_AUX_INT] = {"s32", "u32", "s64", "u64"},
+    [JIT_AUX_ROUND] = {"mode", "even", "down", "up", "zero", "away"},
 };
 const char *const jit_text_kind[JIT_TEXT_KINDS] = {"near", "far", "aside"};
 
@@ -42,10 +44,15 @@ enum jit_form jit_text_form(enum jit_op op)
     case JIT_OP_sts: return JIT_FORM_GUEST;
     case JIT_OP_ld:
     case JIT_OP_st:
+    case JIT_OP_fld:
+    case JIT_OP_fst:
     case JIT_OP_chk:
     case JIT_OP_ldh:
-    case JIT_OP_sth: return JIT_FORM_MEMORY;
+    case JIT_OP_sth:
+    case JIT_OP_fldh:
+    case JIT_OP_fsth: return JIT_FORM_MEMORY;
     case JIT_OP_fset: return JIT_FORM_PRECISION;
+    case JIT_OP_ftoi: return JIT_FORM_TO;
     case JIT_OP_call: return JIT_FORM_NUMBER;
     case JIT_OP_exit:
     case JIT_OP_exit_if: return JIT_FORM_WAY;
@@ -120,6 +127,19 @@ static void print_operands(const struct jit_ir *ir, const struct jit_insn *insn,
     }
 }
 
+/** Write what .imm says where it is no number. */
+static void print_imm_suffix(const struct jit_insn *insn, FILE *to)
+{
+    const enum jit_form form = jit_text_form((enum jit_op)insn->op);
+    const uint32_t imm = (uint32_t)insn->imm;
+
+    if (form == JIT_FORM_PRECISION)
+        fprintf(to, ".%s", imm < JIT_N_PRECS ? jit_text_aux[JIT_AUX_PREC][imm] : "?");
+    if (form == JIT_FORM_TO)
+        fprintf(to, ".%s.%s", jit_text_aux[JIT_AUX_INT][jit_to_int(insn->imm)],
+                imm >> 2 < JIT_N_ROUNDS ? jit_text_aux[JIT_AUX_ROUND][imm >> 2] : "?");
+}
+
 static void print_insn(const struct jit_ir *ir, const struct jit_insn *insn, FILE *to)
 {
     if (insn->op >= JIT_N_OPS) {
@@ -134,11 +154,7 @@ static void print_insn(const struct jit_ir *ir, const struct jit_insn *insn, FIL
         fprintf(to, ".%s", aux);
     else if (row->aux != JIT_AUX__)
         fprintf(to, ".?%u", insn->aux);
-    if (jit_text_form((enum jit_op)insn->op) == JIT_FORM_PRECISION) {
-        const char *name = (uint32_t)insn->imm < JIT_N_PRECS
-            ? jit_text_aux[JIT_AUX_PREC][insn->imm] : "?";
-        fprintf(to, ".%s", name);
-    }
+    print_imm_suffix(insn, to);
     print_operands(ir, insn, to);
     fputc('\n', to);
 }

@@ -15,6 +15,7 @@ enum jit_form {
     JIT_FORM_GUEST,     /* d, [guest + imm], a                                 */
     JIT_FORM_MEMORY,    /* d, [a + imm], b, c                                  */
     JIT_FORM_PRECISION, /* d, a, b; .imm is a second suffix                    */
+    JIT_FORM_TO,        /* d, a; .imm is a second and third suffix             */
     JIT_FORM_NUMBER,    /* imm                                                 */
     JIT_FORM_WAY        /* a, b, way imm                                       */
 };

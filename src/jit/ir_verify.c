@@ -101,13 +101,20 @@ static bool check_imm(struct check *check, const struct jit_insn *insn)
     case JIT_OP_sts:
     case JIT_OP_ld:
     case JIT_OP_st:
+    case JIT_OP_fld:
+    case JIT_OP_fst:
     case JIT_OP_chk:
     case JIT_OP_ldh:
     case JIT_OP_sth:
+    case JIT_OP_fldh:
+    case JIT_OP_fsth:
         return true;
     case JIT_OP_fset:
         return (insn->imm >= 0 && insn->imm < JIT_N_PRECS) ||
                refuse(check, "precision %d means nothing (I1)", insn->imm);
+    case JIT_OP_ftoi:
+        return (insn->imm >= 0 && insn->imm < JIT_TO(0, JIT_N_ROUNDS)) ||
+               refuse(check, "conversion %d means nothing (I1)", insn->imm);
     case JIT_OP_call:
         return (insn->imm >= 0 && (unsigned)insn->imm < ir->n_calls) ||
                refuse(check, "call %d does not exist (I1)", insn->imm);

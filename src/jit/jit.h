@@ -84,8 +84,10 @@ struct jit_state {
     struct jit_jump_entry *jumps;      /* 1 << JIT_JUMP_BITS                   */
     void *host_stack;
     uint32_t mxcsr_guest, mxcsr_host;
-    uint8_t fp_live;   /* the host's FPU is in the guest's mode: see jit_fp_*  */
-    uint8_t reserved[3];
+    uint8_t fp_live;   /* the host's FPU is in the guest's mode                */
+    uint8_t fp_ready;  /* .fp_enter() would do nothing but say JIT_GO: the owner sets and
+                          clears it, as it does .fp_live where that ends       */
+    uint8_t reserved[2];
     uint32_t n_returns; /* of the ring below: index of the top                 */
     uint64_t returns[JIT_N_RETURNS]; /* guest addresses; JIT_NO_RETURN: none    */
     const void *return_code[JIT_N_RETURNS];

@@ -129,6 +129,7 @@ enum jit_site_kind {
 struct jit_site {
     uint8_t kind, mem;
     bool base_const, value_const;
+    bool fp;     /* value is a floating-point register's; a single is boxed      */
     bool partly; /* the instruction goes on with what is loaded                  */
     struct jit_loc base, value; /* value: stored, or where what is loaded goes  */
     int32_t imm;
@@ -214,6 +215,7 @@ struct jit {
     const uint8_t *near[2][2]; /* of reads, of writes; [1] for groups: look up what
                                  is not near                                   */
     const uint8_t *call;      /* ecx: the site; pins go home, nothing else is saved */
+    const uint8_t *pool;      /* constants                                      */
 };
 
 #define JIT_STAMP_NEVER UINT32_MAX /* no request word: a request without its stamp */

@@ -29,14 +29,20 @@ struct group {
 
 static bool is_access(const struct jit_insn *insn)
 {
-    return insn->op == JIT_OP_ld || insn->op == JIT_OP_st;
+    return insn->op == JIT_OP_ld || insn->op == JIT_OP_st || insn->op == JIT_OP_fld ||
+           insn->op == JIT_OP_fst;
+}
+
+static bool is_store(const struct jit_insn *insn)
+{
+    return insn->op == JIT_OP_st || insn->op == JIT_OP_fst;
 }
 
 /** Take @insn, number @i, into @group if it stays small. */
 static void take(struct group *group, const struct jit_insn *insn, unsigned i)
 {
     const int64_t first = insn->imm;
-    const int64_t end = first + (INT64_C(1) << jit_mem_bits(insn->aux));
+    const int64_t end = first + (INT64_C(1) << jit_access_bits(insn));
     const int64_t low = group->n ? SM_MIN(first, (int64_t)group->low) : first;
     const int64_t high = group->n ? SM_MAX(end, (int64_t)group->high) : end;
 
@@ -58,7 +64,7 @@ static void collect(const struct jit_ir *ir, unsigned from, struct group *group)
         const struct jit_insn *const insn = &ir->insn[i];
 
         if (is_access(insn) && insn->a == leader->a &&
-            (insn->op == JIT_OP_ld || leader->op == JIT_OP_st))
+            (!is_store(insn) || is_store(leader)))
             take(group, insn, i);
         if ((jit_ops[insn->op].effects & JIT_FX_SYNC) ||
             (jit_ops[insn->op].d && insn->d == leader->a))
@@ -78,15 +84,15 @@ static void apply(struct jit_ir *ir, unsigned from, const struct group *group)
     for (unsigned n = 0; n < group->n; n++) {
         struct jit_insn *const insn = &ir->insn[group->member[n]];
 
-        if (insn->op == JIT_OP_st) {
-            insn->op = JIT_OP_sth;
+        if (is_store(insn)) {
+            insn->op = insn->op == JIT_OP_st ? JIT_OP_sth : JIT_OP_fsth;
             insn->c = insn->b;
         } else {
-            insn->op = JIT_OP_ldh;
+            insn->op = insn->op == JIT_OP_ld ? JIT_OP_ldh : JIT_OP_fldh;
         }
         insn->b = way;
     }
-    jit_ir_emit(ir, JIT_OP_chk, leader.op == JIT_OP_st ? JIT_WRITE : JIT_READ, way,
+    jit_ir_emit(ir, JIT_OP_chk, is_store(&leader) ? JIT_WRITE : JIT_READ, way,
                 leader.a, span, JIT_NONE, group->low); /* makes room, at the end */
     if (ir->overflow)
         return;

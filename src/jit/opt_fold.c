@@ -121,9 +121,9 @@ static simplify_fn *const simplify[JIT_N_OPS] = {
     [JIT_OP_set] = jit_opt_simplify_compare,
     [JIT_OP_sel] = jit_opt_simplify_choice,
     [JIT_OP_sts] = jit_opt_simplify_memory,
-    [JIT_OP_ld ... JIT_OP_st] = jit_opt_simplify_memory,
+    [JIT_OP_ld ... JIT_OP_fst] = jit_opt_simplify_memory,
     [JIT_OP_sth] = jit_opt_simplify_memory,
-    [JIT_OP_fraw ... JIT_OP_fsgnj] = jit_opt_simplify_float,
+    [JIT_OP_fraw ... JIT_OP_fsgnjx] = jit_opt_simplify_float,
     [JIT_OP_exit_if ... JIT_OP_loop_if] = jit_opt_simplify_compare,
     [JIT_OP_jump] = jit_opt_simplify_jump,
 };

@@ -33,8 +33,7 @@ bool jit_opt_simplify_memory(struct jit_fold *fold, struct jit_insn *insn)
             return true;
         }
     }
-    return (insn->op == JIT_OP_ld || insn->op == JIT_OP_st) &&
-           simplify_address(fold, insn);
+    return insn->op != JIT_OP_sts && simplify_address(fold, insn);
 }
 
 /* --- Floating point ------------------------------------------------------- */

@@ -286,6 +286,10 @@ jit_value jit_opt_make(struct jit_fold *fold, const struct jit_insn *insn)
         know_mem(known, insn->aux);
     else if (insn->op == JIT_OP_bits)
         known->signs = insn->aux == JIT_SINGLE ? 33 : 1;
+    else if (insn->op == JIT_OP_fflags)
+        known->zeros = 59;
+    else if (insn->op == JIT_OP_ftoi)
+        known->signs = jit_to_int(insn->imm) <= JIT_U32 ? 33 : 1;
     else if (insn->op == JIT_OP_sel)
         know_two(known, &fold->known[b], &fold->known[c]);
     else if (row->b != JIT_CLASS_NONE)

@@ -136,7 +136,8 @@ static void look_at(struct look *look, struct jit_alloc *alloc, const struct jit
                     alloc->temp_last[reads[k] - JIT_TEMP0] = (uint16_t)i;
             }
         alloc->loops |= insn->op == JIT_OP_loop || insn->op == JIT_OP_loop_if;
-        alloc->uses_fp |= row->a == JIT_CLASS_FP || row->d == JIT_CLASS_FP;
+        alloc->uses_fp |= row->a == JIT_CLASS_FP || row->b == JIT_CLASS_FP ||
+                          row->c == JIT_CLASS_FP || row->d == JIT_CLASS_FP;
     }
 }
 

@@ -62,6 +62,32 @@ static uint64_t value_of(const struct jit *jit, const struct jit_frame *frame,
     return loc.reg == JIT_IN_MEMORY ? home_load(jit, loc.offset) : frame->reg[loc.reg];
 }
 
+/** What @site stores. */
+static uint64_t stored(const struct jit *jit, const struct jit_frame *frame,
+                       const struct jit_site *site)
+{
+    if (site->value_const)
+        return site->value_constant;
+    if (site->fp && site->value.reg != JIT_IN_MEMORY)
+        return frame->fp[site->value.reg];
+    return value_of(jit, frame, site->value);
+}
+
+/** Let what @site loads be @value.  Returns  it as it is at home */
+static uint64_t put_loaded(const struct jit *jit, struct jit_frame *frame,
+                           const struct jit_site *site, uint64_t value)
+{
+    if (site->fp && jit_mem_bits(site->mem) < 3)
+        value |= UINT64_C(0xffffffff00000000);
+    if (site->value.reg == JIT_IN_MEMORY)
+        home_store(jit, site->value.offset, value);
+    else if (site->fp)
+        frame->fp[site->value.reg] = value;
+    else
+        frame->reg[site->value.reg] = value;
+    return value;
+}
+
 /* --- Sites ------------------------------------------------------------------------- */
 
 static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
@@ -70,23 +96,19 @@ static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
     const uint64_t base =
         site->base_const ? site->constant : value_of(jit, frame, site->base);
     const uint64_t address = base + (uint64_t)(int64_t)site->imm;
+    uint64_t value;
     uint32_t status;
 
     if (site->kind == JIT_SITE_STORE) {
-        jit->st->value = site->value_const ? site->value_constant
-                                           : value_of(jit, frame, site->value);
+        jit->st->value = stored(jit, frame, site);
         return jit->guest.store(jit->state, address, site->mem);
     }
     status = jit->guest.load(jit->state, address, site->mem);
     if (status > JIT_LEAVE)
         return status;
-    if (site->value.reg == JIT_IN_MEMORY) {
-        home_store(jit, site->value.offset, jit->st->value);
-    } else {
-        frame->reg[site->value.reg] = jit->st->value;
-        if (status == JIT_LEAVE && !site->partly) /* it has to be at home now */
-            home_store(jit, site->value_home, jit->st->value);
-    }
+    value = put_loaded(jit, frame, site, jit->st->value);
+    if (status == JIT_LEAVE && !site->partly) /* it has to be at home now */
+        home_store(jit, site->value_home, value);
     return site->partly ? JIT_GO : status; /* whoever asks to leave also requests it */
 }
 
@@ -195,8 +217,7 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
         return false;
     }
     if (store) {
-        value = site->value_const ? site->value_constant
-                                  : value_of(jit, frame, site->value);
+        value = stored(jit, frame, site);
         if (second)
             split_store(host, second, rest, size, value);
         else
@@ -206,10 +227,7 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     value = second ? split_load(host, second, rest, size) : sm_host_load(host, bits);
     if (site->mem & JIT_MEM_SIGNED)
         value = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
-    if (site->value.reg == JIT_IN_MEMORY)
-        home_store(jit, site->value.offset, value);
-    else
-        frame->reg[site->value.reg] = value;
+    put_loaded(jit, frame, site, value);
     return true;
 }
 

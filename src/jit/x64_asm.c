@@ -382,13 +382,18 @@ static void put_distance(struct x64 *a, const uint8_t *target)
     a->at += 4;
 }
 
-void x64_lea_here(struct x64 *a, unsigned dst, const uint8_t *target)
+void x64_op_here(struct x64 *a, uint32_t op, unsigned reg, const uint8_t *target)
 {
     if (x64_room(a)) {
-        x64_put_opcode(a, 0x8d | X64_W, dst, 0, 0, false);
-        x64_put8(a, x64_modrm(0, dst, X64_RBP));
+        x64_put_opcode(a, op, reg, 0, 0, false);
+        x64_put8(a, x64_modrm(0, reg, X64_RBP));
         put_distance(a, target);
     }
+}
+
+void x64_lea_here(struct x64 *a, unsigned dst, const uint8_t *target)
+{
+    x64_op_here(a, 0x8d | X64_W, dst, target);
 }
 
 static void jump_to(struct x64 *a, uint32_t op, const uint8_t *target)

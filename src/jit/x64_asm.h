@@ -55,7 +55,11 @@ enum x64_count { X64_POPCNT = 0xb8, X64_TZCNT = 0xbc, X64_LZCNT = 0xbd };
 enum x64_sse { X64_SQRT = 0x51, X64_FADD = 0x58, X64_FMUL = 0x59, X64_FSUB = 0x5c,
                X64_FMIN = 0x5d, X64_FDIV = 0x5e, X64_FMAX = 0x5f };
 /** 0F xx, packed without prefix. */
-enum x64_ps { X64_ANDPS = 0x54, X64_ANDNPS = 0x55, X64_ORPS = 0x56, X64_XORPS = 0x57 };
+enum x64_ps { X64_MOVAPS = 0x28, X64_ANDPS = 0x54, X64_ANDNPS = 0x55, X64_ORPS = 0x56,
+              X64_XORPS = 0x57 };
+/** For x64_round(): a mode; or'ed, not to raise inexact. */
+enum { X64_ROUND_EVEN, X64_ROUND_DOWN, X64_ROUND_UP, X64_ROUND_ZERO, X64_ROUND_CURRENT,
+       X64_ROUND_QUIET = 8 };
 
 struct x64 {
     uint8_t *start, *at, *end;
@@ -148,6 +152,8 @@ void x64_movs_store(struct x64 *a, bool d, struct x64_mem dst, unsigned xmm);
 void x64_sse_rr(struct x64 *a, enum x64_sse op, bool d, unsigned dst, unsigned src);
 void x64_sse_rm(struct x64 *a, enum x64_sse op, bool d, unsigned dst, struct x64_mem src);
 void x64_ps_rr(struct x64 *a, enum x64_ps op, unsigned dst, unsigned src);
+/** With the 16 bytes at @target, an address of this buffer that is a multiple of 16. */
+void x64_ps_here(struct x64 *a, enum x64_ps op, unsigned dst, const uint8_t *target);
 /** ucomis, or comis when @signalling. */
 void x64_comis(struct x64 *a, bool d, bool signalling, unsigned x, unsigned y);
 /** cvtsd2ss when @from_d, else cvtss2sd. */
@@ -155,6 +161,8 @@ void x64_cvt_ff(struct x64 *a, bool from_d, unsigned dst, unsigned src);
 void x64_cvt_fi(struct x64 *a, bool d, bool w, unsigned xmm, unsigned reg); /* from int */
 /** To an integer; @truncate or in the current mode. */
 void x64_cvt_if(struct x64 *a, bool d, bool w, bool truncate, unsigned reg, unsigned xmm);
+/** SSE4.1: to an integral value, as @mode says (X64_ROUND_*). */
+void x64_round(struct x64 *a, bool d, unsigned dst, unsigned src, unsigned mode);
 /** FMA3: dst = x * y + dst. */
 void x64_fmadd231(struct x64 *a, bool d, unsigned dst, unsigned x, unsigned y);
 void x64_ldmxcsr(struct x64 *a, struct x64_mem mem);

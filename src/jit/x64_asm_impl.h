@@ -123,6 +123,8 @@ SM_INLINE bool x64_op_r(struct x64 *a, uint32_t op, unsigned reg)
 
 /** With modrm, sib and displacement for @mem. */
 bool x64_op_rm(struct x64 *a, uint32_t op, unsigned reg, struct x64_mem mem);
+/** The same for what is at @target, an address of this buffer, without an immediate. */
+void x64_op_here(struct x64 *a, uint32_t op, unsigned reg, const uint8_t *target);
 /** A VEX instruction on three registers. */
 bool x64_op_vex(struct x64 *a, uint32_t op, unsigned reg, unsigned v, unsigned rm);
 

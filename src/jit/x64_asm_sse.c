@@ -48,6 +48,11 @@ void x64_ps_rr(struct x64 *a, enum x64_ps op, unsigned dst, unsigned src)
     x64_op_rr(a, (uint32_t)op | X64_M0F, dst, src);
 }
 
+void x64_ps_here(struct x64 *a, enum x64_ps op, unsigned dst, const uint8_t *target)
+{
+    x64_op_here(a, (uint32_t)op | X64_M0F, dst, target);
+}
+
 void x64_comis(struct x64 *a, bool d, bool signalling, unsigned x, unsigned y)
 {
     x64_op_rr(a, (signalling ? 0x2fu : 0x2eu) | X64_M0F | (d ? X64_P66 : 0), x, y);
@@ -66,6 +71,12 @@ void x64_cvt_fi(struct x64 *a, bool d, bool w, unsigned xmm, unsigned reg)
 void x64_cvt_if(struct x64 *a, bool d, bool w, bool truncate, unsigned reg, unsigned xmm)
 {
     x64_op_rr(a, (truncate ? 0x2cu : 0x2du) | scalar(d) | x64_width(w), reg, xmm);
+}
+
+void x64_round(struct x64 *a, bool d, unsigned dst, unsigned src, unsigned mode)
+{
+    if (x64_op_rr(a, (d ? 0x0bu : 0x0au) | X64_M0F3A | X64_P66, dst, src))
+        x64_put8(a, mode);
 }
 
 void x64_fmadd231(struct x64 *a, bool d, unsigned dst, unsigned x, unsigned y)

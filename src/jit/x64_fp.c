@@ -11,12 +11,9 @@
  */
 #include "jit/x64_impl.h"
 
-#define SIGN_S UINT64_C(0x80000000)
-#define SIGN_D UINT64_C(0x8000000000000000)
-
 /* --- Operands --------------------------------------------------------------------- */
 
-static unsigned fp_use(struct jit_lower *l, jit_reg reg, unsigned scratch)
+unsigned x64_fp_use(struct jit_lower *l, jit_reg reg, unsigned scratch)
 {
     const struct jit_loc loc = x64_loc(l, reg);
 
@@ -26,15 +23,15 @@ static unsigned fp_use(struct jit_lower *l, jit_reg reg, unsigned scratch)
     return scratch;
 }
 
-static void fp_fetch(struct jit_lower *l, unsigned xmm, jit_reg reg)
+void x64_fp_fetch(struct jit_lower *l, unsigned xmm, jit_reg reg)
 {
-    const unsigned from = fp_use(l, reg, xmm);
+    const unsigned from = x64_fp_use(l, reg, xmm);
 
     if (from != xmm)
         x64_movaps(&l->a, xmm, from);
 }
 
-static void fp_done(struct jit_lower *l, jit_reg reg, unsigned xmm)
+void x64_fp_done(struct jit_lower *l, jit_reg reg, unsigned xmm)
 {
     const struct jit_loc loc = x64_loc(l, reg);
 
@@ -44,20 +41,34 @@ static void fp_done(struct jit_lower *l, jit_reg reg, unsigned xmm)
         x64_movaps(&l->a, loc.reg, xmm);
 }
 
+unsigned x64_fp_target(const struct jit_lower *l, jit_reg reg, unsigned scratch)
+{
+    const struct jit_loc loc = x64_loc(l, reg);
+
+    return loc.reg == JIT_IN_MEMORY ? scratch : loc.reg;
+}
+
 static bool fp_is_in(const struct jit_lower *l, jit_reg reg, unsigned xmm)
 {
     return x64_loc(l, reg).reg == xmm;
 }
 
-static void fp_constant(struct jit_lower *l, unsigned xmm, uint64_t bits)
+void x64_fp_constant(struct jit_lower *l, unsigned xmm, uint64_t bits)
 {
     x64_mov_ri(&l->a, X64_RAX, bits);
     x64_movq_xr(&l->a, true, xmm, X64_RAX);
 }
 
-/** Have a NaN in @xmm be the canonical one: in cold code. */
-static struct x64_cold *canonical(struct jit_lower *l, enum x64_cold_kind kind,
-                                  const struct jit_insn *insn, unsigned xmm, unsigned prec)
+void x64_fp_pool(struct jit_lower *l, enum x64_ps op, unsigned xmm, unsigned constant,
+                 unsigned prec)
+{
+    x64_ps_here(&l->a, op, xmm,
+                jit_mcode_write(&l->jit->code, l->jit->pool) + 16 * (constant + prec));
+}
+
+struct x64_cold *x64_fp_canonical(struct jit_lower *l, enum x64_cold_kind kind,
+                                  const struct jit_insn *insn, unsigned xmm,
+                                  unsigned prec)
 {
     struct x64_cold *const cold = x64_cold(l, kind, insn);
 
@@ -75,8 +86,7 @@ static void fp_binary(struct jit_lower *l, enum x64_sse op, const struct jit_ins
 {
     const bool commutes = op == X64_FADD || op == X64_FMUL;
     const bool d = insn->aux == JIT_DOUBLE;
-    const struct jit_loc target = x64_loc(l, insn->d);
-    unsigned x = target.reg == JIT_IN_MEMORY ? X64_XMM0 : target.reg;
+    unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
     jit_reg first = insn->a, second = insn->b;
 
     if (fp_is_in(l, second, x) && !fp_is_in(l, first, x)) {
@@ -87,31 +97,37 @@ static void fp_binary(struct jit_lower *l, enum x64_sse op, const struct jit_ins
             x = X64_XMM0;
         }
     }
-    fp_fetch(l, x, first);
-    x64_sse_rr(&l->a, op, d, x, fp_use(l, second, X64_XMM1));
-    canonical(l, X64_COLD_NAN, insn, x, insn->aux);
-    fp_done(l, insn->d, x);
+    x64_fp_fetch(l, x, first);
+    if (x64_loc(l, second).reg == JIT_IN_MEMORY)
+        x64_sse_rm(&l->a, op, d, x, x64_home(l, x64_loc(l, second).offset));
+    else
+        x64_sse_rr(&l->a, op, d, x, x64_loc(l, second).reg);
+    x64_fp_canonical(l, X64_COLD_NAN, insn, x, insn->aux);
+    x64_fp_done(l, insn->d, x);
 }
 
 static void fp_sqrt(struct jit_lower *l, const struct jit_insn *insn)
 {
-    fp_fetch(l, X64_XMM0, insn->a); /* its high half stays */
-    x64_sse_rr(&l->a, X64_SQRT, insn->aux == JIT_DOUBLE, X64_XMM0, X64_XMM0);
-    canonical(l, X64_COLD_NAN, insn, X64_XMM0, insn->aux);
-    fp_done(l, insn->d, X64_XMM0);
+    const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
+
+    x64_fp_fetch(l, x, insn->a); /* its high half stays */
+    x64_sse_rr(&l->a, X64_SQRT, insn->aux == JIT_DOUBLE, x, x);
+    x64_fp_canonical(l, X64_COLD_NAN, insn, x, insn->aux);
+    x64_fp_done(l, insn->d, x);
 }
 
 static void fp_fma(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const unsigned a = fp_use(l, insn->a, X64_XMM1), b = fp_use(l, insn->b, X64_XMM2);
-    struct x64_cold *cold;
+    const unsigned a = x64_fp_use(l, insn->a, X64_XMM1);
+    const unsigned b = x64_fp_use(l, insn->b, X64_XMM2);
+    unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
 
-    fp_fetch(l, X64_XMM0, insn->c);
-    x64_fmadd231(&l->a, insn->aux == JIT_DOUBLE, X64_XMM0, a, b);
-    cold = canonical(l, X64_COLD_FMA, insn, X64_XMM0, insn->aux);
-    cold->fma[0] = (uint8_t)a;
-    cold->fma[1] = (uint8_t)b;
-    fp_done(l, insn->d, X64_XMM0);
+    if (x == a || x == b) /* which cold code reads again */
+        x = X64_XMM0;
+    x64_fp_fetch(l, x, insn->c);
+    x64_fmadd231(&l->a, insn->aux == JIT_DOUBLE, x, a, b);
+    x64_fp_canonical(l, X64_COLD_FMA, insn, x, insn->aux);
+    x64_fp_done(l, insn->d, x);
 }
 
 /** The result of @cold's fma is NaN: raise invalid for infinity times zero, which the host
@@ -119,7 +135,8 @@ static void fp_fma(struct jit_lower *l, const struct jit_insn *insn)
 static void cold_fma(struct jit_lower *l, const struct x64_cold *cold)
 {
     const bool d = cold->prec == JIT_DOUBLE;
-    const unsigned a = cold->fma[0], b = cold->fma[1];
+    const unsigned a = x64_fp_use(l, cold->insn->a, X64_XMM1);
+    const unsigned b = x64_fp_use(l, cold->insn->b, X64_XMM2);
     struct x64_label done = {0};
 
     x64_comis(&l->a, d, false, a, b);
@@ -135,10 +152,61 @@ static void cold_fma(struct jit_lower *l, const struct x64_cold *cold)
     x64_bind(&l->a, &done);
 }
 
+/** Numbers that differ: in line. */
+static void fp_min_max(struct jit_lower *l, const struct jit_insn *insn)
+{
+    const bool d = insn->aux == JIT_DOUBLE;
+    const unsigned a = x64_fp_use(l, insn->a, X64_XMM1);
+    const unsigned b = x64_fp_use(l, insn->b, X64_XMM2);
+    const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
+    struct x64_cold *const cold = x64_cold(l, X64_COLD_MINMAX, insn);
+
+    cold->xmm = (uint8_t)x;
+    cold->prec = insn->aux;
+    x64_comis(&l->a, d, false, a, b);
+    x64_jcc(&l->a, X64_E, &cold->enter); /* also if unordered */
+    if (x != a && x != b)
+        x64_movaps(&l->a, x, a);
+    x64_sse_rr(&l->a, insn->op == JIT_OP_fmin ? X64_FMIN : X64_FMAX, d, x,
+               x == b ? a : b);
+    x64_bind(&l->a, &cold->back);
+    x64_fp_done(l, insn->d, x);
+}
+
+static void cold_min_max(struct jit_lower *l, struct x64_cold *cold)
+{
+    const struct jit_insn *const insn = cold->insn;
+    const bool d = cold->prec == JIT_DOUBLE;
+    const unsigned a = x64_fp_use(l, insn->a, X64_XMM1);
+    const unsigned b = x64_fp_use(l, insn->b, X64_XMM2);
+    struct x64_label unordered = {0}, a_nan = {0}, both = {0}, done = {0};
+
+    x64_jcc(&l->a, X64_P, &unordered);
+    x64_movaps(&l->a, X64_XMM0, a); /* equal: zeros may differ in the sign */
+    x64_ps_rr(&l->a, insn->op == JIT_OP_fmin ? X64_ORPS : X64_ANDPS, X64_XMM0, b);
+    x64_jmp(&l->a, &done);
+    x64_bind(&l->a, &unordered);
+    x64_comis(&l->a, d, false, a, a);
+    x64_jcc(&l->a, X64_P, &a_nan);
+    x64_movaps(&l->a, X64_XMM0, a);
+    x64_jmp(&l->a, &done);
+    x64_bind(&l->a, &a_nan);
+    x64_comis(&l->a, d, false, b, b);
+    x64_jcc(&l->a, X64_P, &both);
+    x64_movaps(&l->a, X64_XMM0, b);
+    x64_jmp(&l->a, &done);
+    x64_bind(&l->a, &both);
+    x64_fp_pool(l, X64_MOVAPS, X64_XMM0, X64_POOL_NAN, cold->prec);
+    x64_bind(&l->a, &done);
+    if (cold->xmm != X64_XMM0)
+        x64_movaps(&l->a, cold->xmm, X64_XMM0);
+    x64_jmp(&l->a, &cold->back);
+}
+
 static void fp_set(struct jit_lower *l, const struct jit_insn *insn)
 {
     const bool d = insn->imm == JIT_DOUBLE;
-    const unsigned a = fp_use(l, insn->a, X64_XMM0), b = fp_use(l, insn->b, X64_XMM1);
+    const unsigned a = x64_fp_use(l, insn->a, X64_XMM0), b = x64_fp_use(l, insn->b, X64_XMM1);
     const unsigned target = x64_target(l, insn->d, X64_RAX);
 
     if (insn->aux == JIT_FEQ) {
@@ -154,54 +222,23 @@ static void fp_set(struct jit_lower *l, const struct jit_insn *insn)
     x64_done(l, insn->d, target);
 }
 
-static void fp_convert(struct jit_lower *l, const struct jit_insn *insn)
-{
-    const bool narrow = insn->op == JIT_OP_fcvts;
-    const unsigned a = fp_use(l, insn->a, X64_XMM1);
-
-    if (narrow)
-        fp_constant(l, X64_XMM0, X64_BOX);
-    x64_cvt_ff(&l->a, narrow, X64_XMM0, a);
-    canonical(l, X64_COLD_NAN, insn, X64_XMM0, narrow ? JIT_SINGLE : JIT_DOUBLE);
-    fp_done(l, insn->d, X64_XMM0);
-}
-
-static void fp_from_int(struct jit_lower *l, const struct jit_insn *insn)
-{
-    const unsigned a = x64_use(l, insn->a, X64_RCX);
-
-    if (insn->aux == JIT_SINGLE)
-        fp_constant(l, X64_XMM0, X64_BOX);
-    else
-        x64_ps_rr(&l->a, X64_XORPS, X64_XMM0, X64_XMM0); /* waits for nobody */
-    x64_cvt_fi(&l->a, insn->aux == JIT_DOUBLE, true, X64_XMM0, a);
-    fp_done(l, insn->d, X64_XMM0);
-}
-
 /* --- Bits ------------------------------------------------------------------------------ */
 
 static void fp_move(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct jit_loc target = x64_loc(l, insn->d);
-    const unsigned x = target.reg == JIT_IN_MEMORY ? X64_XMM0 : target.reg;
-
-    fp_done(l, insn->d, fp_use(l, insn->a, x));
+    x64_fp_done(l, insn->d,
+                x64_fp_use(l, insn->a, x64_fp_target(l, insn->d, X64_XMM0)));
 }
 
 static void fp_raw(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct jit_loc target = x64_loc(l, insn->d);
-    const unsigned x = target.reg == JIT_IN_MEMORY ? X64_XMM0 : target.reg;
-    unsigned a = x64_use(l, insn->a, X64_RAX);
+    const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
+    const bool d = insn->aux == JIT_DOUBLE;
 
-    if (insn->aux == JIT_SINGLE) {
-        x64_extend(&l->a, 2, false, X64_RAX, a);
-        x64_mov_ri(&l->a, X64_RCX, X64_BOX);
-        x64_alu_rr(&l->a, X64_OR, true, X64_RAX, X64_RCX);
-        a = X64_RAX;
-    }
-    x64_movq_xr(&l->a, true, x, a);
-    fp_done(l, insn->d, x);
+    x64_movq_xr(&l->a, d, x, x64_use(l, insn->a, X64_RAX));
+    if (!d)
+        x64_fp_pool(l, X64_ORPS, x, X64_POOL_BOX, 0);
+    x64_fp_done(l, insn->d, x);
 }
 
 static void fp_bits(struct jit_lower *l, const struct jit_insn *insn)
@@ -223,34 +260,44 @@ static void fp_bits(struct jit_lower *l, const struct jit_insn *insn)
 static void fp_unbox(struct jit_lower *l, const struct jit_insn *insn)
 {
     struct x64_cold *const cold = x64_cold(l, X64_COLD_UNBOX, insn);
+    const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
+    const struct jit_loc a = x64_loc(l, insn->a);
 
-    cold->xmm = X64_XMM0;
+    cold->xmm = (uint8_t)x;
     cold->prec = JIT_SINGLE;
-    fp_fetch(l, X64_XMM0, insn->a);
-    x64_movq_rx(&l->a, true, X64_RAX, X64_XMM0);
-    x64_shift_ri(&l->a, X64_SHR, true, X64_RAX, 32);
-    x64_alu_ri(&l->a, X64_CMP, false, X64_RAX, -1);
+    if (a.reg == JIT_IN_MEMORY) {
+        x64_alu_mi(&l->a, X64_CMP, false, x64_home(l, a.offset + 4), -1);
+    } else {
+        x64_movq_rx(&l->a, true, X64_RAX, a.reg);
+        x64_shift_ri(&l->a, X64_SHR, true, X64_RAX, 32);
+        x64_alu_ri(&l->a, X64_CMP, false, X64_RAX, -1);
+    }
     x64_jcc(&l->a, X64_NE, &cold->enter);
+    x64_fp_fetch(l, x, insn->a);
     x64_bind(&l->a, &cold->back);
-    fp_done(l, insn->d, X64_XMM0);
+    x64_fp_done(l, insn->d, x);
 }
 
-/** What concerns the sign alone is done in integer registers. */
+/** The sign of a number from another's, or from nothing. */
 static void fp_sign(struct jit_lower *l, const struct jit_insn *insn)
 {
-    x64_movq_rx(&l->a, true, X64_RAX, fp_use(l, insn->a, X64_XMM0));
-    x64_mov_ri(&l->a, X64_RDX, insn->aux == JIT_SINGLE ? SIGN_S : SIGN_D);
-    if (insn->op != JIT_OP_fneg) {
-        x64_movq_rx(&l->a, true, X64_RCX, fp_use(l, insn->b, X64_XMM1));
-        if (insn->op == JIT_OP_fsgnj)
-            x64_alu_rr(&l->a, X64_XOR, true, X64_RCX, X64_RAX);
-        x64_alu_rr(&l->a, X64_AND, true, X64_RCX, X64_RDX);
-        x64_alu_rr(&l->a, X64_XOR, true, X64_RAX, X64_RCX);
+    const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
+
+    if (insn->op == JIT_OP_fneg) {
+        x64_fp_fetch(l, x, insn->a);
+        x64_fp_pool(l, X64_XORPS, x, X64_POOL_SIGN, insn->aux);
+    } else if (insn->op == JIT_OP_fsgnjx && insn->a == insn->b) {
+        x64_fp_fetch(l, x, insn->a);
+        x64_fp_pool(l, X64_ANDPS, x, X64_POOL_REST, insn->aux);
     } else {
-        x64_alu_rr(&l->a, X64_XOR, true, X64_RAX, X64_RDX);
+        x64_fp_fetch(l, X64_XMM1, insn->b);
+        x64_fp_pool(l, X64_ANDPS, X64_XMM1, X64_POOL_SIGN, insn->aux);
+        x64_fp_fetch(l, x, insn->a);
+        if (insn->op == JIT_OP_fsgnj)
+            x64_fp_pool(l, X64_ANDPS, x, X64_POOL_REST, insn->aux);
+        x64_ps_rr(&l->a, insn->op == JIT_OP_fsgnj ? X64_ORPS : X64_XORPS, x, X64_XMM1);
     }
-    x64_movq_xr(&l->a, true, X64_XMM0, X64_RAX);
-    fp_done(l, insn->d, X64_XMM0);
+    x64_fp_done(l, insn->d, x);
 }
 
 /* --- All --------------------------------------------------------------------------------- */
@@ -272,17 +319,20 @@ void x64_lower_fp(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_fsqrt: fp_sqrt(l, insn); break;
     case JIT_OP_fma: fp_fma(l, insn); break;
     case JIT_OP_fset: fp_set(l, insn); break;
-    case JIT_OP_fcvts:
-    case JIT_OP_fcvtd: fp_convert(l, insn); break;
-    case JIT_OP_fint: fp_from_int(l, insn); break;
-    default: l->failed = true; break; /* no operation of this table */
+    case JIT_OP_fmin:
+    case JIT_OP_fmax: fp_min_max(l, insn); break;
+    default: x64_lower_convert(l, insn); break;
     }
 }
 
 void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold)
 {
+    if (cold->kind == X64_COLD_MINMAX) {
+        cold_min_max(l, cold);
+        return;
+    }
     if (cold->kind == X64_COLD_FMA)
         cold_fma(l, cold);
-    fp_constant(l, cold->xmm, cold->prec == JIT_SINGLE ? X64_NAN_S : X64_NAN_D);
+    x64_fp_pool(l, X64_MOVAPS, cold->xmm, X64_POOL_NAN, cold->prec);
     x64_jmp(&l->a, &cold->back);
 }

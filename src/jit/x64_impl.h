@@ -5,6 +5,7 @@
  *
  *   x64_lower.c   integer operations, and the walk over all
  *   x64_fp.c      floating point
+ *   x64_convert.c integers from it and to it, precisions
  *   x64_mem.c     guest memory: the hit path
  *   x64_exit.c    ways out, loops, indirect jumps and returns
  *   x64_thunk.c   what all units share: entry, return, slow sites, jumps; linking
@@ -28,11 +29,24 @@ enum { X64_XMM0, X64_XMM1, X64_XMM2 };
 /** NaN, canonical. */
 #define X64_NAN_S UINT64_C(0xffffffff7fc00000)
 #define X64_NAN_D UINT64_C(0x7ff8000000000000)
+#define X64_SIGN_S UINT64_C(0x80000000)
+#define X64_SIGN_D UINT64_C(0x8000000000000000)
 #define X64_BOX   UINT64_C(0xffffffff00000000)
 
 /** What is emitted behind the unit, because it is rarely run. */
-enum x64_cold_kind { X64_COLD_SITE, X64_COLD_NEAR, X64_COLD_WAY, X64_COLD_NAN, X64_COLD_FMA,
-                     X64_COLD_POLL, X64_COLD_UNBOX };
+enum x64_cold_kind { X64_COLD_SITE, X64_COLD_NEAR, X64_COLD_WAY, X64_COLD_POLL,
+                     X64_COLD_FENTER,
+                     /* Floating point: */
+                     X64_COLD_NAN, X64_COLD_FMA, X64_COLD_UNBOX, X64_COLD_MINMAX,
+                     /* Conversions: */
+                     X64_COLD_TO_SIGNED, X64_COLD_TO_UNSIGNED, X64_COLD_FROM_UNSIGNED };
+
+/** Constants that lie behind the thunks, 16 bytes each, the high 8 of them 0. */
+enum x64_pool { X64_POOL_SIGN, X64_POOL_REST = X64_POOL_SIGN + JIT_N_PRECS,
+                X64_POOL_NAN = X64_POOL_REST + JIT_N_PRECS,
+                X64_POOL_BOX = X64_POOL_NAN + JIT_N_PRECS,
+                /* enum jit_fflag of MXCSR's low bits, a byte each: */
+                X64_POOL_FLAGS, X64_N_POOL = X64_POOL_FLAGS + 64 / 16 };
 
 struct x64_cold {
     uint8_t kind, xmm, prec, aux;
@@ -47,7 +61,7 @@ struct x64_cold {
     uint64_t constant;
     const struct jit_insn *insn;
     struct jit_regs regs;
-    uint8_t fma[2];   /* X64_COLD_FMA: where its factors are                    */
+    struct jit_loc at[4]; /* where the operands d, a, b and c of .insn are       */
     unsigned counted;
 };
 
@@ -126,6 +140,23 @@ struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
 
 void x64_lower_fp(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold);
+void x64_lower_convert(struct jit_lower *l, const struct jit_insn *insn);
+void x64_cold_convert(struct jit_lower *l, struct x64_cold *cold);
+
+/* As for integers: x64_use(), x64_fetch(), x64_target(), x64_done(). */
+unsigned x64_fp_use(struct jit_lower *l, jit_reg reg, unsigned scratch);
+void x64_fp_fetch(struct jit_lower *l, unsigned xmm, jit_reg reg);
+unsigned x64_fp_target(const struct jit_lower *l, jit_reg reg, unsigned scratch);
+void x64_fp_done(struct jit_lower *l, jit_reg reg, unsigned xmm);
+/** Have @bits in @xmm, by way of rax. */
+void x64_fp_constant(struct jit_lower *l, unsigned xmm, uint64_t bits);
+/** Combine @xmm with one of the pool; it is number @constant, of @prec if there are two. */
+void x64_fp_pool(struct jit_lower *l, enum x64_ps op, unsigned xmm, unsigned constant,
+                 unsigned prec);
+/** Have a NaN in @xmm be the canonical one of @prec: in cold code.  Goes on at .back */
+struct x64_cold *x64_fp_canonical(struct jit_lower *l, enum x64_cold_kind kind,
+                                  const struct jit_insn *insn, unsigned xmm,
+                                  unsigned prec);
 
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn);

@@ -25,6 +25,7 @@ bool jit_host_supported(void)
     __builtin_cpu_init();
     return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("sse4.1") &&
            __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & bit_LZCNT);
 }
 
@@ -113,9 +114,31 @@ enum x64_cc x64_compare(struct jit_lower *l, enum jit_cond cond, jit_reg a, jit_
     return (enum x64_cc)codes[cond];
 }
 
+/** d, a, b or c. */
+static jit_reg operand(const struct jit_insn *insn, unsigned k)
+{
+    return k == 0 ? insn->d : k == 1 ? insn->a : k == 2 ? insn->b : insn->c;
+}
+
+/** Have x64_loc() say where operands were when @cold was asked for. */
+static void restore_operands(struct jit_lower *l, const struct x64_cold *cold)
+{
+    for (unsigned k = 0; cold->insn && k < 4; k++) {
+        const jit_reg reg = operand(cold->insn, k);
+
+        if (reg == JIT_NONE || jit_is_const(reg))
+            continue;
+        if (jit_is_global(reg))
+            l->alloc->global[reg] = cold->at[k];
+        else
+            l->alloc->temp[reg - JIT_TEMP0] = cold->at[k];
+    }
+}
+
 struct x64_cold *x64_cold(struct jit_lower *l, enum x64_cold_kind kind,
                           const struct jit_insn *insn)
 {
+    struct jit_loc at[4] = {0};
     struct x64_cold *cold = &l->cold[l->n_cold];
 
     if (l->n_cold + 1 >= X64_MAX_COLD) {
@@ -123,8 +146,15 @@ struct x64_cold *x64_cold(struct jit_lower *l, enum x64_cold_kind kind,
     } else {
         l->n_cold++;
     }
+    for (unsigned k = 0; insn && k < 4; k++) {
+        const jit_reg reg = operand(insn, k);
+
+        if (reg != JIT_NONE && !jit_is_const(reg))
+            at[k] = x64_loc(l, reg);
+    }
     *cold = (struct x64_cold){.kind = (uint8_t)kind, .insn = insn,
                               .regs = l->alloc->now,
+                              .at = {at[0], at[1], at[2], at[3]},
                               .counted = l->counted};
     return cold;
 }
@@ -408,22 +438,37 @@ static void lower_call(struct jit_lower *l, const struct jit_insn *insn)
     struct jit_site *site;
     uint32_t number;
 
-    site = x64_site(l, insn->op == JIT_OP_fenter ? JIT_SITE_FENTER : JIT_SITE_CALL, insn,
-                    &number);
+    site = x64_site(l, JIT_SITE_CALL, insn, &number);
     if (!site)
         return;
-    if (insn->op == JIT_OP_fenter) { /* in line only that it is not needed */
-        struct x64_cold *cold = x64_cold(l, X64_COLD_SITE, insn);
-
-        cold->site = number;
-        x64_cmp8_mi(&l->a, X64_STATE(l, fp_live), 0);
-        x64_jcc(&l->a, X64_E, &cold->enter);
-        x64_bind(&l->a, &cold->back);
-        return;
-    }
     site->call = l->ir->call[insn->imm];
     l->counted = insn->at; /* the site counts: those before it retired */
     x64_call_out(l, number);
+}
+
+/** In line only that it is not needed. */
+static void lower_fenter(struct jit_lower *l, const struct jit_insn *insn)
+{
+    struct x64_cold *const cold = x64_cold(l, X64_COLD_FENTER, insn);
+
+    x64_site(l, JIT_SITE_FENTER, insn, &cold->site);
+    x64_cmp8_mi(&l->a, X64_STATE(l, fp_live), 0);
+    x64_jcc(&l->a, X64_E, &cold->enter);
+    x64_bind(&l->a, &cold->back);
+}
+
+/** Where the owner has made all ready, the mode alone is missing. */
+static void cold_fenter(struct jit_lower *l, struct x64_cold *cold)
+{
+    struct x64_label site = {0};
+
+    x64_cmp8_mi(&l->a, X64_STATE(l, fp_ready), 0);
+    x64_jcc(&l->a, X64_E, &site);
+    x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_guest));
+    x64_store_i(&l->a, 0, X64_STATE(l, fp_live), 1);
+    x64_jmp(&l->a, &cold->back);
+    x64_bind(&l->a, &site);
+    x64_cold_site(l, cold);
 }
 
 /* --- All ----------------------------------------------------------------------------- */
@@ -469,13 +514,17 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_here: lower_here(l, insn); break;
     case JIT_OP_lds:
     case JIT_OP_sts: lower_state(l, insn); break;
-    case JIT_OP_ld: x64_lower_load(l, insn); break;
-    case JIT_OP_st: x64_lower_store(l, insn); break;
+    case JIT_OP_ld:
+    case JIT_OP_fld: x64_lower_load(l, insn); break;
+    case JIT_OP_st:
+    case JIT_OP_fst: x64_lower_store(l, insn); break;
     case JIT_OP_chk: x64_lower_check(l, insn); break;
-    case JIT_OP_ldh: x64_lower_checked_load(l, insn); break;
-    case JIT_OP_sth: x64_lower_checked_store(l, insn); break;
+    case JIT_OP_ldh:
+    case JIT_OP_fldh: x64_lower_checked_load(l, insn); break;
+    case JIT_OP_sth:
+    case JIT_OP_fsth: x64_lower_checked_store(l, insn); break;
     case JIT_OP_fence: lower_fence(l); break;
-    case JIT_OP_fenter:
+    case JIT_OP_fenter: lower_fenter(l, insn); break;
     case JIT_OP_call: lower_call(l, insn); break;
     case JIT_OP_exit_if:
     case JIT_OP_loop_if:
@@ -490,15 +539,21 @@ static void lower_cold(struct jit_lower *l, struct x64_cold *cold)
 {
     x64_bind(&l->a, &cold->enter);
     l->alloc->now = cold->regs;
+    restore_operands(l, cold);
     l->counted = cold->counted;
     switch ((enum x64_cold_kind)cold->kind) {
     case X64_COLD_SITE: x64_cold_site(l, cold); break;
     case X64_COLD_NEAR: x64_cold_near(l, cold); break;
     case X64_COLD_WAY: x64_cold_way(l, cold); break;
     case X64_COLD_POLL: x64_cold_poll(l, cold); break;
+    case X64_COLD_FENTER: cold_fenter(l, cold); break;
     case X64_COLD_NAN:
     case X64_COLD_FMA:
-    case X64_COLD_UNBOX: x64_cold_fp(l, cold); break;
+    case X64_COLD_UNBOX:
+    case X64_COLD_MINMAX: x64_cold_fp(l, cold); break;
+    case X64_COLD_TO_SIGNED:
+    case X64_COLD_TO_UNSIGNED:
+    case X64_COLD_FROM_UNSIGNED: x64_cold_convert(l, cold); break;
     }
 }
 

@@ -215,7 +215,8 @@ static struct x64_cold *access_site(struct jit_lower *l, const struct jit_insn *
 
     if (!site)
         return cold;
-    site->mem = insn->aux;
+    site->fp = jit_ops[insn->op].aux == JIT_AUX_PREC;
+    site->mem = site->fp ? (uint8_t)jit_access_bits(insn) : insn->aux;
     site->imm = insn->imm;
     if (jit_is_const(insn->a)) {
         site->base_const = true;
@@ -249,33 +250,68 @@ void x64_cold_site(struct jit_lower *l, struct x64_cold *cold)
 
 /* --- Loads and stores --------------------------------------------------------------- */
 
+static bool is_fp(const struct jit_insn *insn)
+{
+    return jit_ops[insn->op].aux == JIT_AUX_PREC;
+}
+
+/** Load from @mem what @insn says.  Returns  the register for x64_done() or its sibling */
+static unsigned load(struct jit_lower *l, const struct jit_insn *insn, struct x64_mem mem)
+{
+    unsigned d;
+
+    if (!is_fp(insn)) {
+        d = x64_target(l, insn->d, X64_RAX);
+        x64_load(&l->a, jit_mem_bits(insn->aux), insn->aux & JIT_MEM_SIGNED, d, mem);
+        return d;
+    }
+    d = x64_fp_target(l, insn->d, X64_XMM0);
+    x64_movs_load(&l->a, insn->aux == JIT_DOUBLE, d, mem);
+    if (insn->aux == JIT_SINGLE)
+        x64_fp_pool(l, X64_ORPS, d, X64_POOL_BOX, 0);
+    return d;
+}
+
+static void load_done(struct jit_lower *l, const struct jit_insn *insn, unsigned d)
+{
+    if (is_fp(insn))
+        x64_fp_done(l, insn->d, d);
+    else
+        x64_done(l, insn->d, d);
+}
+
+static void store(struct jit_lower *l, const struct jit_insn *insn, jit_reg value,
+                  struct x64_mem mem)
+{
+    const unsigned bits = jit_access_bits(insn);
+    int32_t imm;
+
+    if (is_fp(insn))
+        x64_movs_store(&l->a, insn->aux == JIT_DOUBLE, mem,
+                       x64_fp_use(l, value, X64_XMM0));
+    else if (x64_is_imm(l, value, &imm))
+        x64_store_i(&l->a, bits, mem, imm);
+    else
+        x64_store(&l->a, bits, mem, x64_use(l, value, X64_RAX));
+}
+
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const unsigned bits = jit_mem_bits(insn->aux);
     const struct address at = address_of(l, insn);
     struct x64_cold *const cold = access_site(l, insn, false);
-    const unsigned d = x64_target(l, insn->d, X64_RAX);
 
-    find(l, insn, at, 1u << bits, false, cold, X64_RCX);
-    x64_load(&l->a, bits, insn->aux & JIT_MEM_SIGNED, d,
-             x64_at2(at.base, X64_RCX, 0, at.disp));
-    x64_done(l, insn->d, d);
+    find(l, insn, at, 1u << jit_access_bits(insn), false, cold, X64_RCX);
+    load_done(l, insn, load(l, insn, x64_at2(at.base, X64_RCX, 0, at.disp)));
     x64_bind(&l->a, &cold->back);
 }
 
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const unsigned bits = jit_mem_bits(insn->aux);
     const struct address at = address_of(l, insn);
     struct x64_cold *const cold = access_site(l, insn, true);
-    const struct x64_mem mem = x64_at2(at.base, X64_RCX, 0, at.disp);
-    int32_t imm;
 
-    find(l, insn, at, 1u << bits, true, cold, X64_RCX);
-    if (x64_is_imm(l, insn->b, &imm))
-        x64_store_i(&l->a, bits, mem, imm);
-    else
-        x64_store(&l->a, bits, mem, x64_use(l, insn->b, X64_RAX));
+    find(l, insn, at, 1u << jit_access_bits(insn), true, cold, X64_RCX);
+    store(l, insn, insn->b, x64_at2(at.base, X64_RCX, 0, at.disp));
     x64_bind(&l->a, &cold->back);
 }
 
@@ -311,21 +347,10 @@ static struct x64_mem checked(struct jit_lower *l, const struct jit_insn *insn)
 
 void x64_lower_checked_load(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct x64_mem mem = checked(l, insn);
-    const unsigned d = x64_target(l, insn->d, X64_RAX);
-
-    x64_load(&l->a, jit_mem_bits(insn->aux), insn->aux & JIT_MEM_SIGNED, d, mem);
-    x64_done(l, insn->d, d);
+    load_done(l, insn, load(l, insn, checked(l, insn)));
 }
 
 void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct x64_mem mem = checked(l, insn);
-    const unsigned bits = jit_mem_bits(insn->aux);
-    int32_t imm;
-
-    if (x64_is_imm(l, insn->c, &imm))
-        x64_store_i(&l->a, bits, mem, imm);
-    else
-        x64_store(&l->a, bits, mem, x64_use(l, insn->c, X64_RAX));
+    store(l, insn, insn->c, checked(l, insn));
 }

@@ -19,6 +19,10 @@ struct jit_lower *jit_host_new(void)
     return calloc(1, sizeof(struct jit_lower));
 }
 
+/** Bits of MXCSR.  Source: Intel SDM, "MXCSR Control and Status Register". */
+enum { MXCSR_IE = 1 << 0, MXCSR_ZE = 1 << 2, MXCSR_OE = 1 << 3, MXCSR_UE = 1 << 4,
+       MXCSR_PE = 1 << 5, MXCSR_FLAGS = 0x3f, MXCSR_DEFAULT = 0x1f80 };
+
 /** Load or store the registers that are pinned. */
 static void pinned(struct jit_lower *l, bool load)
 {
@@ -194,6 +198,34 @@ static void thunk_jump(struct jit_lower *l, struct x64_label *leave)
 }
 SM_STATIC_ASSERT(sizeof(struct jit_jump_entry) == 16, "a shift by 3 of twice the index");
 
+/** Constants, whose order is enum x64_pool's. */
+static void pool(struct x64 *a)
+{
+    static const uint64_t pool[X64_N_POOL][2] = {
+        [X64_POOL_SIGN + JIT_SINGLE] = {X64_SIGN_S},
+        [X64_POOL_SIGN + JIT_DOUBLE] = {X64_SIGN_D},
+        [X64_POOL_REST + JIT_SINGLE] = {~X64_SIGN_S},
+        [X64_POOL_REST + JIT_DOUBLE] = {~X64_SIGN_D},
+        [X64_POOL_NAN + JIT_SINGLE] = {X64_NAN_S},
+        [X64_POOL_NAN + JIT_DOUBLE] = {X64_NAN_D},
+        [X64_POOL_BOX] = {X64_BOX},
+    };
+    uint8_t *flags = a->at + X64_POOL_FLAGS * sizeof(pool[0]);
+
+    if ((size_t)(a->end - a->at) < sizeof(pool)) {
+        a->overflow = true;
+        return;
+    }
+    memcpy(a->at, pool, sizeof(pool));
+    for (unsigned mxcsr = 0; mxcsr <= MXCSR_FLAGS; mxcsr++)
+        *flags++ = (uint8_t)(((mxcsr & MXCSR_IE) ? JIT_FINVALID : 0) |
+                             ((mxcsr & MXCSR_ZE) ? JIT_FDIVIDE : 0) |
+                             ((mxcsr & MXCSR_OE) ? JIT_FOVERFLOW : 0) |
+                             ((mxcsr & MXCSR_UE) ? JIT_FUNDERFLOW : 0) |
+                             ((mxcsr & MXCSR_PE) ? JIT_FINEXACT : 0));
+    a->at += sizeof(pool);
+}
+
 bool jit_host_thunks(struct jit *jit)
 {
     struct jit_lower *const l = jit->lower;
@@ -236,6 +268,9 @@ bool jit_host_thunks(struct jit *jit)
         jit->near[kind >> 1][kind & 1] = jit_mcode_run(code, a->at);
         x64_thunk_near(l, kind >> 1, kind & 1);
     }
+    x64_align(a, 16);
+    jit->pool = jit_mcode_run(code, a->at);
+    pool(a);
     code->used = jit->thunks = (size_t)(a->at - code->write);
     jit_mcode_publish(code, code->write, code->used);
     return !a->overflow;
@@ -265,8 +300,6 @@ void jit_host_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp)
 }
 
 /* --- Floating-point mode ---------------------------------------------------------------- */
-
-enum { MXCSR_DEFAULT = 0x1f80, MXCSR_FLAGS = 0x3f };
 
 uint32_t jit_host_fp_take(void)
 {

@@ -79,6 +79,8 @@ uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem);
 bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw);
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw);
 uint32_t rv_jit_fp_enter(void *guest);
+/** Say in the state for generated code whether that has to be called. */
+void rv_jit_fp_ready(struct rv_hart *hart);
 void rv_jit_fp_flags(void *guest, uint32_t flags);
 
 /** Callees of units.  @arg: the struct rv_insn.  hart->jit.pc is its address, and

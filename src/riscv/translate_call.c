@@ -172,18 +172,30 @@ enum {
     MXCSR_RC_SHIFT = 13
 };
 
+enum { N_HOST_MODES = RV_RM_RUP + 1 }; /* those that MXCSR has come first */
+
+void rv_jit_fp_ready(struct rv_hart *hart)
+{
+    static const uint8_t rounding[N_HOST_MODES] = {
+        [RV_RM_RNE] = 0, [RV_RM_RDN] = 1, [RV_RM_RUP] = 2, [RV_RM_RTZ] = 3};
+    const bool ready = (hart->mstatus & RV_MSTATUS_DIRTY) == RV_MSTATUS_DIRTY &&
+                       hart->frm < N_HOST_MODES;
+
+    hart->jit.fp_ready = ready;
+    if (ready)
+        hart->jit.mxcsr_guest =
+            (uint32_t)MXCSR_MASKS | (uint32_t)rounding[hart->frm] << MXCSR_RC_SHIFT;
+}
+
 uint32_t rv_jit_fp_enter(void *guest)
 {
-    static const uint8_t rounding[] = {
-        [RV_RM_RNE] = 0, [RV_RM_RDN] = 1, [RV_RM_RUP] = 2, [RV_RM_RTZ] = 3};
     struct rv_hart *hart = guest;
 
-    if (!(hart->mstatus & RV_MSTATUS_FS) || hart->frm >= SM_ARRAY_LEN(rounding))
+    if (!(hart->mstatus & RV_MSTATUS_FS) || hart->frm >= N_HOST_MODES)
         return rv_aside(hart);
     /* Before what may only raise a flag, or fault yet: "dirty" may be said too often. */
     hart->mstatus |= RV_MSTATUS_DIRTY;
-    hart->jit.mxcsr_guest =
-        (uint32_t)MXCSR_MASKS | (uint32_t)rounding[hart->frm] << MXCSR_RC_SHIFT;
+    rv_jit_fp_ready(hart);
     return JIT_GO;
 }
 
@@ -284,7 +296,7 @@ uint32_t rv_jit_exec_csr(void *guest, const void *arg)
         rv_called(hart, rv_exec_csr(hart, &insn, &trap), &trap, before);
 
     if (hart->frm != frm || (hart->mstatus & RV_MSTATUS_FS) != fs)
-        hart->jit.fp_live = 0;
+        hart->jit.fp_live = hart->jit.fp_ready = 0;
     return status;
 }
 

@@ -2,10 +2,14 @@
 /* translate_fp.c - IR of floating point between registers.
  *
  * The host rounds as frm says while a unit runs (rv_jit_fp_enter), so what rounds by frm,
- * or not at all, is IR; what names a mode of its own, and what hosts have no instruction
- * for, is a call of the interpreter's function.
+ * or not at all, is IR, and so are conversions to integers, in any mode; what else names a
+ * mode of its own, and what hosts have no instruction for, is a call of the interpreter's
+ * function.
  */
+#include "riscv/fpu.h"
 #include "riscv/translate_impl.h"
+
+#include <stddef.h>
 
 void rv_emit_fenter(struct rv_translation *tr)
 {
@@ -135,8 +139,9 @@ static bool emit_bits(struct rv_translation *tr, enum jit_op op, enum jit_prec p
     return true;
 }
 
-/** A number from an integer of 64 bits, or, if @extend is not JIT_OP_mov, from a word. */
-static bool emit_from_int(struct rv_translation *tr, enum jit_op extend,
+/** A number from an integer of 64 bits by @op, or, if @extend is not JIT_OP_mov, from a
+ *  word. */
+static bool emit_from_int(struct rv_translation *tr, enum jit_op op, enum jit_op extend,
                           enum jit_prec prec)
 {
     const struct rv_insn *insn = tr->insn;
@@ -149,7 +154,47 @@ static bool emit_from_int(struct rv_translation *tr, enum jit_op extend,
     a = rv_x(tr, insn->rs1);
     if (extend != JIT_OP_mov)
         a = rv_value(tr, extend, JIT_32, a, JIT_NONE);
-    rv_emit(tr, JIT_OP_fint, prec, rv_f(insn->rd), a, JIT_NONE);
+    rv_emit(tr, op, prec, rv_f(insn->rd), a, JIT_NONE);
+    return true;
+}
+
+static bool emit_to_int(struct rv_translation *tr, enum jit_int to, enum jit_prec prec)
+{
+    static const uint8_t rounds[8] = {
+        [RV_RM_RNE] = JIT_ROUND_EVEN, [RV_RM_RTZ] = JIT_ROUND_ZERO,
+        [RV_RM_RDN] = JIT_ROUND_DOWN, [RV_RM_RUP] = JIT_ROUND_UP,
+        [RV_RM_RMM] = JIT_ROUND_AWAY, [RV_RM_DYN] = JIT_ROUND_MODE};
+    const struct rv_insn *insn = tr->insn;
+
+    if (!is_exact(tr)) /* a reserved mode */
+        return false;
+    rv_emit_fenter(tr);
+    jit_ir_emit(tr->ir, JIT_OP_ftoi, prec, rv_x_to(tr, insn->rd),
+                operand(tr, prec, insn->rs1), JIT_NONE, JIT_NONE,
+                JIT_TO(to, rounds[insn->rm]));
+    return true;
+}
+
+static bool emit_min_max(struct rv_translation *tr, enum jit_op op, enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    jit_reg a, b;
+
+    rv_emit_fenter(tr);
+    a = operand(tr, prec, insn->rs1);
+    b = operand(tr, prec, insn->rs2);
+    rv_emit(tr, op, prec, rv_f(insn->rd), a, b);
+    return true;
+}
+
+static bool emit_constant(struct rv_translation *tr, enum jit_prec prec)
+{
+    const struct rv_insn *insn = tr->insn;
+    const uint64_t value = prec == JIT_SINGLE ? rv_f32_constant(insn->rs1)
+                                              : rv_f64_constant(insn->rs1);
+
+    rv_emit_fenter(tr);
+    rv_emit(tr, JIT_OP_fraw, prec, rv_f(insn->rd), rv_const(tr, value), JIT_NONE);
     return true;
 }
 
@@ -184,9 +229,17 @@ static bool emit_precision(struct rv_translation *tr, enum jit_prec from)
     case RV_OP_feq_##p: return emit_compare(tr, JIT_FEQ, prec);                          \
     case RV_OP_flt_##p: return emit_compare(tr, JIT_FLT, prec);                          \
     case RV_OP_fle_##p: return emit_compare(tr, JIT_FLE, prec);                          \
-    case RV_OP_fcvt_##p##_w: return emit_from_int(tr, JIT_OP_sxt, prec);                 \
-    case RV_OP_fcvt_##p##_wu: return emit_from_int(tr, JIT_OP_zxt, prec);                \
-    case RV_OP_fcvt_##p##_l: return emit_from_int(tr, JIT_OP_mov, prec);
+    case RV_OP_fmin_##p: return emit_min_max(tr, JIT_OP_fmin, prec);                     \
+    case RV_OP_fmax_##p: return emit_min_max(tr, JIT_OP_fmax, prec);                     \
+    case RV_OP_fli_##p: return emit_constant(tr, prec);                                  \
+    case RV_OP_fcvt_w_##p: return emit_to_int(tr, JIT_S32, prec);                        \
+    case RV_OP_fcvt_wu_##p: return emit_to_int(tr, JIT_U32, prec);                       \
+    case RV_OP_fcvt_l_##p: return emit_to_int(tr, JIT_S64, prec);                        \
+    case RV_OP_fcvt_lu_##p: return emit_to_int(tr, JIT_U64, prec);                       \
+    case RV_OP_fcvt_##p##_w: return emit_from_int(tr, JIT_OP_fint, JIT_OP_sxt, prec);    \
+    case RV_OP_fcvt_##p##_wu: return emit_from_int(tr, JIT_OP_fint, JIT_OP_zxt, prec);   \
+    case RV_OP_fcvt_##p##_l: return emit_from_int(tr, JIT_OP_fint, JIT_OP_mov, prec);    \
+    case RV_OP_fcvt_##p##_lu: return emit_from_int(tr, JIT_OP_fintu, JIT_OP_mov, prec);
 
 /** Returns  false if it is to be called */
 static bool emit_ir(struct rv_translation *tr)
@@ -202,6 +255,65 @@ static bool emit_ir(struct rv_translation *tr)
     case RV_OP_fmv_d_x: return emit_bits(tr, JIT_OP_fraw, JIT_DOUBLE);
     default: return false;
     }
+}
+
+/* --- fflags and frm ------------------------------------------------------------------- */
+
+enum { FFLAGS = 31 };
+SM_STATIC_ASSERT((int)JIT_FINEXACT == RV_FFLAG_NX && (int)JIT_FUNDERFLOW == RV_FFLAG_UF &&
+                     (int)JIT_FOVERFLOW == RV_FFLAG_OF &&
+                     (int)JIT_FDIVIDE == RV_FFLAG_DZ && (int)JIT_FINVALID == RV_FFLAG_NV,
+                 "fflags are IR's");
+
+static jit_reg emit_lds(struct rv_translation *tr, size_t offset)
+{
+    const jit_reg d = rv_temp(tr);
+
+    jit_ir_emit(tr->ir, JIT_OP_lds, 0, d, JIT_NONE, JIT_NONE, JIT_NONE, (int32_t)offset);
+    return d;
+}
+
+static void emit_read_fflags(struct rv_translation *tr, jit_reg d)
+{
+    const jit_reg told = emit_lds(tr, offsetof(struct rv_hart, fflags));
+
+    rv_emit(tr, JIT_OP_or, 0, d, told,
+            rv_value(tr, JIT_OP_fflags, 0, JIT_NONE, JIT_NONE));
+}
+
+bool rv_translate_fp_csr(struct rv_translation *tr)
+{
+    const struct rv_insn *insn = tr->insn;
+    const bool write = insn->op == RV_OP_csrrw || insn->op == RV_OP_csrrwi;
+    const bool read = !insn->rs1 && !write; /* the operand is x0, or 0 */
+    jit_reg value, old;
+
+    if (!rv_isa_has(&tr->hart->isa, RV_EXT_F))
+        return false;
+    if (insn->imm == RV_CSRNO_frm && read) {
+        rv_emit_fenter(tr);
+        rv_emit(tr, JIT_OP_mov, 0, rv_x_to(tr, insn->rd),
+                emit_lds(tr, offsetof(struct rv_hart, frm)), JIT_NONE);
+        return true;
+    }
+    if (insn->imm != RV_CSRNO_fflags || (!read && !write))
+        return false;
+    rv_emit_fenter(tr);
+    if (read) {
+        emit_read_fflags(tr, rv_x_to(tr, insn->rd));
+        return true;
+    }
+    value = insn->op == RV_OP_csrrwi ? rv_const(tr, insn->rs1) : rv_x(tr, insn->rs1);
+    value = rv_value(tr, JIT_OP_and, 0, value, rv_const(tr, FFLAGS));
+    old = rv_temp(tr);
+    if (insn->rd)
+        emit_read_fflags(tr, old);
+    jit_ir_emit(tr->ir, JIT_OP_sts, 0, JIT_NONE, value, JIT_NONE, JIT_NONE,
+                (int32_t)offsetof(struct rv_hart, fflags));
+    rv_emit(tr, JIT_OP_fforget, 0, JIT_NONE, JIT_NONE, JIT_NONE);
+    if (insn->rd)
+        rv_emit(tr, JIT_OP_mov, 0, rv_x_to(tr, insn->rd), old, JIT_NONE);
+    return true;
 }
 
 enum rv_described rv_translate_fp(struct rv_translation *tr)

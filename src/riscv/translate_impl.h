@@ -33,6 +33,8 @@ enum rv_described rv_translate_int(struct rv_translation *tr);
 enum rv_described rv_translate_mem(struct rv_translation *tr);
 enum rv_described rv_translate_fp(struct rv_translation *tr);
 enum rv_described rv_translate_system(struct rv_translation *tr);
+/** Returns  false if it is no access to a CSR of floating point that is IR */
+bool rv_translate_fp_csr(struct rv_translation *tr);
 
 /** Make floating point ready, unless it is: also where FS is only to be checked. */
 void rv_emit_fenter(struct rv_translation *tr);

@@ -33,7 +33,6 @@ enum rv_described rv_translate_mem(struct rv_translation *tr)
     const struct rv_insn *insn = tr->insn;
     const enum jit_prec prec =
         insn->op == RV_OP_flw || insn->op == RV_OP_fsw ? JIT_SINGLE : JIT_DOUBLE;
-    jit_reg t;
 
     switch ((enum rv_format)rv_insn_table[insn->op].format) {
     case RV_FMT_LOAD:
@@ -44,14 +43,13 @@ enum rv_described rv_translate_mem(struct rv_translation *tr)
         return RV_DESCRIBED;
     case RV_FMT_FLOAD:
         rv_emit_fenter(tr);
-        t = rv_temp(tr);
-        emit_load(tr, prec == JIT_SINGLE ? 2 : 3, t);
-        rv_emit(tr, JIT_OP_fraw, prec, rv_f(insn->rd), t, JIT_NONE);
+        jit_ir_emit(tr->ir, JIT_OP_fld, prec, rv_f(insn->rd), rv_x(tr, insn->rs1),
+                    JIT_NONE, JIT_NONE, insn->imm);
         return RV_DESCRIBED;
     case RV_FMT_FSTORE: /* bits as they are, boxed or not */
         rv_emit_fenter(tr);
-        t = rv_value(tr, JIT_OP_bits, prec, rv_f(insn->rs2), JIT_NONE);
-        emit_store(tr, prec == JIT_SINGLE ? 2 : 3, t);
+        jit_ir_emit(tr->ir, JIT_OP_fst, prec, JIT_NONE, rv_x(tr, insn->rs1),
+                    rv_f(insn->rs2), JIT_NONE, insn->imm);
         return RV_DESCRIBED;
     case RV_FMT_LR:
     case RV_FMT_AMO:

@@ -110,6 +110,8 @@ static enum rv_described translate_csr(struct rv_translation *tr)
     jit_reg field = JIT_NONE, old = JIT_NONE;
     bool enables, reads;
 
+    if (rv_translate_fp_csr(tr))
+        return RV_DESCRIBED;
     if (!rv_csr_plain(&tr->hart->isa, (unsigned)insn->imm, &csr)) {
         rv_emit_call(tr, rv_jit_exec_csr);
         return RV_DESCRIBED;

@@ -403,6 +403,7 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
     state->pc = hart->pc;
     if (SM_UNLIKELY(hart->log != NULL))
         rv_unit_log_entry(hart, unit->code);
+    rv_jit_fp_ready(hart);
     units->running = true;
     reason = jit_run(units->jit, unit->code);
     units->running = false;

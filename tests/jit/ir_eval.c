@@ -233,7 +233,7 @@ static bool check_bytes(struct run *run, const struct jit_insn *insn)
 static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
 {
     struct ir_machine *machine = run->machine;
-    const uint64_t size = UINT64_C(1) << jit_mem_bits(insn->aux);
+    const uint64_t size = UINT64_C(1) << jit_access_bits(insn);
     const uint64_t imm = (uint64_t)(int64_t)insn->imm;
     uint64_t offset;
 
@@ -248,8 +248,11 @@ static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
 static bool access_bytes(struct run *run, const struct jit_insn *insn)
 {
     const bool of_state = insn->op == JIT_OP_lds || insn->op == JIT_OP_sts;
-    const bool checked = insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth;
-    const unsigned size = 1u << jit_mem_bits(insn->aux);
+    const bool checked = insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth ||
+                         insn->op == JIT_OP_fldh || insn->op == JIT_OP_fsth;
+    const bool of_float = insn->op == JIT_OP_fld || insn->op == JIT_OP_fst ||
+                          insn->op == JIT_OP_fldh || insn->op == JIT_OP_fsth;
+    const unsigned size = 1u << jit_access_bits(insn);
     uint8_t *bytes = bytes_at(run, insn);
     uint64_t value = 0;
 
@@ -263,6 +266,7 @@ static bool access_bytes(struct run *run, const struct jit_insn *insn)
     } else {
         memcpy(&value, bytes, size);
         write_reg(run, insn->d,
+                  of_float ? (size == 8 ? value : value | BOX) :
                   extended(value, 8 * size, (insn->aux & JIT_MEM_SIGNED) != 0));
     }
     return true;
@@ -320,6 +324,71 @@ static uint64_t compare(struct run *run, const struct jit_insn *insn)
     return insn->aux == JIT_FEQ ? x == y : insn->aux == JIT_FLT ? x < y : x <= y;
 }
 
+/** The greater of @a and @b, or the lesser one. */
+static uint64_t chosen(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const unsigned prec = insn->aux;
+    const double x = prec == JIT_SINGLE ? (double)as_single(a) : as_double(a);
+    const double y = prec == JIT_SINGLE ? (double)as_single(b) : as_double(b);
+    const bool max = insn->op == JIT_OP_fmax;
+
+    if (is_signalling(prec, a) || is_signalling(prec, b))
+        run->machine->fp_flags |= EVAL_FP_INVALID;
+    if (isnan(x) && isnan(y))
+        return prec == JIT_SINGLE ? NAN_S : NAN_D;
+    if (isnan(x) || isnan(y))
+        return isnan(x) ? b : a;
+    if (x == y)
+        return !signbit(x) == max ? a : b;
+    return (x < y) != max ? a : b;
+}
+
+static double rounded(enum jit_round round, double x)
+{
+    const int mode = fegetround();
+    double r;
+
+    switch (round) {
+    case JIT_ROUND_EVEN:
+        fesetround(FE_TONEAREST);
+        r = rint(x);
+        fesetround(mode);
+        return r;
+    case JIT_ROUND_DOWN: return floor(x);
+    case JIT_ROUND_UP: return ceil(x);
+    case JIT_ROUND_ZERO: return trunc(x);
+    case JIT_ROUND_AWAY: return x < 0 ? -floor(0.5 - x) : floor(x + 0.5);
+    default: return rint(x);
+    }
+}
+
+static uint64_t to_integer(struct run *run, const struct jit_insn *insn)
+{
+    static const double ends[JIT_N_INTS][2] = {
+        [JIT_S32] = {-0x1p31, 0x1p31}, [JIT_U32] = {0, 0x1p32},
+        [JIT_S64] = {-0x1p63, 0x1p63}, [JIT_U64] = {0, 0x1p64}};
+    static const uint64_t last[JIT_N_INTS][2] = {
+        [JIT_S32] = {UINT64_C(-0x80000000), 0x7fffffff}, [JIT_U32] = {0, UINT64_MAX},
+        [JIT_S64] = {UINT64_C(1) << 63, INT64_MAX}, [JIT_U64] = {0, UINT64_MAX}};
+    const uint64_t a = read_reg(run, insn->a);
+    const volatile double x =
+        insn->aux == JIT_SINGLE ? (double)as_single(a) : as_double(a);
+    const enum jit_int to = jit_to_int(insn->imm);
+    /* Where sums of halves would round, there is no fraction. */
+    const double r =
+        fabs(x) < 0x1p52 ? rounded(jit_to_round(insn->imm), x) : x;
+
+    if (isnan(x) || r < ends[to][0] || r >= ends[to][1]) {
+        run->machine->fp_flags |= EVAL_FP_INVALID;
+        return last[to][isnan(x) || r > 0];
+    }
+    if (r != x)
+        run->machine->fp_flags |= EVAL_FP_INEXACT;
+    const uint64_t value = r < 0 ? (uint64_t)(int64_t)r : (uint64_t)r;
+    return to == JIT_U32 ? extended(value, 32, true) : value;
+}
+
 static uint64_t of_doubles(unsigned op, uint64_t a, uint64_t b, uint64_t c)
 {
     volatile double x = as_double(a), y = as_double(b), z = as_double(c), r;
@@ -353,6 +422,7 @@ static uint64_t of_singles(unsigned op, uint64_t a, uint64_t b, uint64_t c)
 static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
 {
     volatile int64_t number = (int64_t)a;
+    volatile uint64_t natural = a;
 
     if (op == JIT_OP_fcvts) {
         volatile double from = as_double(a);
@@ -362,6 +432,9 @@ static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
         volatile float from = as_single(a);
         return of_double((double)from);
     }
+    if (op == JIT_OP_fintu)
+        return prec == JIT_SINGLE ? of_single((float)natural)
+                                  : of_double((double)natural);
     return prec == JIT_SINGLE ? of_single((float)number) : of_double((double)number);
 }
 
@@ -374,8 +447,13 @@ static uint64_t arithmetic(struct run *run, const struct jit_insn *insn)
 
     if (insn->op == JIT_OP_fset)
         return compare(run, insn);
+    if (insn->op == JIT_OP_fmin || insn->op == JIT_OP_fmax)
+        return chosen(run, insn);
+    if (insn->op == JIT_OP_ftoi)
+        return to_integer(run, insn);
     feclearexcept(FE_ALL_EXCEPT);
-    if (insn->op == JIT_OP_fcvts || insn->op == JIT_OP_fcvtd || insn->op == JIT_OP_fint)
+    if (insn->op == JIT_OP_fcvts || insn->op == JIT_OP_fcvtd ||
+        insn->op == JIT_OP_fint || insn->op == JIT_OP_fintu)
         value = converted(insn->op, insn->aux, a);
     else if (insn->aux == JIT_SINGLE)
         value = of_singles(insn->op, a, b, c);
@@ -441,9 +519,25 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     case JIT_OP_ld:
     case JIT_OP_st:
     case JIT_OP_ldh:
-    case JIT_OP_sth: return access_bytes(run, insn);
+    case JIT_OP_sth:
+    case JIT_OP_fldh:
+    case JIT_OP_fsth:
+    case JIT_OP_fld:
+    case JIT_OP_fst: return access_bytes(run, insn);
     case JIT_OP_chk: return check_bytes(run, insn);
     case JIT_OP_fence: return true;
+    case JIT_OP_fflags: {
+        const uint32_t raised = machine->fp_flags;
+        write_reg(run, insn->d, (raised & EVAL_FP_INVALID ? JIT_FINVALID : 0u) |
+                                (raised & EVAL_FP_DIVIDE ? JIT_FDIVIDE : 0u) |
+                                (raised & EVAL_FP_OVERFLOW ? JIT_FOVERFLOW : 0u) |
+                                (raised & EVAL_FP_UNDERFLOW ? JIT_FUNDERFLOW : 0u) |
+                                (raised & EVAL_FP_INEXACT ? JIT_FINEXACT : 0u));
+        return true;
+    }
+    case JIT_OP_fforget:
+        machine->fp_flags = 0;
+        return true;
     case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
     case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
     case JIT_OP_exit_if: return !holds(insn->aux, a, b) || take_way(run, insn);

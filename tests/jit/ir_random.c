@@ -263,7 +263,17 @@ static void emit_memory(struct maker *m)
         return;
     m->accessed = true;
     const jit_reg a = address(m);
-    if (chance(m, 50)) {
+    if (m->random->fp && chance(m, 30)) {
+        const unsigned prec = below(m, JIT_N_PRECS);
+        if (chance(m, 50)) {
+            const jit_reg d = destination(m, JIT_CLASS_FP);
+            jit_ir_emit(m->ir, JIT_OP_fld, prec, d, a, JIT_NONE, JIT_NONE, imm);
+            written(m, d, prec == JIT_SINGLE);
+        } else {
+            jit_ir_emit(m->ir, JIT_OP_fst, prec, JIT_NONE, a, float_source(m), JIT_NONE,
+                        imm);
+        }
+    } else if (chance(m, 50)) {
         const jit_reg d = destination(m, JIT_CLASS_INT);
         jit_ir_emit(m->ir, JIT_OP_ld, mem, d, a, JIT_NONE, JIT_NONE, imm);
         written(m, d, false);
@@ -301,7 +311,7 @@ static void emit_float_move(struct maker *m)
 static void emit_float(struct maker *m)
 {
     const enum jit_op op =
-        (enum jit_op)(JIT_OP_fadd + below(m, JIT_OP_fint - JIT_OP_fadd + 1));
+        (enum jit_op)(JIT_OP_fadd + below(m, JIT_OP_ftoi - JIT_OP_fadd + 1));
     const struct jit_op_row *row = &jit_ops[op];
     const bool of_prec = row->aux == JIT_AUX_PREC || op == JIT_OP_fset;
     const unsigned prec = of_prec ? below(m, JIT_N_PRECS) : 0;
@@ -323,10 +333,15 @@ static void emit_float(struct maker *m)
         else if (class[i] == JIT_CLASS_FP)
             reg[i] = singles ? boxed_source(m) : float_source(m);
     }
-    const bool boxed = op == JIT_OP_fcvts || (op != JIT_OP_fset && of_prec && singles);
+    const bool boxed =
+        op == JIT_OP_fcvts || (row->d == JIT_CLASS_FP && of_prec && singles);
+    const int32_t imm = op == JIT_OP_fset   ? (int32_t)prec
+                        : op == JIT_OP_ftoi ? JIT_TO(below(m, JIT_N_INTS),
+                                                     below(m, JIT_N_ROUNDS))
+                                            : 0;
     const jit_reg d = destination(m, (enum jit_class)row->d);
     jit_ir_emit(m->ir, op, op == JIT_OP_fset ? below(m, JIT_N_FCONDS) : prec, d, reg[0],
-                reg[1], reg[2], op == JIT_OP_fset ? (int32_t)prec : 0);
+                reg[1], reg[2], imm);
     written(m, d, boxed);
 }
 

@@ -94,6 +94,7 @@ static void run_unit(uint64_t pc)
     hart->jit.page = pc & SM_PAGE_MASK;
     hart->jit.pc = pc;
     hart->jit_stop = hart->jit_aside = false;
+    hart->jit.fp_ready = 0;
     if (jit_run(world.jit, unit) == JIT_OUT_FAULT && !hart->jit_aside) {
         hart->pc = hart->jit.pc;
         rv_take_exception(hart, hart->jit_trap.cause, hart->jit_trap.tval);
@@ -647,33 +648,31 @@ static void test_floating_point(void **state)
            "call 1\n"
            "place 0: 0x0..0x4\n"
            "  fenter\n"
-           "  ld.u32 %0, [x10 + 4]\n"
-           "  fraw.s f1, %0\n"
+           "  fld.s f1, [x10 + 4]\n"
            "place 1: 0x4..0x8\n"
-           "  funbox %1, f1\n"
-           "  funbox %2, f2\n"
-           "  fadd.s f1, %1, %2\n"
+           "  funbox %0, f1\n"
+           "  funbox %1, f2\n"
+           "  fadd.s f1, %0, %1\n"
            "place 2: 0x8..0xc\n"
-           "  fneg.d %3, f2\n"
-           "  fneg.d %4, f4\n"
-           "  fma.d f1, %3, f3, %4\n"
+           "  fneg.d %2, f2\n"
+           "  fneg.d %3, f4\n"
+           "  fma.d f1, %2, f3, %3\n"
            "place 3: 0xc..0x10\n"
            "  fset.eq.d x10, f1, f2\n"
            "place 4: 0x10..0x14\n"
            "  call 0\n"
            "place 5: 0x14..0x18\n"
            "  fenter\n"
-           "  funbox %5, f2\n"
-           "  fneg.s f1, %5\n"
+           "  funbox %4, f2\n"
+           "  fneg.s f1, %4\n"
            "place 6: 0x18..0x1c\n"
            "  call 1\n"
            "place 7: 0x1c..0x20\n"
            "  fenter\n"
-           "  sxt.32 %6, x10\n"
-           "  fint.d f1, %6\n"
+           "  sxt.32 %5, x10\n"
+           "  fint.d f1, %5\n"
            "place 8: 0x20..0x24\n"
-           "  bits.d %7, f1\n"
-           "  st.u64 [x10 + 8], %7\n"
+           "  fst.d [x10 + 8], f1\n"
            "place 9: 0x24..0x28\n"
            "  exit.plain way 0\n");
 }
