@@ -26,6 +26,9 @@ const char *const jit_text_aux[][JIT_TEXT_AUX] = {
     [JIT_AUX_FCOND] = {"eq", "lt", "le"},
     [JIT_AUX_JUMP] = {"plain", "call", "return"},
 };
+const char *const jit_text_rmw[JIT_TEXT_RMWS] = {"swap", "add", "and",  "or",  "xor",
+                                                 "min",  "max", "minu", "maxu"};
+SM_STATIC_ASSERT((int)JIT_TEXT_RMWS == (int)SM_N_RMW, "each has a name");
 const char *const jit_text_kind[JIT_TEXT_KINDS] = {"near", "far", "aside"};
 
 const char *jit_text_aux_name(unsigned aux, unsigned value)
@@ -40,7 +43,10 @@ enum jit_form jit_text_form(enum jit_op op)
     case JIT_OP_lds:
     case JIT_OP_sts: return JIT_FORM_GUEST;
     case JIT_OP_ld:
-    case JIT_OP_st: return JIT_FORM_MEMORY;
+    case JIT_OP_st:
+    case JIT_OP_lr:
+    case JIT_OP_sc: return JIT_FORM_MEMORY;
+    case JIT_OP_rmw: return JIT_FORM_RMW;
     case JIT_OP_fset: return JIT_FORM_PRECISION;
     case JIT_OP_call: return JIT_FORM_NUMBER;
     case JIT_OP_exit:
@@ -84,22 +90,24 @@ static void print_comma(bool *any, FILE *to)
 static void print_operands(const struct jit_ir *ir, const struct jit_insn *insn, FILE *to)
 {
     const enum jit_form form = jit_text_form((enum jit_op)insn->op);
+    const bool memory = form == JIT_FORM_MEMORY || form == JIT_FORM_RMW;
     bool any = false;
 
     if (insn->d != JIT_NONE) {
         print_comma(&any, to);
         print_reg(ir, insn->d, to);
     }
-    if (form == JIT_FORM_MEMORY || form == JIT_FORM_GUEST || form == JIT_FORM_PAGE) {
+    if (memory || form == JIT_FORM_GUEST || form == JIT_FORM_PAGE) {
         print_comma(&any, to);
         fputs(form == JIT_FORM_PAGE ? "page" : form == JIT_FORM_GUEST ? "[guest" : "[",
               to);
-        if (form == JIT_FORM_MEMORY)
+        if (memory)
             print_reg(ir, insn->a, to);
-        print_sum(insn->imm, form != JIT_FORM_MEMORY, to);
+        if (form != JIT_FORM_RMW)
+            print_sum(insn->imm, !memory, to);
         fputs(form == JIT_FORM_PAGE ? "" : "]", to);
     }
-    if (insn->a != JIT_NONE && form != JIT_FORM_MEMORY) {
+    if (insn->a != JIT_NONE && !memory) {
         print_comma(&any, to);
         print_reg(ir, insn->a, to);
     }
@@ -135,6 +143,9 @@ static void print_insn(const struct jit_ir *ir, const struct jit_insn *insn, FIL
             ? jit_text_aux[JIT_AUX_PREC][insn->imm] : "?";
         fprintf(to, ".%s", name);
     }
+    if (jit_text_form((enum jit_op)insn->op) == JIT_FORM_RMW)
+        fprintf(to, ".%s",
+                (uint32_t)insn->imm < JIT_TEXT_RMWS ? jit_text_rmw[insn->imm] : "?");
     print_operands(ir, insn, to);
     fputc('\n', to);
 }

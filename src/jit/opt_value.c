@@ -299,7 +299,10 @@ jit_value jit_opt_make(struct jit_fold *fold, const struct jit_insn *insn)
         known->boxed = makes_boxed(fold, insn);
     else if (insn->op == JIT_OP_set || insn->op == JIT_OP_fset)
         known->zeros = 63;
-    else if (insn->op == JIT_OP_ld || insn->op == JIT_OP_lds)
+    else if (insn->op == JIT_OP_sc)
+        known->zeros = 63;
+    else if (insn->op == JIT_OP_ld || insn->op == JIT_OP_lds || insn->op == JIT_OP_rmw ||
+             insn->op == JIT_OP_lr)
         know_mem(known, insn->aux);
     else if (insn->op == JIT_OP_bits)
         known->signs = insn->aux == JIT_SINGLE ? 33 : 1;

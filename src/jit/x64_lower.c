@@ -479,6 +479,9 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_chk: x64_lower_check(l, insn); break;
     case JIT_OP_ldh: x64_lower_checked_load(l, insn); break;
     case JIT_OP_sth: x64_lower_checked_store(l, insn); break;
+    case JIT_OP_rmw: x64_lower_rmw(l, insn); break;
+    case JIT_OP_lr: x64_lower_lr(l, insn); break;
+    case JIT_OP_sc: x64_lower_sc(l, insn); break;
     case JIT_OP_fence: lower_fence(l); break;
     case JIT_OP_fenter:
     case JIT_OP_call: lower_call(l, insn); break;

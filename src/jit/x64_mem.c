@@ -31,22 +31,16 @@ void x64_slot(struct x64 *a, unsigned index, unsigned scratch, unsigned address)
     x64_shift_ri(a, X64_SHL, false, index, SM_TLB_ENTRY_BITS);
 }
 
-/** Where an access goes: [base + disp]; of a check, that many bytes. */
-struct address {
-    unsigned base;
-    int32_t disp;
-};
-
-/** In a register that no step of the hit path writes: the base, or rdx. */
-static struct address address_of(struct jit_lower *l, const struct jit_insn *insn)
+struct x64_address x64_address(struct jit_lower *l, const struct jit_insn *insn,
+                               int32_t imm)
 {
-    struct address address = {X64_RDX, insn->imm};
+    struct x64_address address = {X64_RDX, imm};
 
     if (x64_in_reg(l, insn->a)) {
         address.base = x64_loc(l, insn->a).reg;
     } else if (jit_is_const(insn->a)) {
         x64_mov_ri(&l->a, X64_RDX,
-                   jit_ir_value(l->ir, insn->a) + (uint64_t)(int64_t)insn->imm);
+                   jit_ir_value(l->ir, insn->a) + (uint64_t)(int64_t)imm);
         address.disp = 0;
     } else {
         x64_fetch(l, X64_RDX, insn->a);
@@ -54,9 +48,8 @@ static struct address address_of(struct jit_lower *l, const struct jit_insn *ins
     return address;
 }
 
-/** The hit path: in @way what leads from the guest's address to the host's. */
-static void look_up(struct jit_lower *l, struct address at, unsigned size,
-                    enum sm_access access, struct x64_label *miss, unsigned way)
+void x64_look_up(struct jit_lower *l, struct x64_address at, unsigned size,
+                 enum sm_access access, struct x64_label *miss, unsigned way)
 {
     const int32_t table = (int32_t)offsetof(struct sm_tlb_table, slot[access]);
     struct x64 *const a = &l->a;
@@ -154,11 +147,11 @@ void x64_cold_site(struct jit_lower *l, struct x64_cold *cold)
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
 {
     const unsigned bits = jit_mem_bits(insn->aux);
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     struct x64_cold *const cold = access_site(l, insn, false);
     const unsigned d = x64_target(l, insn->d, X64_RAX);
 
-    look_up(l, at, 1u << bits, SM_READ, &cold->enter, X64_RCX);
+    x64_look_up(l, at, 1u << bits, SM_READ, &cold->enter, X64_RCX);
     x64_load(&l->a, bits, insn->aux & JIT_MEM_SIGNED, d,
              x64_at2(at.base, X64_RCX, 0, at.disp));
     x64_done(l, insn->d, d);
@@ -168,12 +161,12 @@ void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
 {
     const unsigned bits = jit_mem_bits(insn->aux);
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     struct x64_cold *const cold = access_site(l, insn, true);
     const struct x64_mem mem = x64_at2(at.base, X64_RCX, 0, at.disp);
     int32_t imm;
 
-    look_up(l, at, 1u << bits, SM_WRITE, &cold->enter, X64_RCX);
+    x64_look_up(l, at, 1u << bits, SM_WRITE, &cold->enter, X64_RCX);
     if (x64_is_imm(l, insn->b, &imm))
         x64_store_i(&l->a, bits, mem, imm);
     else
@@ -185,7 +178,7 @@ void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
 
 void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     const unsigned span = (unsigned)jit_ir_value(l->ir, insn->b);
     struct x64_cold *const cold = x64_cold(l, X64_COLD_SITE, insn);
     struct jit_site *const site = x64_site(l, JIT_SITE_CHECK, insn, &cold->site);
@@ -198,7 +191,7 @@ void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn)
     site->base = x64_loc(l, insn->a);
     site->value = x64_loc(l, insn->d);
     site->constant = span;
-    look_up(l, at, span, insn->aux == JIT_WRITE ? SM_WRITE : SM_READ, &cold->enter, d);
+    x64_look_up(l, at, span, insn->aux == JIT_WRITE ? SM_WRITE : SM_READ, &cold->enter, d);
     x64_done(l, insn->d, d);
     x64_bind(&l->a, &cold->back);
 }
