@@ -312,17 +312,26 @@ static void store_alone(struct jit_lower *l, const struct jit_insn *insn)
     set_failed(l);
 }
 
-/** Lock the version that is held; another one, or a lock, is a site's. */
+/** Lock the version that is held.  If another has locked that, it is a site's. */
 static void store_locked(struct jit_lower *l, const struct jit_insn *insn,
                          struct x64_label *site)
 {
+    struct x64_label same = {0}, done = {0};
     struct x64 *const a = &l->a;
 
     x64_load(a, 3, false, X64_RDX, x64_at(X64_RAX, HELD(version_of)));
     x64_load(a, 3, false, X64_RAX, x64_at(X64_RAX, HELD(version)));
     x64_lea(a, true, X64_RCX, x64_at(X64_RAX, 1));
     x64_cmpxchg(a, 3, x64_at(X64_RDX, 0), X64_RCX);
-    x64_jcc(a, X64_NE, site);
+    x64_jcc(a, X64_E, &same);
+    load_fast(l, X64_RCX);
+    x64_alu_ri(a, X64_AND, true, X64_RAX, -2);
+    x64_alu_rm(a, X64_CMP, true, X64_RAX, x64_at(X64_RCX, HELD(version)));
+    x64_jcc(a, X64_E, site);
+    x64_store_i(a, 2, x64_at(X64_RCX, HELD(size)), 0);
+    x64_mov_ri(a, X64_RAX, 1);
+    x64_jmp(a, &done);
+    x64_bind(a, &same);
     load_fast(l, X64_RAX);
     x64_store_i(a, 2, x64_at(X64_RAX, HELD(size)), 0);
     x64_load(a, 3, false, X64_RCX, x64_at(X64_RAX, HELD(host)));
@@ -335,6 +344,7 @@ static void store_locked(struct jit_lower *l, const struct jit_insn *insn,
     x64_alu_rr(a, X64_SUB, true, X64_RCX, X64_RAX);
     x64_alu_rr(a, X64_SUB, true, X64_RCX, X64_RAX);
     x64_alu_mr(a, X64_ADD, true, x64_at(X64_RDX, 0), X64_RCX);
+    x64_bind(a, &done);
 }
 
 void x64_lower_sc(struct jit_lower *l, const struct jit_insn *insn)
