@@ -222,6 +222,12 @@ static bool take_mnemonic(struct reader *in, struct jit_insn *insn)
             return false;
         insn->imm = JIT_TO(to, value);
     }
+    if (jit_text_form((enum jit_op)insn->op) == JIT_FORM_RMW) {
+        value = take_suffix(in, jit_text_rmw, JIT_TEXT_RMWS);
+        if (value < 0)
+            return false;
+        insn->imm = value;
+    }
     return true;
 }
 
@@ -232,10 +238,10 @@ static bool take_address(struct reader *in, enum jit_form form, struct jit_insn 
         return take_word(in, "page") && take_sum(in, &insn->imm);
     if (!take(in, '['))
         return false;
-    if (form == JIT_FORM_MEMORY ? !take_reg(in, JIT_CLASS_INT, &insn->a)
-                                : !take_word(in, "guest"))
+    if (form == JIT_FORM_GUEST ? !take_word(in, "guest")
+                               : !take_reg(in, JIT_CLASS_INT, &insn->a))
         return false;
-    return take_sum(in, &insn->imm) && take(in, ']');
+    return (form == JIT_FORM_RMW || take_sum(in, &insn->imm)) && take(in, ']');
 }
 
 static bool take_number(struct reader *in, enum jit_form form, struct jit_insn *insn)
@@ -254,7 +260,7 @@ static bool take_operands(struct reader *in, struct jit_insn *insn)
     const struct jit_op_row *row = &jit_ops[insn->op];
     const enum jit_form form = jit_text_form((enum jit_op)insn->op);
     const bool address = form == JIT_FORM_PAGE || form == JIT_FORM_GUEST ||
-                         form == JIT_FORM_MEMORY;
+                         form == JIT_FORM_MEMORY || form == JIT_FORM_RMW;
     jit_reg *const reg[4] = {&insn->d, &insn->a, &insn->b, &insn->c};
     const uint8_t class[4] = {row->d, row->a, row->b, row->c};
     bool any = false;
@@ -264,7 +270,7 @@ static bool take_operands(struct reader *in, struct jit_insn *insn)
             if ((any && !take(in, ',')) || !take_address(in, form, insn))
                 return false;
             any = true;
-            if (form == JIT_FORM_MEMORY)
+            if (form == JIT_FORM_MEMORY || form == JIT_FORM_RMW)
                 continue;
         }
         if (class[i] == JIT_CLASS_NONE)

@@ -29,6 +29,9 @@ const char *const jit_text_aux[][JIT_TEXT_AUX] = {
     [JIT_AUX_INT] = {"s32", "u32", "s64", "u64"},
     [JIT_AUX_ROUND] = {"mode", "even", "down", "up", "zero", "away"},
 };
+const char *const jit_text_rmw[JIT_TEXT_RMWS] = {"swap", "add", "and",  "or",  "xor",
+                                                 "min",  "max", "minu", "maxu"};
+SM_STATIC_ASSERT((int)JIT_TEXT_RMWS == (int)SM_N_RMW, "each has a name");
 const char *const jit_text_kind[JIT_TEXT_KINDS] = {"near", "far", "aside"};
 
 const char *jit_text_aux_name(unsigned aux, unsigned value)
@@ -44,6 +47,8 @@ enum jit_form jit_text_form(enum jit_op op)
     case JIT_OP_sts: return JIT_FORM_GUEST;
     case JIT_OP_ld:
     case JIT_OP_st:
+    case JIT_OP_lr:
+    case JIT_OP_sc:
     case JIT_OP_fld:
     case JIT_OP_fst:
     case JIT_OP_chk:
@@ -51,6 +56,7 @@ enum jit_form jit_text_form(enum jit_op op)
     case JIT_OP_sth:
     case JIT_OP_fldh:
     case JIT_OP_fsth: return JIT_FORM_MEMORY;
+    case JIT_OP_rmw: return JIT_FORM_RMW;
     case JIT_OP_fset: return JIT_FORM_PRECISION;
     case JIT_OP_ftoi: return JIT_FORM_TO;
     case JIT_OP_call: return JIT_FORM_NUMBER;
@@ -95,22 +101,24 @@ static void print_comma(bool *any, FILE *to)
 static void print_operands(const struct jit_ir *ir, const struct jit_insn *insn, FILE *to)
 {
     const enum jit_form form = jit_text_form((enum jit_op)insn->op);
+    const bool memory = form == JIT_FORM_MEMORY || form == JIT_FORM_RMW;
     bool any = false;
 
     if (insn->d != JIT_NONE) {
         print_comma(&any, to);
         print_reg(ir, insn->d, to);
     }
-    if (form == JIT_FORM_MEMORY || form == JIT_FORM_GUEST || form == JIT_FORM_PAGE) {
+    if (memory || form == JIT_FORM_GUEST || form == JIT_FORM_PAGE) {
         print_comma(&any, to);
         fputs(form == JIT_FORM_PAGE ? "page" : form == JIT_FORM_GUEST ? "[guest" : "[",
               to);
-        if (form == JIT_FORM_MEMORY)
+        if (memory)
             print_reg(ir, insn->a, to);
-        print_sum(insn->imm, form != JIT_FORM_MEMORY, to);
+        if (form != JIT_FORM_RMW)
+            print_sum(insn->imm, !memory, to);
         fputs(form == JIT_FORM_PAGE ? "" : "]", to);
     }
-    if (insn->a != JIT_NONE && form != JIT_FORM_MEMORY) {
+    if (insn->a != JIT_NONE && !memory) {
         print_comma(&any, to);
         print_reg(ir, insn->a, to);
     }
@@ -135,6 +143,8 @@ static void print_imm_suffix(const struct jit_insn *insn, FILE *to)
 
     if (form == JIT_FORM_PRECISION)
         fprintf(to, ".%s", imm < JIT_N_PRECS ? jit_text_aux[JIT_AUX_PREC][imm] : "?");
+    if (form == JIT_FORM_RMW)
+        fprintf(to, ".%s", imm < JIT_TEXT_RMWS ? jit_text_rmw[imm] : "?");
     if (form == JIT_FORM_TO)
         fprintf(to, ".%s.%s", jit_text_aux[JIT_AUX_INT][jit_to_int(insn->imm)],
                 imm >> 2 < JIT_N_ROUNDS ? jit_text_aux[JIT_AUX_ROUND][imm >> 2] : "?");

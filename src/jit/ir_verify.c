@@ -109,6 +109,9 @@ static bool check_imm(struct check *check, const struct jit_insn *insn)
     case JIT_OP_fldh:
     case JIT_OP_fsth:
         return true;
+    case JIT_OP_rmw:
+        return (insn->imm >= 0 && insn->imm < SM_N_RMW) ||
+               refuse(check, "operation %d on memory means nothing (I1)", insn->imm);
     case JIT_OP_fset:
         return (insn->imm >= 0 && insn->imm < JIT_N_PRECS) ||
                refuse(check, "precision %d means nothing (I1)", insn->imm);

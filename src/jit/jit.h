@@ -111,6 +111,11 @@ struct jit_guest {
     /** Fill the TLB for a plain access at @address, if that calls nothing back and cannot
      *  fault.  No register need be at home.  Returns  whether to look again */
     bool (*fill)(void *guest, uint64_t address, uint32_t rw);
+    /** The same of rmw (@op: enum sm_rmw), lr and sc.  .value of the state is the operand,
+     *  and becomes what the operation gives. */
+    uint32_t (*rmw)(void *guest, uint64_t address, uint32_t mem, uint32_t op);
+    uint32_t (*lr)(void *guest, uint64_t address, uint32_t mem);
+    uint32_t (*sc)(void *guest, uint64_t address, uint32_t mem);
     /** Have the TLB ready for @size bytes of one page, to be read or (@rw: enum jit_rw)
      *  written too.  Returns  JIT_FAULT if they may not be; else JIT_GO, also where
      *           no plain memory answers */

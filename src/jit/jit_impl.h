@@ -122,7 +122,8 @@ void jit_alloc_after(struct jit_alloc *alloc, unsigned i);
 /* --- Sites --------------------------------------------------------------------- */
 
 enum jit_site_kind {
-    JIT_SITE_LOAD, JIT_SITE_STORE, JIT_SITE_CHECK, JIT_SITE_CALL, JIT_SITE_FENTER
+    JIT_SITE_LOAD, JIT_SITE_STORE, JIT_SITE_CHECK, JIT_SITE_CALL, JIT_SITE_FENTER,
+    JIT_SITE_RMW, JIT_SITE_LR, JIT_SITE_SC
 };
 
 /** What generated code wants done by C code, and where its values are meanwhile. */
@@ -132,6 +133,7 @@ struct jit_site {
     bool fp;     /* value is a floating-point register's; a single is boxed      */
     bool partly; /* the instruction goes on with what is loaded                  */
     struct jit_loc base, value; /* value: stored, or where what is loaded goes  */
+    struct jit_loc operand;     /* of what loads and stores; .value_const: constant */
     int32_t imm;
     int16_t offset, next;       /* of the instruction, and of the next          */
     uint16_t retired;           /* before it, and not yet counted               */

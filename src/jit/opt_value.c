@@ -282,6 +282,8 @@ jit_value jit_opt_make(struct jit_fold *fold, const struct jit_insn *insn)
         known->boxed = makes_boxed(fold, insn);
     else if (insn->op == JIT_OP_set || insn->op == JIT_OP_fset)
         known->zeros = 63;
+    else if (insn->op == JIT_OP_sc)
+        known->zeros = 63;
     else if (row->aux == JIT_AUX_MEM)
         know_mem(known, insn->aux);
     else if (insn->op == JIT_OP_bits)

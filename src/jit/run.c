@@ -90,26 +90,54 @@ static uint64_t put_loaded(const struct jit *jit, struct jit_frame *frame,
 
 /* --- Sites ------------------------------------------------------------------------- */
 
-static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
-                            const struct jit_site *site)
+/** Put what was loaded, at .value of the state, where it belongs.
+ *  Returns  how the site ends, by @status, how loading did */
+static uint32_t loaded(struct jit *jit, struct jit_frame *frame,
+                       const struct jit_site *site, uint32_t status)
 {
-    const uint64_t base =
-        site->base_const ? site->constant : value_of(jit, frame, site->base);
-    const uint64_t address = base + (uint64_t)(int64_t)site->imm;
     uint64_t value;
-    uint32_t status;
 
-    if (site->kind == JIT_SITE_STORE) {
-        jit->st->value = stored(jit, frame, site);
-        return jit->guest.store(jit->state, address, site->mem);
-    }
-    status = jit->guest.load(jit->state, address, site->mem);
     if (status > JIT_LEAVE)
         return status;
     value = put_loaded(jit, frame, site, jit->st->value);
     if (status == JIT_LEAVE && !site->partly) /* it has to be at home now */
         home_store(jit, site->value_home, value);
     return site->partly ? JIT_GO : status; /* whoever asks to leave also requests it */
+}
+
+static uint64_t address_of(const struct jit *jit, const struct jit_frame *frame,
+                           const struct jit_site *site)
+{
+    return site->base_const ? site->constant : value_of(jit, frame, site->base);
+}
+
+static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
+                            const struct jit_site *site)
+{
+    const uint64_t address =
+        address_of(jit, frame, site) + (uint64_t)(int64_t)site->imm;
+
+    if (site->kind == JIT_SITE_STORE) {
+        jit->st->value = stored(jit, frame, site);
+        return jit->guest.store(jit->state, address, site->mem);
+    }
+    return loaded(jit, frame, site, jit->guest.load(jit->state, address, site->mem));
+}
+
+static uint32_t slow_atomic(struct jit *jit, struct jit_frame *frame,
+                            const struct jit_site *site)
+{
+    const uint64_t address = address_of(jit, frame, site);
+    const struct jit_guest *const guest = &jit->guest;
+
+    if (site->kind == JIT_SITE_LR)
+        return loaded(jit, frame, site, guest->lr(jit->state, address, site->mem));
+    jit->st->value = site->value_const ? site->value_constant
+                                       : value_of(jit, frame, site->operand);
+    return loaded(jit, frame, site,
+                  site->kind == JIT_SITE_SC
+                      ? guest->sc(jit->state, address, site->mem)
+                      : guest->rmw(jit->state, address, site->mem, (uint32_t)site->imm));
 }
 
 /** Fill the TLB for what shares a check.
@@ -147,6 +175,9 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
     switch ((enum jit_site_kind)site->kind) {
     case JIT_SITE_LOAD:
     case JIT_SITE_STORE: return slow_access(jit, frame, site);
+    case JIT_SITE_RMW:
+    case JIT_SITE_LR:
+    case JIT_SITE_SC: return slow_atomic(jit, frame, site);
     case JIT_SITE_CHECK: return slow_check(jit, frame, site);
     case JIT_SITE_CALL: break; /* jit_call_out()                               */
     case JIT_SITE_FENTER:

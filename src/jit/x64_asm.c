@@ -304,6 +304,12 @@ void x64_cmpxchg(struct x64 *a, unsigned size_bits, struct x64_mem mem, unsigned
     x64_op_rm(a, sized(0xb0, size_bits) | X64_M0F | X64_LOCK, reg, mem);
 }
 
+void x64_lock_bts(struct x64 *a, struct x64_mem mem, unsigned bit)
+{
+    if (x64_op_rm(a, 0xba | X64_M0F | X64_LOCK | X64_W, 5, mem))
+        x64_put8(a, bit);
+}
+
 void x64_lock_alu_mr(struct x64 *a, enum x64_alu op, bool w, struct x64_mem mem,
                      unsigned reg)
 {

@@ -133,6 +133,8 @@ void x64_call_r(struct x64 *a, unsigned reg);
 void x64_call_m(struct x64 *a, struct x64_mem mem);
 void x64_ud2(struct x64 *a);
 
+/** lock bts qword [mem], bit: the bit before in the carry. */
+void x64_lock_bts(struct x64 *a, struct x64_mem mem, unsigned bit);
 /** xchg, lock xadd, lock cmpxchg (with rax), lock <alu>: on memory. */
 void x64_xchg(struct x64 *a, unsigned size_bits, struct x64_mem mem, unsigned reg);
 void x64_xadd(struct x64 *a, unsigned size_bits, struct x64_mem mem, unsigned reg);

@@ -7,6 +7,7 @@
  *   x64_fp.c      floating point
  *   x64_convert.c integers from it and to it, precisions
  *   x64_mem.c     guest memory: the hit path
+ *   x64_atomic.c  the same of atomic operations
  *   x64_exit.c    ways out, loops, indirect jumps and returns
  *   x64_thunk.c   what all units share: entry, return, slow sites, jumps; linking
  *
@@ -158,11 +159,27 @@ struct x64_cold *x64_fp_canonical(struct jit_lower *l, enum x64_cold_kind kind,
                                   const struct jit_insn *insn, unsigned xmm,
                                   unsigned prec);
 
+/** Where an access goes: [base + disp]. */
+struct x64_address {
+    unsigned base;
+    int32_t disp;
+};
+/** @insn's .a + @imm, by a register that x64_look_up() leaves: its own, or rdx. */
+struct x64_address x64_address(struct jit_lower *l, const struct jit_insn *insn,
+                               int32_t imm);
+/** The hit path: in @way what leads from the guest's address to the host's.  Writes rax
+ *  and rcx; @size: bytes of one page. */
+void x64_look_up(struct jit_lower *l, struct x64_address at, unsigned size,
+                 enum sm_access access, struct x64_label *miss, unsigned way);
+
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_checked_load(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_checked_store(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_rmw(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_lr(struct jit_lower *l, const struct jit_insn *insn);
+void x64_lower_sc(struct jit_lower *l, const struct jit_insn *insn);
 /** Call C code for a site, here. */
 void x64_call_site(struct jit_lower *l, uint32_t number);
 void x64_cold_site(struct jit_lower *l, struct x64_cold *cold);

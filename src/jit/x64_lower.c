@@ -523,6 +523,9 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_fldh: x64_lower_checked_load(l, insn); break;
     case JIT_OP_sth:
     case JIT_OP_fsth: x64_lower_checked_store(l, insn); break;
+    case JIT_OP_rmw: x64_lower_rmw(l, insn); break;
+    case JIT_OP_lr: x64_lower_lr(l, insn); break;
+    case JIT_OP_sc: x64_lower_sc(l, insn); break;
     case JIT_OP_fence: lower_fence(l); break;
     case JIT_OP_fenter: lower_fenter(l, insn); break;
     case JIT_OP_call: lower_call(l, insn); break;

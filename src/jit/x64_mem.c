@@ -31,22 +31,16 @@ void x64_slot(struct x64 *a, unsigned index, unsigned scratch, unsigned address)
     x64_shift_ri(a, X64_SHL, false, index, SM_TLB_ENTRY_BITS);
 }
 
-/** Where an access goes: [base + disp]; of a check, that many bytes. */
-struct address {
-    unsigned base;
-    int32_t disp;
-};
-
-/** In a register that no step of the hit path writes: the base, or rdx. */
-static struct address address_of(struct jit_lower *l, const struct jit_insn *insn)
+struct x64_address x64_address(struct jit_lower *l, const struct jit_insn *insn,
+                               int32_t imm)
 {
-    struct address address = {X64_RDX, insn->imm};
+    struct x64_address address = {X64_RDX, imm};
 
     if (x64_in_reg(l, insn->a)) {
         address.base = x64_loc(l, insn->a).reg;
     } else if (jit_is_const(insn->a)) {
         x64_mov_ri(&l->a, X64_RDX,
-                   jit_ir_value(l->ir, insn->a) + (uint64_t)(int64_t)insn->imm);
+                   jit_ir_value(l->ir, insn->a) + (uint64_t)(int64_t)imm);
         address.disp = 0;
     } else {
         x64_fetch(l, X64_RDX, insn->a);
@@ -54,9 +48,8 @@ static struct address address_of(struct jit_lower *l, const struct jit_insn *ins
     return address;
 }
 
-/** The hit path: in @way what leads from the guest's address to the host's. */
-static void look_up(struct jit_lower *l, struct address at, unsigned size,
-                    enum sm_access access, struct x64_label *miss, unsigned way)
+void x64_look_up(struct jit_lower *l, struct x64_address at, unsigned size,
+                 enum sm_access access, struct x64_label *miss, unsigned way)
 {
     const int32_t table = (int32_t)offsetof(struct sm_tlb_table, slot[access]);
     struct x64 *const a = &l->a;
@@ -85,7 +78,7 @@ static void look_up(struct jit_lower *l, struct address at, unsigned size,
 
 /** Look where the last access off the same base was; in cold code, further.
  *  @way     gets what leads to host addresses */
-static void look_near(struct jit_lower *l, const struct jit_insn *insn, struct address at,
+static void look_near(struct jit_lower *l, const struct jit_insn *insn, struct x64_address at,
                       bool write, bool group, struct x64_cold *cold, unsigned way)
 {
     const unsigned base = jit_is_global(insn->a) ? insn->a % SM_N_NEAR : 0;
@@ -170,11 +163,11 @@ void x64_thunk_near(struct jit_lower *l, bool write, bool group)
 }
 
 /** Have @way lead to the host address of @size bytes; what declines is @cold's. */
-static void find(struct jit_lower *l, const struct jit_insn *insn, struct address at,
+static void find(struct jit_lower *l, const struct jit_insn *insn, struct x64_address at,
                  unsigned size, bool write, struct x64_cold *cold, unsigned way)
 {
     if (l->jit->flags & JIT_NO_NEAR || size > SM_NEAR_GROUP)
-        look_up(l, at, size, write ? SM_WRITE : SM_READ, &cold->enter, way);
+        x64_look_up(l, at, size, write ? SM_WRITE : SM_READ, &cold->enter, way);
     else
         look_near(l, insn, at, write, size > SM_NEAR_SIZE, cold, way);
 }
@@ -297,7 +290,7 @@ static void store(struct jit_lower *l, const struct jit_insn *insn, jit_reg valu
 
 void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     struct x64_cold *const cold = access_site(l, insn, false);
 
     find(l, insn, at, 1u << jit_access_bits(insn), false, cold, X64_RCX);
@@ -307,7 +300,7 @@ void x64_lower_load(struct jit_lower *l, const struct jit_insn *insn)
 
 void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     struct x64_cold *const cold = access_site(l, insn, true);
 
     find(l, insn, at, 1u << jit_access_bits(insn), true, cold, X64_RCX);
@@ -319,7 +312,7 @@ void x64_lower_store(struct jit_lower *l, const struct jit_insn *insn)
 
 void x64_lower_check(struct jit_lower *l, const struct jit_insn *insn)
 {
-    const struct address at = address_of(l, insn);
+    const struct x64_address at = x64_address(l, insn, insn->imm);
     const unsigned span = (unsigned)jit_ir_value(l->ir, insn->b);
     struct x64_cold *const cold = x64_cold(l, X64_COLD_SITE, insn);
     struct jit_site *const site = x64_site(l, JIT_SITE_CHECK, insn, &cold->site);

@@ -312,7 +312,8 @@ static int make_all(struct machine *machine, char **error)
     if (!err)
         err = devices_plug(machine, error);
     if (!err) {
-        machine->vcpu_flags = config->exact_lrsc ? SM_VCPU_EXACT_RESERVE : 0;
+        machine->vcpu_flags = (config->exact_lrsc ? SM_VCPU_EXACT_RESERVE : 0u) |
+                              (config->n_harts == 1 ? SM_VCPU_ALONE : 0u);
         machine->check_code = config->check_code;
         err = machine_stale_new(machine, &config->stale);
         if (!err)

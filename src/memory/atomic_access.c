@@ -120,22 +120,28 @@ static struct sm_value host_cas16(void *host, struct sm_value expected,
 #endif
 }
 
-uint64_t sm_ram_rmw(struct sm_topology *topo, void *host, unsigned size, enum sm_rmw op,
-                    uint64_t operand)
+uint64_t sm_host_rmw(void *host, unsigned size, enum sm_rmw op, uint64_t operand)
 {
-    uint64_t old;
+    uint64_t old = sm_host_load(host, sm_log2(size));
 
-    sm_reserve_lock(topo, host);
-    /* Plain stores take no lock, so the operation is the host's all the same. */
-    old = sm_host_load(host, sm_log2(size));
     for (;;) {
         const uint64_t found =
             host_cas(host, size, old, sm_rmw_result(op, size, old, operand));
         if (found == old)
-            break;
+            return old;
         old = found;
     }
-    sm_reserve_unlock(topo, host);
+}
+
+uint64_t sm_ram_rmw(struct sm_topology *topo, void *host, unsigned size, enum sm_rmw op,
+                    uint64_t operand)
+{
+    uint64_t old, version, *counter;
+
+    counter = sm_reserve_lock(topo, host, &version);
+    /* Plain stores take no lock, so the operation is the host's all the same. */
+    old = sm_host_rmw(host, size, op, operand);
+    sm_reserve_unlock(counter);
     return old;
 }
 
@@ -143,8 +149,9 @@ struct sm_value sm_ram_rmw16(struct sm_topology *topo, void *host, enum sm_rmw o
                              struct sm_value operand)
 {
     const sm_host64 *half = host;
+    uint64_t version, *counter;
 
-    sm_reserve_lock(topo, host);
+    counter = sm_reserve_lock(topo, host, &version);
     struct sm_value old = {sm_host_load(&half[0], 3), sm_host_load(&half[1], 3)};
     for (;;) {
         const struct sm_value found =
@@ -153,7 +160,7 @@ struct sm_value sm_ram_rmw16(struct sm_topology *topo, void *host, enum sm_rmw o
             break;
         old = found; /* it changed, or the two halves were not of one time */
     }
-    sm_reserve_unlock(topo, host);
+    sm_reserve_unlock(counter);
     return old;
 }
 
@@ -161,13 +168,14 @@ struct sm_value sm_ram_cas(struct sm_topology *topo, void *host, unsigned size,
                            struct sm_value expected, struct sm_value desired)
 {
     struct sm_value found = {0, 0};
+    uint64_t version, *counter;
 
-    sm_reserve_lock(topo, host);
+    counter = sm_reserve_lock(topo, host, &version);
     if (size == 16)
         found = host_cas16(host, expected, desired);
     else
         found.lo = host_cas(host, size, expected.lo, desired.lo);
-    sm_reserve_unlock(topo, host);
+    sm_reserve_unlock(counter);
     return found;
 }
 

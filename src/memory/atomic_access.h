@@ -19,6 +19,9 @@ uint64_t sm_rmw_result(enum sm_rmw op, unsigned size, uint64_t old, uint64_t ope
 uint64_t sm_ram_rmw(struct sm_topology *topo, void *host, unsigned size, enum sm_rmw op,
                     uint64_t operand);
 
+/** The same, not telling any reservation: of a vCPU that is alone. */
+uint64_t sm_host_rmw(void *host, unsigned size, enum sm_rmw op, uint64_t operand);
+
 /** Apply @op to the 16 bytes at @host, aligned to as many; atomic as sm_ram_cas() is. */
 struct sm_value sm_ram_rmw16(struct sm_topology *topo, void *host, enum sm_rmw op,
                              struct sm_value operand);

@@ -30,6 +30,7 @@
 #include "softmmu/address_space.h"
 #include "softmmu/device.h"
 #include "softmmu/region.h"
+#include "softmmu/softtlb_hit.h"
 
 #include <pthread.h>
 
@@ -491,8 +492,6 @@ void sm_device_destroy(struct sm_device *device);
 
 /* --- The topology ------------------------------------------------------- */
 
-enum { SM_RESERVE_BITS = 10 };
-
 struct sm_topology {
     struct sm_panic_hook hook;
     const struct sm_owner_ops *ops;
@@ -525,7 +524,10 @@ struct sm_topology {
     struct sm_list ready; /* devices with work and no runner                   */
 
     uint32_t exact_reserve; /* atomic: sm_reserve_make_exact() was called      */
-    uint64_t reserve[1 << SM_RESERVE_BITS]; /* atomic; bit 0: locked           */
+    uint32_t n_vcpus;    /* atomic: SM_RESERVE_ALONE if that one is            */
+    uint32_t one_version; /* atomic: of all granules, see reserve.c            */
+    const struct sm_thread *alone_on; /* atomic: the thread that runs it       */
+    struct sm_granules granules;
     struct sm_caller_lane lanes[SM_N_CALLER_LANES];
 };
 

@@ -6,19 +6,22 @@
 #include "memory/memory_impl.h"
 #include "memory/ram_access.h"
 
+#include <linux/membarrier.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Bit 0 of a counter is its lock; the rest is the version. */
-static uint64_t number_of(const void *host)
+uint64_t *sm_reserve_counter(struct sm_topology *topo, const void *host)
 {
-    const uint64_t granule = (uint64_t)(uintptr_t)host >> SM_GRANULE_BITS;
-    /* The golden ratio spreads neighbours over the table, and over cache lines. */
-    return (granule * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - SM_RESERVE_BITS);
+    return &topo->granules.version[sm_load_relaxed(&topo->one_version)
+                                       ? 0
+                                       : sm_version_number(host)];
 }
 
-static uint64_t *counter_of(struct sm_topology *topo, const void *host)
+struct sm_granules *sm_reserve_granules(struct sm_topology *topo)
 {
-    return &topo->reserve[number_of(host)];
+    return &topo->granules;
 }
 
 /* The holder does one host operation; but it may have lost its processor. */
@@ -34,7 +37,7 @@ static void relax(unsigned round)
 
 uint64_t sm_reserve_version(struct sm_topology *topo, const void *host)
 {
-    const uint64_t *counter = counter_of(topo, host);
+    const uint64_t *counter = sm_reserve_counter(topo, host);
     uint64_t version;
 
     /* Pairs with the publish of an unlock: what was stored under it is seen. */
@@ -43,28 +46,93 @@ uint64_t sm_reserve_version(struct sm_topology *topo, const void *host)
     return version;
 }
 
-uint64_t sm_reserve_lock(struct sm_topology *topo, const void *host)
+/* The counter is locked: wait until the vCPU that is alone does not rely on that it was
+ * not.  Its thread does not wait for itself. */
+static SM_NOINLINE void await_in_line(struct sm_topology *topo)
 {
-    uint64_t *counter = counter_of(topo, host);
+    if (sm_load_relaxed(&topo->alone_on) == &sm_thread)
+        return;
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+    for (unsigned round = 0; sm_load_acquire(&topo->granules.in_line); round++)
+        relax(round);
+}
 
+uint64_t *sm_reserve_lock(struct sm_topology *topo, const void *host, uint64_t *version)
+{
     for (unsigned round = 0;; round++) {
-        uint64_t version = sm_load_relaxed(counter);
-        if (!(version & 1) && sm_compare_exchange(counter, &version, version | 1))
-            return version;
+        uint64_t *const counter = sm_reserve_counter(topo, host);
+
+        *version = sm_load_relaxed(counter);
+        if (!(*version & 1) && sm_compare_exchange(counter, version, *version | 1)) {
+            if (SM_LIKELY(counter == sm_reserve_counter(topo, host))) {
+                if (SM_UNLIKELY(sm_load_relaxed(&topo->one_version)))
+                    await_in_line(topo);
+                return counter;
+            }
+            sm_reserve_unlock_untouched(counter); /* which it is was just decided */
+        }
         relax(round);
     }
 }
 
-void sm_reserve_unlock(struct sm_topology *topo, const void *host)
+void sm_reserve_unlock(uint64_t *counter)
 {
-    uint64_t *counter = counter_of(topo, host);
     sm_publish(counter, sm_load_relaxed(counter) + 1);
 }
 
-void sm_reserve_unlock_untouched(struct sm_topology *topo, const void *host)
+void sm_reserve_unlock_untouched(uint64_t *counter)
 {
-    uint64_t *counter = counter_of(topo, host);
     sm_publish(counter, sm_load_relaxed(counter) - 1);
+}
+
+/* --- vCPUs -------------------------------------------------------------- */
+
+enum { ALONE = INT32_MIN }; /* of .n_vcpus */
+
+bool sm_reserve_join(struct sm_topology *topo, bool alone)
+{
+    uint32_t n = sm_load_relaxed(&topo->n_vcpus);
+
+    do {
+        if (alone ? n != 0 : n == (uint32_t)ALONE)
+            return false;
+    } while (!sm_compare_exchange(&topo->n_vcpus, &n, alone ? (uint32_t)ALONE : n + 1));
+    return true;
+}
+
+/* Decide whether all granules have one version, while no vCPU runs.  Who locked another
+ * before is waited for; who comes later sees what is decided. */
+static void share_version(struct sm_topology *topo, uint32_t one)
+{
+    sm_exchange(&topo->one_version, one); /* a full fence, as locking is */
+    for (unsigned i = 0; i < SM_ARRAY_LEN(topo->granules.version); i++) {
+        for (unsigned round = 0; sm_load_acquire(&topo->granules.version[i]) & 1; round++)
+            relax(round);
+    }
+}
+
+void sm_reserve_leave(struct sm_topology *topo)
+{
+    uint32_t n = sm_load_relaxed(&topo->n_vcpus);
+
+    if (n == (uint32_t)ALONE && sm_load_relaxed(&topo->one_version))
+        share_version(topo, 0);
+    while (!sm_compare_exchange(&topo->n_vcpus, &n, n == (uint32_t)ALONE ? 0 : n - 1))
+        continue;
+}
+
+bool sm_reserve_spare(struct sm_topology *topo)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0))
+        return false;
+    share_version(topo, 1);
+    return true;
+}
+
+void sm_reserve_bind(struct sm_topology *topo, bool runs)
+{
+    if (SM_UNLIKELY(sm_load_relaxed(&topo->one_version)))
+        sm_store_relaxed(&topo->alone_on, runs ? (const struct sm_thread *)&sm_thread : NULL);
 }
 
 /* --- Exact reservations ------------------------------------------------- */
@@ -88,9 +156,9 @@ void sm_reserve_store(struct sm_topology *topo, uint8_t *host, const void *from,
 
     for (uint64_t n; size; size -= n, host += n, bytes += n) {
         n = in_granule(host, size);
-        sm_reserve_lock(topo, host);
+        uint64_t version, *const counter = sm_reserve_lock(topo, host, &version);
         sm_copy_to_ram(host, bytes, n);
-        sm_reserve_unlock(topo, host);
+        sm_reserve_unlock(counter);
     }
 }
 
@@ -98,12 +166,12 @@ void sm_reserve_stored(struct sm_topology *topo, const uint8_t *host, uint64_t s
 {
     for (uint64_t n; size; size -= n, host += n) {
         n = in_granule(host, size);
-        sm_reserve_lock(topo, host);
-        sm_reserve_unlock(topo, host);
+        uint64_t version;
+        sm_reserve_unlock(sm_reserve_lock(topo, host, &version));
     }
 }
 
 bool sm_reserve_is_shared(const void *a, const void *b)
 {
-    return number_of(a) == number_of(b);
+    return sm_version_number(a) == sm_version_number(b);
 }

@@ -222,6 +222,18 @@ enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
                           uint64_t *value, struct rv_trap *trap);
 enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
                            uint64_t value, struct rv_trap *trap);
+/** Bits of .imm of LR, SC and AMOs. */
+enum rv_order { RV_RL = 1, RV_AQ = 2 };
+/** LR, SC and AMOs of 1 << @size_bits bytes, 2 or 3, at any @gva, as if without order.
+ *  What they give is extended as a register gets it. */
+enum rv_next rv_load_reserved(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                              uint64_t *value, struct rv_trap *trap);
+enum rv_next rv_store_conditional(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                                  uint64_t value, uint64_t *failed, struct rv_trap *trap);
+enum rv_next rv_rmw(struct rv_hart *hart, sm_gva gva, unsigned size_bits, enum sm_rmw rmw,
+                    uint64_t operand, uint64_t *old, struct rv_trap *trap);
+/** Whether @op is an AMO, and which. */
+bool rv_rmw_of(enum rv_op op, enum sm_rmw *rmw);
 /** Execute LR, SC, an AMO or a cache-block instruction. */
 enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
                             struct rv_trap *trap);

@@ -61,56 +61,118 @@ static uint64_t rv_widen(uint64_t value, unsigned size_bits)
     return (uint64_t)sm_sign_extend(value, 8u << size_bits);
 }
 
-static enum rv_next rv_load_reserved(struct rv_hart *hart, const struct rv_insn *insn,
-                                     unsigned size_bits, struct rv_trap *trap)
+/** Whether an atomic access to @gva is aligned; else *trap says what it is. */
+static bool rv_is_aligned(sm_gva gva, unsigned size_bits, bool is_lr, struct rv_trap *trap)
 {
-    enum { AQ = 2, RL = 1 };
+    if (!(gva & sm_mask(size_bits)))
+        return true;
+    trap->cause = is_lr ? RV_CAUSE_LOAD_MISALIGNED : RV_CAUSE_STORE_MISALIGNED;
+    trap->tval = gva;
+    return false;
+}
+
+enum rv_next rv_load_reserved(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                              uint64_t *value, struct rv_trap *trap)
+{
     struct sm_fault fault = {0};
-    uint64_t value = 0;
     enum rv_next next;
 
-    if (insn->imm & RL)
-        sm_fence();
-    next = rv_stepped(sm_tlb_load_reserved(hart->vcpu, hart->x[insn->rs1],
-                                           rv_memop(hart, size_bits), &value, &fault),
+    if (!rv_is_aligned(gva, size_bits, true, trap))
+        return RV_NEXT_TRAP;
+    next = rv_stepped(sm_tlb_load_reserved(hart->vcpu, gva, rv_memop(hart, size_bits),
+                                           value, &fault),
                       &fault, trap);
-    if (insn->imm & AQ)
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (next <= RV_NEXT_LEAVE)
-        rv_set_x(hart, insn->rd, rv_widen(value, size_bits));
+    *value = rv_widen(*value, size_bits);
     return next;
 }
 
-static enum rv_next rv_store_conditional(struct rv_hart *hart, const struct rv_insn *insn,
-                                         unsigned size_bits, struct rv_trap *trap)
+enum rv_next rv_store_conditional(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
+                                  uint64_t value, uint64_t *failed, struct rv_trap *trap)
 {
     struct sm_fault fault = {0};
     bool stored = false;
-    const uint64_t value = hart->x[insn->rs2] & sm_mask(8u << size_bits);
-    const enum rv_next next =
-        rv_stepped(sm_tlb_store_conditional(hart->vcpu, hart->x[insn->rs1],
-                                            rv_memop(hart, size_bits), value, &stored,
-                                            &fault),
-                   &fault, trap);
+    enum rv_next next;
 
-    if (next <= RV_NEXT_LEAVE)
-        rv_set_x(hart, insn->rd, !stored);
+    if (!rv_is_aligned(gva, size_bits, false, trap))
+        return RV_NEXT_TRAP;
+    next = rv_stepped(sm_tlb_store_conditional(hart->vcpu, gva, rv_memop(hart, size_bits),
+                                               value & sm_mask(8u << size_bits), &stored,
+                                               &fault),
+                      &fault, trap);
+    *failed = !stored;
     return next;
 }
 
-static enum rv_next rv_amo(struct rv_hart *hart, const struct rv_insn *insn,
-                           unsigned size_bits, enum sm_rmw rmw, struct rv_trap *trap)
+enum rv_next rv_rmw(struct rv_hart *hart, sm_gva gva, unsigned size_bits, enum sm_rmw rmw,
+                    uint64_t operand, uint64_t *old, struct rv_trap *trap)
 {
     struct sm_fault fault = {0};
-    uint64_t old = 0;
-    const uint64_t operand = hart->x[insn->rs2] & sm_mask(8u << size_bits);
-    const enum rv_next next =
-        rv_stepped(sm_tlb_rmw(hart->vcpu, hart->x[insn->rs1], rv_memop(hart, size_bits),
-                              rmw, operand, &old, &fault),
-                   &fault, trap);
+    enum rv_next next;
 
+    if (!rv_is_aligned(gva, size_bits, false, trap))
+        return RV_NEXT_TRAP;
+    next = rv_stepped(sm_tlb_rmw(hart->vcpu, gva, rv_memop(hart, size_bits), rmw,
+                                 operand & sm_mask(8u << size_bits), old, &fault),
+                      &fault, trap);
+    *old = rv_widen(*old, size_bits);
+    return next;
+}
+
+bool rv_rmw_of(enum rv_op op, enum sm_rmw *rmw)
+{
+    switch (op) {
+#define AMO(name, what)                                                                  \
+    case RV_OP_amo##name##_w:                                                            \
+    case RV_OP_amo##name##_d:                                                            \
+        *rmw = what;                                                                     \
+        return true;
+    AMO(swap, SM_RMW_SWAP)
+    AMO(add, SM_RMW_ADD)
+    AMO(and, SM_RMW_AND)
+    AMO(or, SM_RMW_OR)
+    AMO(xor, SM_RMW_XOR)
+    AMO(min, SM_RMW_MIN)
+    AMO(max, SM_RMW_MAX)
+    AMO(minu, SM_RMW_MINU)
+    AMO(maxu, SM_RMW_MAXU)
+#undef AMO
+    default: return false;
+    }
+}
+
+static enum rv_next rv_exec_atomic(struct rv_hart *hart, const struct rv_insn *insn,
+                                   struct rv_trap *trap)
+{
+    const unsigned size_bits = insn->rm; /* funct3: 2 or 3 */
+    const sm_gva gva = hart->x[insn->rs1];
+    const uint64_t operand = hart->x[insn->rs2];
+    uint64_t value = 0;
+    enum sm_rmw rmw;
+    enum rv_next next;
+
+    switch (insn->op) {
+    case RV_OP_lr_w:
+    case RV_OP_lr_d:
+        if (insn->imm & RV_RL)
+            sm_fence();
+        next = rv_load_reserved(hart, gva, size_bits, &value, trap);
+        if (insn->imm & RV_AQ)
+            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        break;
+    case RV_OP_sc_w:
+    case RV_OP_sc_d:
+        next = rv_store_conditional(hart, gva, size_bits, operand, &value, trap);
+        break;
+    default:
+        if (!rv_rmw_of((enum rv_op)insn->op, &rmw)) {
+            *trap = (struct rv_trap){RV_CAUSE_ILLEGAL, insn->raw};
+            return RV_NEXT_TRAP;
+        }
+        next = rv_rmw(hart, gva, size_bits, rmw, operand, &value, trap);
+        break;
+    }
     if (next <= RV_NEXT_LEAVE)
-        rv_set_x(hart, insn->rd, rv_widen(old, size_bits));
+        rv_set_x(hart, insn->rd, value);
     return next;
 }
 
@@ -187,39 +249,7 @@ static enum rv_next rv_cbo(struct rv_hart *hart, const struct rv_insn *insn,
 enum rv_next rv_exec_memory(struct rv_hart *hart, const struct rv_insn *insn,
                             struct rv_trap *trap)
 {
-    const unsigned size_bits = insn->rm; /* funct3: 2 or 3 */
-    const bool is_lr = insn->op == RV_OP_lr_w || insn->op == RV_OP_lr_d;
-
     if (rv_insn_table[insn->op].format == RV_FMT_CBO)
         return rv_cbo(hart, insn, trap);
-    if (hart->x[insn->rs1] & sm_mask(size_bits)) {
-        trap->cause = is_lr ? RV_CAUSE_LOAD_MISALIGNED : RV_CAUSE_STORE_MISALIGNED;
-        trap->tval = hart->x[insn->rs1];
-        return RV_NEXT_TRAP;
-    }
-    switch (insn->op) {
-    case RV_OP_lr_w:
-    case RV_OP_lr_d:
-        return rv_load_reserved(hart, insn, size_bits, trap);
-    case RV_OP_sc_w:
-    case RV_OP_sc_d:
-        return rv_store_conditional(hart, insn, size_bits, trap);
-#define AMO(name, rmw)                                                                   \
-    case RV_OP_amo##name##_w:                                                            \
-    case RV_OP_amo##name##_d:                                                            \
-        return rv_amo(hart, insn, size_bits, rmw, trap);
-    AMO(swap, SM_RMW_SWAP)
-    AMO(add, SM_RMW_ADD)
-    AMO(and, SM_RMW_AND)
-    AMO(or, SM_RMW_OR)
-    AMO(xor, SM_RMW_XOR)
-    AMO(min, SM_RMW_MIN)
-    AMO(max, SM_RMW_MAX)
-    AMO(minu, SM_RMW_MINU)
-    AMO(maxu, SM_RMW_MAXU)
-#undef AMO
-    default:
-        *trap = (struct rv_trap){RV_CAUSE_ILLEGAL, insn->raw};
-        return RV_NEXT_TRAP;
-    }
+    return rv_exec_atomic(hart, insn, trap);
 }

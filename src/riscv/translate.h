@@ -77,6 +77,9 @@ bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
 uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem);
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem);
 bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw);
+uint32_t rv_jit_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op);
+uint32_t rv_jit_lr(void *guest, uint64_t address, uint32_t mem);
+uint32_t rv_jit_sc(void *guest, uint64_t address, uint32_t mem);
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw);
 uint32_t rv_jit_fp_enter(void *guest);
 /** Say in the state for generated code whether that has to be called. */

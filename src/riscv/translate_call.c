@@ -149,6 +149,45 @@ bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
                       rw == JIT_WRITE ? SM_WRITE : SM_READ);
 }
 
+uint32_t rv_jit_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op)
+{
+    struct rv_hart *hart = guest;
+    const struct rv_before before = rv_calling(hart);
+    struct rv_trap trap = {0};
+    uint64_t old = 0;
+    const enum rv_next next = rv_rmw(hart, address, jit_mem_bits(mem), (enum sm_rmw)op,
+                                     hart->jit.value, &old, &trap);
+
+    hart->jit.value = old;
+    return rv_accessed(hart, next, &trap, before);
+}
+
+uint32_t rv_jit_lr(void *guest, uint64_t address, uint32_t mem)
+{
+    struct rv_hart *hart = guest;
+    const struct rv_before before = rv_calling(hart);
+    struct rv_trap trap = {0};
+    uint64_t value = 0;
+    const enum rv_next next =
+        rv_load_reserved(hart, address, jit_mem_bits(mem), &value, &trap);
+
+    hart->jit.value = value;
+    return rv_accessed(hart, next, &trap, before);
+}
+
+uint32_t rv_jit_sc(void *guest, uint64_t address, uint32_t mem)
+{
+    struct rv_hart *hart = guest;
+    const struct rv_before before = rv_calling(hart);
+    struct rv_trap trap = {0};
+    uint64_t failed = 1;
+    const enum rv_next next = rv_store_conditional(hart, address, jit_mem_bits(mem),
+                                                   hart->jit.value, &failed, &trap);
+
+    hart->jit.value = failed;
+    return rv_accessed(hart, next, &trap, before);
+}
+
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
 {
     struct rv_hart *hart = guest;

@@ -28,6 +28,27 @@ static void emit_store(struct rv_translation *tr, unsigned bits, jit_reg value)
                 insn->imm);
 }
 
+/** LR, SC or an AMO.  .rm is funct3, 2 or 3: log2 of the bytes. */
+static void emit_atomic(struct rv_translation *tr)
+{
+    const struct rv_insn *insn = tr->insn;
+    const unsigned mem = insn->rm | (insn->rm < 3 ? JIT_MEM_SIGNED : 0);
+    const jit_reg a = rv_x(tr, insn->rs1), d = rv_x_to(tr, insn->rd);
+    enum sm_rmw rmw;
+
+    if (insn->op == RV_OP_lr_w || insn->op == RV_OP_lr_d) {
+        /* Loads stay in order: of acquire and release only what comes before matters. */
+        if (insn->imm & RV_RL)
+            rv_emit(tr, JIT_OP_fence, 0, JIT_NONE, JIT_NONE, JIT_NONE);
+        rv_emit(tr, JIT_OP_lr, mem, d, a, JIT_NONE);
+    } else if (rv_rmw_of((enum rv_op)insn->op, &rmw)) {
+        jit_ir_emit(tr->ir, JIT_OP_rmw, mem, d, a, rv_x(tr, insn->rs2), JIT_NONE,
+                    (int32_t)rmw);
+    } else {
+        rv_emit(tr, JIT_OP_sc, mem, d, a, rv_x(tr, insn->rs2));
+    }
+}
+
 enum rv_described rv_translate_mem(struct rv_translation *tr)
 {
     const struct rv_insn *insn = tr->insn;
@@ -52,7 +73,7 @@ enum rv_described rv_translate_mem(struct rv_translation *tr)
                     rv_f(insn->rs2), JIT_NONE, insn->imm);
         return RV_DESCRIBED;
     case RV_FMT_LR:
-    case RV_FMT_AMO:
+    case RV_FMT_AMO: emit_atomic(tr); return RV_DESCRIBED;
     case RV_FMT_CBO:
         rv_emit_call(tr, rv_jit_exec_memory);
         return RV_DESCRIBED;

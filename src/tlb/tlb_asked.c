@@ -98,7 +98,7 @@ static uint64_t forget_in(const struct sm_vcpu *vcpu, struct sm_tlb_context *con
  *  of which pages it is: so all of that goes, though few entries do. */
 static void forget_derived(struct sm_vcpu *vcpu)
 {
-    vcpu->reservation.valid = false;
+    vcpu->fast.held.size = 0;
     vcpu->last_ram = NULL;
     for (uint32_t left = vcpu->walked; left; left &= left - 1) {
         struct sm_tlb_space *const space = &vcpu->space[__builtin_ctz(left)];

@@ -130,6 +130,8 @@ enum sm_step sm_tlb_rmw(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
         return SM_STEP_STOP;
     if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
         *old = rmw_swapped(vcpu, host, op, rmw, operand);
+    else if (vcpu->fast.alone)
+        *old = sm_host_rmw(host, 1u << op.size_bits, rmw, operand);
     else
         *old = sm_ram_rmw(vcpu->topo, host, 1u << op.size_bits, rmw, operand);
     sm_tlb_stored(vcpu);
@@ -162,7 +164,7 @@ enum sm_step sm_tlb_cas(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
 enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                                   uint64_t *value, struct sm_fault *fault)
 {
-    struct sm_reservation *const held = &vcpu->reservation;
+    struct sm_reservation *const held = &vcpu->fast.held;
     struct sm_tlb_target target;
     uint8_t *const host = atomic_host(vcpu, gva, op, SM_READ, 0, &target, fault);
 
@@ -174,11 +176,11 @@ enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_me
         return SM_STEP_STOP;
     /* The version first: what changes the value after this read changes it too. */
     held->version = sm_reserve_version(vcpu->topo, host);
+    held->version_of = sm_reserve_counter(vcpu->topo, host);
     held->value = sm_host_load(host, op.size_bits);
     held->host = host;
     held->gva = gva;
-    held->size_bits = op.size_bits;
-    held->valid = true;
+    held->size = 1u << op.size_bits;
     *value = in_order(op, held->value);
     return SM_STEP_DONE;
 }
@@ -186,13 +188,13 @@ enum sm_step sm_tlb_load_reserved(struct sm_vcpu *vcpu, sm_gva gva, struct sm_me
 void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes,
                           unsigned size)
 {
-    struct sm_reservation *const held = &vcpu->reservation;
+    struct sm_reservation *const held = &vcpu->fast.held;
     const uint8_t *from = bytes;
 
     for (unsigned n; size; size -= n, host += n, from += n) {
         const unsigned granule = 1u << SM_GRANULE_BITS;
         n = SM_MIN(size, granule - (unsigned)((uintptr_t)host & (granule - 1)));
-        const uint64_t version = sm_reserve_lock(vcpu->topo, host);
+        uint64_t version, *const counter = sm_reserve_lock(vcpu->topo, host, &version);
         if (n <= 8 && sm_is_pow2(n)) { /* as the hit path stores it */
             uint64_t value = 0;
             memcpy(&value, from, n);
@@ -201,9 +203,9 @@ void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes
             for (unsigned i = 0; i < n; i++)
                 sm_host_store(host + i, 0, from[i]);
         }
-        sm_reserve_unlock(vcpu->topo, host);
+        sm_reserve_unlock(counter);
         /* Its own stores are no other agent's: what it holds is of the new version. */
-        if (held->valid && held->version == version &&
+        if (held->size && held->version == version &&
             sm_reserve_is_shared(held->host, host))
             held->version = version + 2;
     }
@@ -211,7 +213,7 @@ void sm_tlb_store_exactly(struct sm_vcpu *vcpu, uint8_t *host, const void *bytes
 
 void sm_tlb_clear_reservation(struct sm_vcpu *vcpu)
 {
-    vcpu->reservation.valid = false;
+    vcpu->fast.held.size = 0;
 }
 
 /** Swap @desired in for @expected.  The granule is locked. */
@@ -239,13 +241,14 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
                                       struct sm_memop op, uint64_t value, bool *stored,
                                       struct sm_fault *fault)
 {
-    const struct sm_reservation held = vcpu->reservation;
+    const struct sm_reservation held = vcpu->fast.held;
     struct sm_tlb_target target;
+    uint64_t version, *counter;
     uint8_t *host;
 
-    vcpu->reservation.valid = false;
+    vcpu->fast.held.size = 0;
     *stored = false;
-    if (!held.valid || held.gva != gva || held.size_bits != op.size_bits) {
+    if (held.size != 1u << op.size_bits || held.gva != gva) {
         /* One that fails anyway is still a store to the page tables: it faults where a
          * store would, and says so before it says that it failed. */
         const struct sm_xlate_req req = request_of(gva, op, SM_WRITE, 0);
@@ -263,16 +266,17 @@ enum sm_step sm_tlb_store_conditional(struct sm_vcpu *vcpu, sm_gva gva,
     if (SM_UNLIKELY(vcpu->watching.n) &&
         stops(vcpu, SM_WATCH_STORE_CONDITIONAL, gva, op, &target,
               (struct sm_value){value, 0})) {
-        vcpu->reservation = held; /* W3 */
+        vcpu->fast.held = held; /* W3 */
         return SM_STEP_STOP;
     }
-    if (sm_reserve_lock(vcpu->topo, host) == held.version &&
+    counter = sm_reserve_lock(vcpu->topo, host, &version);
+    if (version == held.version &&
         swap(host, op.size_bits, held.value, in_order(op, value))) {
-        sm_reserve_unlock(vcpu->topo, host);
+        sm_reserve_unlock(counter);
         *stored = true;
         sm_tlb_stored(vcpu);
     } else {
-        sm_reserve_unlock_untouched(vcpu->topo, host);
+        sm_reserve_unlock_untouched(counter);
     }
     return SM_STEP_DONE;
 }

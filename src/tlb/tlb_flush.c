@@ -278,7 +278,7 @@ void sm_tlb_serve_mail(struct sm_vcpu *vcpu)
             sm_tlb_flush(vcpu, &scope, SM_TLB_ASKED);
     }
     if (everything) {
-        vcpu->reservation.valid = false; /* its memory may be gone, as may the view */
+        vcpu->fast.held.size = 0; /* its memory may be gone, as may the view */
         vcpu->last_ram = NULL;
         vcpu->translated = false;
         sm_tlb_flush(vcpu, &sm_tlb_scope_everything, SM_TLB_REMAPPED);

@@ -151,14 +151,6 @@ enum {
     SM_ASKED_REARM_ALL = 1 << 2  /* more were                                  */
 };
 
-struct sm_reservation {
-    bool valid;
-    uint8_t size_bits;
-    sm_gva gva;
-    const void *host;          /* compared, never followed                     */
-    uint64_t version, value;
-};
-
 /** What a debugger watches: tlb_watch.c. */
 struct sm_watching {
     uint32_t n;
@@ -181,7 +173,6 @@ struct sm_vcpu {
     uint8_t last_ram_space;
     struct sm_tlb_entry *only; /* SM_VCPU_ONE_ENTRY: filled last, or NULL ...  */
     struct sm_tlb_context *only_of; /* ... in this context                     */
-    struct sm_reservation reservation;
     struct sm_tlb_stats stats;
     uint64_t clock;            /* counts selections                            */
     struct sm_agent agent;

@@ -39,7 +39,7 @@ const struct sm_agent_ops sm_vcpu_agent_ops = {
 /* --- Life ------------------------------------------------------------------------- */
 
 enum { VCPU_FLAGS = SM_VCPU_WALK_ALWAYS | SM_VCPU_ONE_ENTRY | SM_VCPU_COUNT_HITS |
-                    SM_VCPU_EXACT_RESERVE };
+                    SM_VCPU_EXACT_RESERVE | SM_VCPU_ALONE };
 
 /** Copy what the caller knows of the options; the rest is zero.  Returns false for a
  *  size that no version had. */
@@ -97,6 +97,11 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *given,
         sm_free(vcpu);
         return -ENOMEM;
     }
+    if (!sm_reserve_join(topo, options->flags & SM_VCPU_ALONE)) {
+        sm_free(vcpu->spaces);
+        sm_free(vcpu);
+        return -EBUSY;
+    }
     memcpy(vcpu->spaces, options->spaces,
            options->n_spaces * sizeof(struct sm_address_space *));
     vcpu->n_spaces = options->n_spaces;
@@ -109,9 +114,14 @@ int sm_vcpu_new(struct sm_topology *topo, const struct sm_vcpu_options *given,
         vcpu->tags = SM_TLB_EXACT;
         sm_reserve_make_exact(topo);
     }
+    vcpu->fast.granules = sm_reserve_granules(topo);
+    /* Stores that end reservations change versions, too: each of its own has to be known. */
+    vcpu->fast.alone = (vcpu->flags & SM_VCPU_ALONE) &&
+                       !(vcpu->flags & SM_VCPU_EXACT_RESERVE) && sm_reserve_spare(topo);
     if (!sm_tlb_init(vcpu) ||
         (options->check && !sm_tlb_checking_init(vcpu, options->check))) {
         sm_tlb_fini(vcpu);
+        sm_reserve_leave(topo);
         sm_free(vcpu->spaces);
         sm_free(vcpu);
         return -ENOMEM;
@@ -126,6 +136,8 @@ void sm_vcpu_free(struct sm_vcpu *vcpu)
     if (!vcpu)
         return;
     sm_assert(!vcpu->online);
+    if (vcpu->agent.topo) /* else the topology went first */
+        sm_reserve_leave(vcpu->topo);
     sm_agent_remove(&vcpu->agent);
     sm_tlb_checking_fini(vcpu);
     sm_tlb_watch_fini(vcpu);
@@ -177,6 +189,7 @@ void sm_vcpu_online(struct sm_vcpu *vcpu)
 {
     sm_assert_hot(!vcpu->online);
     vcpu->online = true;
+    sm_reserve_bind(vcpu->topo, true);
     sm_agent_online(&vcpu->agent);
     serve(vcpu);
 }
@@ -185,6 +198,7 @@ void sm_vcpu_offline(struct sm_vcpu *vcpu)
 {
     sm_assert_hot(vcpu->online);
     serve(vcpu);
+    sm_reserve_bind(vcpu->topo, false);
     sm_agent_offline(&vcpu->agent);
     vcpu->online = false;
 #ifdef SM_DEBUG_CHECKS

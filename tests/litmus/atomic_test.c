@@ -125,6 +125,106 @@ static void counted_by_twos(const struct guest *g, uint64_t total)
     assert_int_equal(word(g, WORD), 2 * (total - guest_count(g, 0)));
 }
 
+/* --- What comes back to the value that it was --------------------------------------- */
+
+/** Whoever holds the baton moves a doubleword of the granule to another value and back,
+ *  between LR and SC of the one that gave it: what that SC stores must never be seen.
+ *
+ *  Hart 0: LR WORD; baton = 1; wait until it is 2; SC.  Hart 1 waits until it is 1. */
+static void aba_first(struct guest *g)
+{
+    put(g, enc_addi(T1, S3, WORD));
+    put(g, enc_amo(AMO_LR, 3, 0, T0, X0, T1));
+    put(g, enc_addi(T2, X0, 1));
+    put(g, enc_sd(T2, S3, SERVING));
+    /* Time is up while nobody answers: the round does not count as wrong. */
+    const uint32_t wait = g->at;
+    put(g, enc_ld(T2, S3, SERVING));
+    put(g, enc_addi(T2, T2, -2));
+    const uint32_t answered = put_later(g, F3_BEQ, T2, X0);
+    put(g, enc_csrrs(T3, CSR_TIME, X0));
+    put_back(g, F3_BLTU, T3, S7, wait);
+    const uint32_t late = put_later(g, F3_BEQ, X0, X0);
+    put_land(g, answered);
+    put(g, enc_addi(T0, T0, 99));
+    put(g, enc_amo(AMO_SC, 3, 0, T2, T0, T1));
+    const uint32_t failed = put_later(g, F3_BNE, T2, X0);
+    put(g, enc_sd(T0, S3, ERRORS));
+    put_land(g, failed);
+    put(g, enc_sd(X0, S3, SERVING));
+    put_land(g, late);
+}
+
+/** t0 = 1 once the baton is ours; there it goes on. */
+static uint32_t put_if_asked(struct guest *g)
+{
+    put(g, enc_ld(T0, S3, SERVING));
+    put(g, enc_addi(T0, T0, -1));
+    return put_later(g, F3_BNE, T0, X0);
+}
+
+static void put_answer(struct guest *g)
+{
+    put(g, enc_addi(T0, X0, 2));
+    put(g, enc_fence(FENCE_RW, FENCE_RW));
+    put(g, enc_sd(T0, S3, SERVING));
+}
+
+static void aba_by_amos(struct guest *g, unsigned hart)
+{
+    if (hart == 0) {
+        aba_first(g);
+        return;
+    }
+    const uint32_t not_asked = put_if_asked(g);
+    put(g, enc_addi(T1, S3, WORD));
+    put(g, enc_addi(T0, X0, 7));
+    put(g, enc_amo(AMO_ADD, 3, 0, X0, T0, T1));
+    put(g, enc_addi(T0, X0, -7));
+    put(g, enc_amo(AMO_ADD, 2, 0, T3, T0, T1));
+    put_answer(g);
+    put_land(g, not_asked);
+}
+
+/** One AMO that leaves what was there. */
+static void aba_by_nothing(struct guest *g, unsigned hart)
+{
+    if (hart == 0) {
+        aba_first(g);
+        return;
+    }
+    const uint32_t not_asked = put_if_asked(g);
+    put(g, enc_addi(T1, S3, NEIGHBOUR));
+    put(g, enc_amo(AMO_OR, 3, 0, X0, X0, T1));
+    put_answer(g);
+    put_land(g, not_asked);
+}
+
+static void aba_by_sc(struct guest *g, unsigned hart)
+{
+    if (hart == 0) {
+        aba_first(g);
+        return;
+    }
+    const uint32_t not_asked = put_if_asked(g);
+    put(g, enc_addi(T1, S3, WORD));
+    for (int step = 1; step >= -1; step -= 2) {
+        const uint32_t again = g->at;
+        put(g, enc_amo(AMO_LR, 3, 0, T0, X0, T1));
+        put(g, enc_addi(T0, T0, step));
+        put(g, enc_amo(AMO_SC, 3, 0, T2, T0, T1));
+        put_back(g, F3_BNE, T2, X0, again);
+    }
+    put_answer(g);
+    put_land(g, not_asked);
+}
+
+static void aba_check(const struct guest *g, uint64_t total)
+{
+    assert_int_equal(word(g, ERRORS), 0);
+    assert_int_equal(word(g, WORD), 0);
+}
+
 /* --- Every operation ---------------------------------------------------------------- */
 
 /** Values go round: what was put in is what came out, and the one that is left. */
@@ -278,6 +378,9 @@ static const struct contest contests[] = {
     {"amoswap.d", 4, swap_round, swap_check},
     {"amoxor, amoor, amoand", 4, bits_round, bits_check},
     {"amomaxu, amomin", 4, max_round, max_check},
+    {"lr.d, two amoadds, sc.d", 2, aba_by_amos, aba_check},
+    {"lr.d, amoor of nothing, sc.d", 2, aba_by_nothing, aba_check},
+    {"lr.d, two sc.ds, sc.d", 2, aba_by_sc, aba_check},
     {"ticket lock", 2, ticket_lock, lock_check},
     {"amoswap lock", 3, swap_lock, lock_check},
     {"lr/sc lock", 3, lrsc_lock, lock_check},

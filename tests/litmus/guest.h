@@ -278,6 +278,17 @@ static const struct sm_attrs guest_attrs = {.process = SM_NO_PROCESS,
                                             .flags = SM_ATTR_DEBUG};
 static char guest_no_firmware[] = "none";
 
+/** How harts execute: SM_JIT "off" interprets all; else a number of entries after which
+ *  what is entered is translated. */
+static inline struct machine_jit guest_jit(void)
+{
+    const char *text = getenv("SM_JIT");
+
+    if (text && !strcmp(text, "off"))
+        return (struct machine_jit){.off = true};
+    return (struct machine_jit){.heat = text ? (uint32_t)atoi(text) : 0};
+}
+
 /** Make a machine of @n_harts and begin to write its program at the start of RAM. */
 static inline void guest_new(struct guest *g, unsigned n_harts, bool single_thread)
 {
@@ -289,6 +300,7 @@ static inline void guest_new(struct guest *g, unsigned n_harts, bool single_thre
                                    .cpu_model = "rv64",
                                    .force_legacy = true,
                                    .single_thread = single_thread,
+                                   .jit = guest_jit(),
                                    .bios = guest_no_firmware}};
     assert_int_equal(rv_isa_init(&g->config.isa, "rv64"), 0);
     if (machine_new(&g->config, &g->machine, &error))

@@ -15,11 +15,12 @@ static void versions(void **state)
     char *const host = memory + (64 - (uintptr_t)memory % 64);
     const uint64_t version = sm_reserve_version(world.topo, host);
     assert_true(sm_reserve_version(world.topo, host + 63) == version);
-    assert_true(sm_reserve_lock(world.topo, host + 5) == version);
-    sm_reserve_unlock_untouched(world.topo, host + 6);
+    uint64_t found, *counter = sm_reserve_lock(world.topo, host + 5, &found);
+    assert_true(found == version);
+    assert_ptr_equal(counter, sm_reserve_counter(world.topo, host + 63));
+    sm_reserve_unlock_untouched(counter);
     assert_true(sm_reserve_version(world.topo, host) == version);
-    sm_reserve_lock(world.topo, host + 63);
-    sm_reserve_unlock(world.topo, host);
+    sm_reserve_unlock(sm_reserve_lock(world.topo, host + 63, &found));
     assert_true(sm_reserve_version(world.topo, host) > version);
     world_fini(&world);
 }
@@ -34,9 +35,10 @@ static void *add(void *arg)
     struct shared *shared = arg;
 
     for (int i = 0; i < ROUNDS; i++) {
-        sm_reserve_lock(shared->topo, &shared->count);
+        uint64_t version, *const counter =
+            sm_reserve_lock(shared->topo, &shared->count, &version);
         shared->count++;
-        sm_reserve_unlock(shared->topo, &shared->count);
+        sm_reserve_unlock(counter);
     }
     return NULL;
 }
