@@ -88,6 +88,8 @@ struct jit_state {
     uint8_t fp_ready;  /* .fp_enter() would do nothing but say JIT_GO: the owner sets and
                           clears it, as it does .fp_live where that ends       */
     uint8_t reserved[2];
+    int32_t near_budget; /* accesses that may find nothing near, before it is asked
+                            whether remembering pays                           */
     uint32_t n_returns; /* of the ring below: index of the top                 */
     uint64_t returns[JIT_N_RETURNS]; /* guest addresses; JIT_NO_RETURN: none    */
     const void *return_code[JIT_N_RETURNS];
@@ -154,9 +156,15 @@ bool jit_supported(void);
 SM_MUST_CHECK int jit_new(const struct jit_options *options, struct jit **out);
 void jit_free(struct jit *jit);
 
+/** What a unit is better made without. */
+enum jit_without {
+    JIT_WITHOUT_CHECKS = 1 << 0, /* checks that accesses share: they do not hold */
+    JIT_WITHOUT_NEAR = 1 << 1    /* pages by base register: they change all the time */
+};
+
 /** The IR to build the next unit in, empty.
- *  @no_checks  accesses are not to share checks: see jit_unit_refused() */
-struct jit_ir *jit_begin(struct jit *jit, bool no_checks);
+ *  @without  enum jit_without */
+struct jit_ir *jit_begin(struct jit *jit, uint32_t without);
 
 /** Make host code of what was built.
  *
@@ -168,9 +176,9 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
                          bool *full);
 
 void *jit_unit_owner(const struct jit_unit *unit);
-/** Whether checks that accesses share failed so often that @unit does not begin any more:
- *  it polls out, and is to be made again without. */
-bool jit_unit_refused(const struct jit_unit *unit);
+/** What @unit is better made without, as its runs have shown.  If that is anything it does
+ *  not begin any more: it polls out, and is to be made again. */
+uint32_t jit_unit_refused(const struct jit_unit *unit);
 /** Let @unit begin under @stamp from now on. */
 void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp);
 /** End @unit: it is linked from nowhere any more.  Its memory is had back by a reset. */

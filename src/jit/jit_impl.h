@@ -160,7 +160,10 @@ uint32_t jit_call_out(struct jit *jit, uint32_t number);
 
 /* --- Units ------------------------------------------------------------------------ */
 
-enum { JIT_MAX_STAMPS = 16, JIT_MAX_REFUSED = 64 };
+enum { JIT_MAX_STAMPS = 16, JIT_MAX_REFUSED = 64,
+       /* Where nothing is near more often than once in so many instructions, it is
+          better to look at once; that is asked after so many times. */
+       JIT_NEAR_WORTH = 64, JIT_NEAR_BUDGET = 64, JIT_NEAR_SAMPLES = 2 };
 
 struct jit_exit {
     struct jit_unit *from, *to;  /* .to NULL: not linked                        */
@@ -184,6 +187,8 @@ struct jit_unit {
     uint8_t n_stamps;
     bool ended;
     uint8_t refused; /* checks that did not hold                              */
+    uint8_t near_samples; /* times that its accesses were not near             */
+    uint32_t without; /* what it is to be made again without                  */
     uint32_t evicted; /* pins                                                   */
     uint8_t *stamp[JIT_MAX_STAMPS]; /* 4 bytes each                             */
     struct jit_exit *incoming;   /* lead here                                      */
@@ -194,7 +199,8 @@ struct jit_chunk;
 struct jit {
     struct jit_guest guest;
     uint32_t flags, opt, seed;
-    bool no_checks;          /* in the unit that is built                       */
+    uint32_t without;        /* of the unit that is built: enum jit_without     */
+    uint64_t near_count;     /* instructions when .near_budget was last renewed */
     uint8_t *state;          /* the guest                                       */
     struct jit_state *st;
     struct jit_mcode code;

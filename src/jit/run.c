@@ -140,6 +140,26 @@ static uint32_t slow_atomic(struct jit *jit, struct jit_frame *frame,
                       : guest->rmw(jit->state, address, site->mem, (uint32_t)site->imm));
 }
 
+/** Have @unit made again, without what does it no good. */
+static void refuse(struct jit *jit, struct jit_unit *unit, uint32_t without)
+{
+    unit->without |= without;
+    jit_host_stamp(jit, unit, JIT_STAMP_NEVER);
+}
+
+/** Accesses found nothing near as often as they may, the last of them in @unit: so one
+ *  that does often is met here before long. */
+static void sample_near(struct jit *jit, struct jit_unit *unit)
+{
+    const uint64_t count = *(const uint64_t *)jit_home(jit, jit->guest.count_offset);
+    const uint64_t n = count - jit->near_count;
+
+    jit->near_count = count;
+    jit->st->near_budget = JIT_NEAR_BUDGET;
+    if (n < JIT_NEAR_BUDGET * JIT_NEAR_WORTH && ++unit->near_samples == JIT_NEAR_SAMPLES)
+        refuse(jit, unit, JIT_WITHOUT_NEAR);
+}
+
 /** Fill the TLB for what shares a check.
  *  Returns  JIT_FAULT if it does not hold: the owner executes the instruction */
 static uint32_t slow_check(struct jit *jit, struct jit_frame *frame,
@@ -157,7 +177,7 @@ static uint32_t slow_check(struct jit *jit, struct jit_frame *frame,
         return JIT_FAULT; /* the first access will, too, or one that may yet come */
     if (!sm_tlb_hit(jit->st->data, address, (unsigned)site->constant, access, &host)) {
         if (++site->unit->refused == JIT_MAX_REFUSED)
-            jit_host_stamp(jit, site->unit, JIT_STAMP_NEVER);
+            refuse(jit, site->unit, JIT_WITHOUT_CHECKS);
         return JIT_FAULT;
     }
     way = (uint64_t)(uintptr_t)host - address;
@@ -290,6 +310,8 @@ uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
     const struct jit_site *const site = &jit->site[number];
     uint32_t status;
 
+    if (SM_UNLIKELY(jit->st->near_budget <= 0))
+        sample_near(jit, site->unit);
     if (site->kind <= JIT_SITE_STORE && SM_LIKELY(quick_access(jit, frame, site)))
         return 0;
     write_back(jit, frame, site);

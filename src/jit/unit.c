@@ -141,9 +141,9 @@ void jit_reset(struct jit *jit)
 
 /* --- Making ------------------------------------------------------------------------------ */
 
-struct jit_ir *jit_begin(struct jit *jit, bool no_checks)
+struct jit_ir *jit_begin(struct jit *jit, uint32_t without)
 {
-    jit->no_checks = no_checks;
+    jit->without = without;
     jit_ir_reset(&jit->ir);
     return &jit->ir;
 }
@@ -165,7 +165,7 @@ static bool prepare(struct jit *jit)
         return false;
     if (jit->opt & JIT_OPT_FOLD)
         jit_opt_fold(ir);
-    if ((jit->opt & JIT_OPT_CHECK) && !jit->no_checks)
+    if ((jit->opt & JIT_OPT_CHECK) && !(jit->without & JIT_WITHOUT_CHECKS))
         jit_opt_check(ir);
     if (jit->opt & JIT_OPT_DEAD)
         jit_opt_dead(ir);
@@ -212,9 +212,9 @@ void *jit_unit_owner(const struct jit_unit *unit)
     return unit->owner;
 }
 
-bool jit_unit_refused(const struct jit_unit *unit)
+uint32_t jit_unit_refused(const struct jit_unit *unit)
 {
-    return unit->refused >= JIT_MAX_REFUSED;
+    return unit->without;
 }
 
 size_t jit_unit_code(const struct jit_unit *unit, const void **code)

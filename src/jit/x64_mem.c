@@ -141,8 +141,10 @@ void x64_thunk_near(struct jit_lower *l, bool write, bool group)
     const int32_t table =
         (int32_t)offsetof(struct sm_tlb_table, slot[write ? SM_WRITE : SM_READ]);
     struct x64 *const a = &l->a;
-    struct x64_label miss = {0};
+    struct x64_label miss = {0}, asked = {0};
 
+    x64_alu_mi(a, X64_SUB, false, X64_STATE(l, near_budget), 1);
+    x64_jcc(a, X64_LE, &asked);
     x64_push(a, X64_RDX);
     x64_slot(a, X64_RCX, X64_RDX, X64_RAX);
     x64_pop(a, X64_RDX);
@@ -160,13 +162,18 @@ void x64_thunk_near(struct jit_lower *l, bool write, bool group)
                 SM_NEAR_GROUP_LIMIT);
     x64_bind(a, &miss); /* the stores left the flags alone */
     x64_ret(a);
+    x64_bind(a, &asked); /* C code is to hear of it */
+    x64_test_rr(a, true, X64_RSP, X64_RSP);
+    x64_ret(a);
 }
 
 /** Have @way lead to the host address of @size bytes; what declines is @cold's. */
 static void find(struct jit_lower *l, const struct jit_insn *insn, struct x64_address at,
                  unsigned size, bool write, struct x64_cold *cold, unsigned way)
 {
-    if (l->jit->flags & JIT_NO_NEAR || size > SM_NEAR_GROUP)
+    /* Only loops come back to one access often enough. */
+    if (!l->alloc->loops || (l->jit->flags & JIT_NO_NEAR) ||
+        (l->jit->without & JIT_WITHOUT_NEAR) || size > SM_NEAR_GROUP)
         x64_look_up(l, at, size, write ? SM_WRITE : SM_READ, &cold->enter, way);
     else
         look_near(l, insn, at, write, size > SM_NEAR_SIZE, cold, way);

@@ -43,8 +43,7 @@ struct rv_units {
     struct rv_unit **heads;
     uint8_t *arena;
     size_t arena_size, used;
-    uint64_t refused[(1 << REFUSED_BITS) / 64]; /* by hash: units there are to do without
-                                                   checks that accesses share  */
+    uint8_t without[1 << REFUSED_BITS]; /* by hash: enum jit_without, of units there */
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
@@ -65,19 +64,10 @@ static struct rv_unit **head_of(const struct rv_units *units, const uint8_t *hos
     return &units->heads[hash_of(host, HASH_BITS)];
 }
 
-static bool is_refused(const struct rv_units *units, const uint8_t *host)
+/** What the unit at @host is to be made without. */
+static uint8_t *without(struct rv_units *units, const uint8_t *host)
 {
-    const uint64_t n = hash_of(host, REFUSED_BITS);
-
-    return units->refused[n / 64] >> (n % 64) & 1;
-}
-
-/** Accesses of the unit at @host share checks that do not hold. */
-static void refuse(struct rv_units *units, const uint8_t *host)
-{
-    const uint64_t n = hash_of(host, REFUSED_BITS);
-
-    units->refused[n / 64] |= UINT64_C(1) << (n % 64);
+    return &units->without[hash_of(host, REFUSED_BITS)];
 }
 
 static struct rv_unit *find(const struct rv_units *units, const uint8_t *host,
@@ -98,7 +88,7 @@ static void reset(struct rv_hart *hart)
     jit_reset(units->jit);
     rv_kept_reset(hart);
     memset(units->heads, 0, sizeof(*units->heads) << HASH_BITS);
-    memset(units->refused, 0, sizeof(units->refused));
+    memset(units->without, 0, sizeof(units->without));
     units->used = 0;
     units->n_first = units->n_stamps = 0;
     units->resets++;
@@ -234,7 +224,7 @@ static bool renew(struct rv_hart *hart, struct rv_unit *unit)
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
 
     if (SM_UNLIKELY(jit_unit_refused(unit->code))) {
-        refuse(hart->units, unit->host);
+        *without(hart->units, unit->host) |= (uint8_t)jit_unit_refused(unit->code);
         end(hart->units, unit);
         return false;
     }
@@ -294,7 +284,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     const unsigned offset = (unsigned)(pc & ~SM_PAGE_MASK);
     struct rv_units *const units = hart->units;
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
-    struct jit_ir *const ir = jit_begin(units->jit, is_refused(units, host));
+    struct jit_ir *const ir = jit_begin(units->jit, *without(units, host));
     struct rv_trace trace;
     struct rv_unit *unit;
     size_t size;
