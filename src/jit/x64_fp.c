@@ -236,7 +236,10 @@ static void fp_raw(struct jit_lower *l, const struct jit_insn *insn)
     const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
     const bool d = insn->aux == JIT_DOUBLE;
 
-    x64_movq_xr(&l->a, d, x, x64_use(l, insn->a, X64_RAX));
+    if (jit_is_const(insn->a) && !jit_ir_value(l->ir, insn->a))
+        x64_ps_rr(&l->a, X64_XORPS, x, x);
+    else
+        x64_movq_xr(&l->a, d, x, x64_use(l, insn->a, X64_RAX));
     if (!d)
         x64_fp_pool(l, X64_ORPS, x, X64_POOL_BOX, 0);
     x64_fp_done(l, insn->d, x);
