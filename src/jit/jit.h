@@ -123,7 +123,8 @@ struct jit_guest {
      *           no plain memory answers */
     uint32_t (*touch)(void *guest, uint64_t address, uint32_t size, uint32_t rw);
     /** Make floating point ready: check that it may be used, set .mxcsr_guest to the
-     *  rounding mode, all exceptions masked and no flag raised.
+     *  rounding mode, all exceptions masked and no flag raised.  Writes no global, and
+     *  leaves the TLB as it is.
      *  Returns  enum jit_status; JIT_FAULT also where the host has no such mode: the
      *           owner then executes the instruction */
     uint32_t (*fp_enter)(void *guest);

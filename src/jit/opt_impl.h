@@ -27,6 +27,7 @@ struct jit_known {
     bool boxed;            /* its high half is ones (floating point)           */
     jit_reg holder;        /* held it once: valid if it does now               */
     jit_value a, b;        /* operands                                         */
+    jit_value unboxed;     /* what funbox made of it; 0: none did              */
     uint64_t number;       /* the constant; or .imm                            */
 };
 

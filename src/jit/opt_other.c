@@ -80,7 +80,9 @@ bool jit_opt_simplify_float(struct jit_fold *fold, struct jit_insn *insn)
     case JIT_OP_bits:
         return simplify_bits_of(fold, insn);
     case JIT_OP_funbox:
-        return a->boxed && become_fmov(insn, insn->a);
+        if (a->boxed)
+            return become_fmov(insn, insn->a);
+        return a->unboxed && become_fmov(insn, jit_opt_holder(fold, a->unboxed));
     case JIT_OP_fneg:
         return a->op == JIT_OP_fneg && a->aux == insn->aux &&
                become_fmov(insn, jit_opt_holder(fold, a->a));

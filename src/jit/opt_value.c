@@ -278,6 +278,8 @@ jit_value jit_opt_make(struct jit_fold *fold, const struct jit_insn *insn)
     known->a = a;
     known->b = b;
     known->number = (uint64_t)(int64_t)insn->imm;
+    if (insn->op == JIT_OP_funbox)
+        fold->known[a].unboxed = value;
     if (row->d == JIT_CLASS_FP)
         known->boxed = makes_boxed(fold, insn);
     else if (insn->op == JIT_OP_set || insn->op == JIT_OP_fset)

@@ -235,7 +235,10 @@ static void fp_raw(struct jit_lower *l, const struct jit_insn *insn)
     const unsigned x = x64_fp_target(l, insn->d, X64_XMM0);
     const bool d = insn->aux == JIT_DOUBLE;
 
-    x64_movq_xr(&l->a, d, x, x64_use(l, insn->a, X64_RAX));
+    if (jit_is_const(insn->a) && !jit_ir_value(l->ir, insn->a))
+        x64_ps_rr(&l->a, X64_XORPS, x, x);
+    else
+        x64_movq_xr(&l->a, d, x, x64_use(l, insn->a, X64_RAX));
     if (!d)
         x64_fp_pool(l, X64_ORPS, x, X64_POOL_BOX, 0);
     x64_fp_done(l, insn->d, x);
@@ -298,6 +301,33 @@ static void fp_sign(struct jit_lower *l, const struct jit_insn *insn)
         x64_ps_rr(&l->a, insn->op == JIT_OP_fsgnj ? X64_ORPS : X64_XORPS, x, X64_XMM1);
     }
     x64_fp_done(l, insn->d, x);
+}
+
+/* --- Entering --------------------------------------------------------------------------- */
+
+/** In line only that it is not needed. */
+void x64_lower_fenter(struct jit_lower *l, const struct jit_insn *insn)
+{
+    struct x64_cold *const cold = x64_cold(l, X64_COLD_FENTER, insn);
+
+    x64_site(l, JIT_SITE_FENTER, insn, &cold->site);
+    x64_cmp8_mi(&l->a, X64_STATE(l, fp_live), 0);
+    x64_jcc(&l->a, X64_E, &cold->enter);
+    x64_bind(&l->a, &cold->back);
+}
+
+/** Where the owner has made all ready, the mode alone is missing. */
+void x64_cold_fenter(struct jit_lower *l, struct x64_cold *cold)
+{
+    struct x64_label site = {0};
+
+    x64_cmp8_mi(&l->a, X64_STATE(l, fp_ready), 0);
+    x64_jcc(&l->a, X64_E, &site);
+    x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_guest));
+    x64_store_i(&l->a, 0, X64_STATE(l, fp_live), 1);
+    x64_jmp(&l->a, &cold->back);
+    x64_bind(&l->a, &site);
+    x64_cold_site(l, cold);
 }
 
 /* --- All --------------------------------------------------------------------------------- */

@@ -141,6 +141,8 @@ struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
 
 void x64_lower_fp(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold);
+void x64_lower_fenter(struct jit_lower *l, const struct jit_insn *insn);
+void x64_cold_fenter(struct jit_lower *l, struct x64_cold *cold);
 void x64_lower_convert(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_convert(struct jit_lower *l, struct x64_cold *cold);
 

@@ -446,31 +446,6 @@ static void lower_call(struct jit_lower *l, const struct jit_insn *insn)
     x64_call_out(l, number);
 }
 
-/** In line only that it is not needed. */
-static void lower_fenter(struct jit_lower *l, const struct jit_insn *insn)
-{
-    struct x64_cold *const cold = x64_cold(l, X64_COLD_FENTER, insn);
-
-    x64_site(l, JIT_SITE_FENTER, insn, &cold->site);
-    x64_cmp8_mi(&l->a, X64_STATE(l, fp_live), 0);
-    x64_jcc(&l->a, X64_E, &cold->enter);
-    x64_bind(&l->a, &cold->back);
-}
-
-/** Where the owner has made all ready, the mode alone is missing. */
-static void cold_fenter(struct jit_lower *l, struct x64_cold *cold)
-{
-    struct x64_label site = {0};
-
-    x64_cmp8_mi(&l->a, X64_STATE(l, fp_ready), 0);
-    x64_jcc(&l->a, X64_E, &site);
-    x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_guest));
-    x64_store_i(&l->a, 0, X64_STATE(l, fp_live), 1);
-    x64_jmp(&l->a, &cold->back);
-    x64_bind(&l->a, &site);
-    x64_cold_site(l, cold);
-}
-
 /* --- All ----------------------------------------------------------------------------- */
 
 static void lower(struct jit_lower *l, const struct jit_insn *insn)
@@ -527,7 +502,7 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_lr: x64_lower_lr(l, insn); break;
     case JIT_OP_sc: x64_lower_sc(l, insn); break;
     case JIT_OP_fence: lower_fence(l); break;
-    case JIT_OP_fenter: lower_fenter(l, insn); break;
+    case JIT_OP_fenter: x64_lower_fenter(l, insn); break;
     case JIT_OP_call: lower_call(l, insn); break;
     case JIT_OP_exit_if:
     case JIT_OP_loop_if:
@@ -549,7 +524,7 @@ static void lower_cold(struct jit_lower *l, struct x64_cold *cold)
     case X64_COLD_NEAR: x64_cold_near(l, cold); break;
     case X64_COLD_WAY: x64_cold_way(l, cold); break;
     case X64_COLD_POLL: x64_cold_poll(l, cold); break;
-    case X64_COLD_FENTER: cold_fenter(l, cold); break;
+    case X64_COLD_FENTER: x64_cold_fenter(l, cold); break;
     case X64_COLD_NAN:
     case X64_COLD_FMA:
     case X64_COLD_UNBOX:

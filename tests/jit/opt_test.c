@@ -251,6 +251,10 @@ static void floats(void **state)
 {
     fold("  fraw.s %0, x1\n  funbox f0, %0\n  funbox f1, f2\n  funbox f3, f1\n",
          "  fraw.s %0, x1\n  fmov f0, %0\n  funbox f1, f2\n  fmov f3, f1\n");
+    fold("  fld.s f1, [x1]\n  funbox f2, f1\n  funbox f0, f3\n  funbox f1, f3\n",
+         "  fld.s f1, [x1]\n  fmov f2, f1\n  funbox f0, f3\n  fmov f1, f0\n");
+    fold("  funbox f0, f1\n  fneg.s f0, f0\n  funbox f2, f1\n",
+         "  funbox f0, f1\n  fneg.s f0, f0\n  funbox f2, f1\n");
     fold("  fsgnj.d f0, f1, f1\n  fsgnjx.d f0, f1, f1\n",
          "  fmov f0, f1\n  fsgnjx.d f0, f1, f1\n");
     fold("  fneg.d %0, f1\n  fneg.d f2, %0\n", "  fneg.d %0, f1\n  fmov f2, f1\n");

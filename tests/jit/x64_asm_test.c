@@ -548,6 +548,13 @@ static void control(void **state)
             assert_int_equal(t->insn->detail->x86.operands[0].reg, regs64[reg]);
             assert_int_equal(t->insn->detail->x86.operands[1].mem.base, X86_REG_RIP);
             assert_int_equal(t->insn->detail->x86.operands[1].mem.disp, target - 7);
+            EMIT(t, x64_ps_here, X64_XORPS, reg, to);
+            const int64_t size = reg < 8 ? 7 : 8;
+            assert_true(decode(t, t->code, (size_t)size));
+            assert_int_equal(t->insn->id, X86_INS_XORPS);
+            assert_int_equal(t->insn->detail->x86.operands[0].reg, X86_REG_XMM0 + reg);
+            assert_int_equal(t->insn->detail->x86.operands[1].mem.base, X86_REG_RIP);
+            assert_int_equal(t->insn->detail->x86.operands[1].mem.disp, target - size);
         }
     }
 }
@@ -600,6 +607,9 @@ static void vectors(void **state)
                     EMIT(t, x64_cvt_if, d, w, true, y, x);
                     EXPECT(t, name, reg, xmm_of(x));
                 }
+                snprintf(name, sizeof(name), "round%s", s);
+                EMIT(t, x64_round, d, x, y, X64_ROUND_UP | X64_ROUND_QUIET);
+                EXPECT(t, name, xmm_of(x), xmm_of(y), imm_of(8, 10));
             }
             FOR_EACH(w, 2) {
                 EMIT(t, x64_movq_xr, w, x, y);

@@ -445,6 +445,48 @@ static void test_bits(void **state)
     }
 }
 
+/* --- Flags ---------------------------------------------------------------------------- */
+
+/** What is raised is read, and told once; what is forgotten is not told. */
+static void test_flags(void **state)
+{
+    struct fpu_random random = fpu_random_init(1);
+    struct operands operands;
+
+    FOR_EACH_SEED(seed)
+    for (unsigned forget = 0; forget < 2; forget++) {
+        struct jit_ir *const ir = jit_begin(jit, false);
+        struct jit_unit *unit;
+        bool full;
+
+        jit_ir_place(ir, 0, 4);
+        jit_ir_emit(ir, JIT_OP_fenter, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        jit_ir_emit(ir, JIT_OP_fdiv, JIT_DOUBLE, F0, F1, F2, JIT_NONE, 0);
+        jit_ir_emit(ir, JIT_OP_fflags, 0, X0, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        if (forget)
+            jit_ir_emit(ir, JIT_OP_fforget, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        jit_ir_emit(ir, JIT_OP_fflags, 0, X1, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        jit_ir_emit(ir, JIT_OP_exit, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
+                    jit_ir_way(ir, JIT_EXIT_ASIDE, 4, true));
+        unit = jit_end(jit, guest.page, 0, NULL, &full);
+        assert_non_null(unit);
+        collect(&operands, JIT_DOUBLE, &random);
+        FOR_EACH_MODE
+        for (unsigned n = 0; n < 2000; n++) {
+            const struct subject subject = {JIT_OP_fdiv, JIT_DOUBLE, 0, F0};
+            const uint64_t a = operands.value[fpu_random_next(&random) % operands.n];
+            const uint64_t b = operands.value[fpu_random_next(&random) % operands.n];
+            uint8_t flags = 0;
+
+            rv_f64_div(a, b, guest.rm, &flags);
+            run(unit, &subject, 0, a, b, 0);
+            assert_int_equal(guest.reg[X0], flags); /* they are the guest's numbers */
+            assert_int_equal(guest.reg[X1], forget ? 0 : flags);
+            assert_int_equal(guest.flags, forget ? 0 : flags);
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     new_jit(0);
@@ -466,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_precisions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arithmetic, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flags, set_up, tear_down),
     };
 
     return jit_supported() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
