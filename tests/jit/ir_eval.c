@@ -272,6 +272,55 @@ static bool access_bytes(struct run *run, const struct jit_insn *insn)
     return true;
 }
 
+static uint64_t modified(enum sm_rmw op, unsigned bits, uint64_t old, uint64_t operand)
+{
+    const uint64_t a = extended(old, bits, false), b = extended(operand, bits, false);
+    const int64_t x = (int64_t)extended(old, bits, true);
+    const int64_t y = (int64_t)extended(operand, bits, true);
+
+    switch (op) {
+    case SM_RMW_SWAP: return b;
+    case SM_RMW_ADD: return a + b;
+    case SM_RMW_AND: return a & b;
+    case SM_RMW_OR: return a | b;
+    case SM_RMW_XOR: return a ^ b;
+    case SM_RMW_MIN: return x < y ? a : b;
+    case SM_RMW_MAX: return x > y ? a : b;
+    case SM_RMW_MINU: return a < b ? a : b;
+    default: return a > b ? a : b;
+    }
+}
+
+static bool atomic(struct run *run, const struct jit_insn *insn)
+{
+    const unsigned size = 1u << jit_mem_bits(insn->aux);
+    struct ir_machine *machine = run->machine;
+    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
+    const uint64_t offset = a - machine->memory_base;
+    uint64_t old = 0, value = b;
+
+    if (offset > EVAL_MEMORY - size)
+        return fault(run, insn);
+    memcpy(&old, machine->memory + offset, size);
+    if (insn->op == JIT_OP_sc) {
+        const bool held = machine->held == a && machine->holds == size;
+        if (held)
+            memcpy(machine->memory + offset, &value, size);
+        machine->holds = 0;
+        write_reg(run, insn->d, !held);
+        return true;
+    }
+    if (insn->op == JIT_OP_lr) {
+        machine->held = a;
+        machine->holds = size;
+    } else {
+        value = modified((enum sm_rmw)insn->imm, 8 * size, old, b);
+        memcpy(machine->memory + offset, &value, size);
+    }
+    write_reg(run, insn->d, extended(old, 8 * size, (insn->aux & JIT_MEM_SIGNED) != 0));
+    return true;
+}
+
 /* --- Floating point ------------------------------------------------------- */
 
 static double as_double(uint64_t bits)
@@ -540,6 +589,9 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
         return true;
     case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
     case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
+    case JIT_OP_rmw:
+    case JIT_OP_lr:
+    case JIT_OP_sc: return atomic(run, insn);
     case JIT_OP_exit_if: return !holds(insn->aux, a, b) || take_way(run, insn);
     case JIT_OP_exit: return take_way(run, insn);
     case JIT_OP_loop_if:

@@ -18,6 +18,8 @@ struct ir_machine {
     uint8_t memory[EVAL_MEMORY];
     int32_t state_offset;       /* .state begins there, as lds and sts count       */
     uint8_t state[EVAL_STATE];
+    uint64_t held;              /* reserved by lr, of .holds bytes                 */
+    uint64_t holds;
     uint64_t pc;                /* set by a callee that says JIT_JUMPED            */
     /** Does call number @call of the unit.  Returns  enum jit_status */
     uint32_t (*call)(struct ir_machine *machine, unsigned call);

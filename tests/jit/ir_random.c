@@ -282,6 +282,21 @@ static void emit_memory(struct maker *m)
     }
 }
 
+static void emit_atomic(struct maker *m)
+{
+    static const uint8_t ops[] = {JIT_OP_rmw, JIT_OP_rmw, JIT_OP_lr, JIT_OP_sc};
+    const enum jit_op op = (enum jit_op)ops[below(m, sizeof(ops))];
+    const unsigned mem = below(m, JIT_N_MEMS);
+
+    if (m->wrote || m->left)
+        return;
+    const jit_reg a = address(m), b = op == JIT_OP_lr ? JIT_NONE : source(m);
+    const jit_reg d = destination(m, JIT_CLASS_INT);
+    jit_ir_emit(m->ir, op, mem, d, a, b, JIT_NONE,
+                op == JIT_OP_rmw ? (int32_t)below(m, SM_N_RMW) : 0);
+    written(m, d, false);
+}
+
 /* --- Floating point ------------------------------------------------------- */
 
 /** What moves bits. */
@@ -453,6 +468,8 @@ static void emit_one(struct maker *m)
         emit_shift_pair(m);
     else if (kind < 64)
         emit_state(m);
+    else if (kind < 66)
+        emit_atomic(m);
     else if (kind < 78)
         emit_memory(m);
     else if (kind < 85 && m->random->fp)

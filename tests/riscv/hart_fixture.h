@@ -69,7 +69,7 @@ static struct sm_tlb_check *fixture_check;
 static uint32_t fixture_check_flags;
 /** Of the next hart's options. */
 static bool fixture_check_code, fixture_translate;
-static uint32_t fixture_heat;
+static uint32_t fixture_heat, fixture_vcpu_flags;
 static uint64_t fixture_code_size;
 
 SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
@@ -81,7 +81,7 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .check = fixture_check, .check_flags = fixture_check_flags,
         .check_code = fixture_check_code,
         .translate = fixture_translate, .jit_heat = fixture_heat,
-        .code_size = fixture_code_size,
+        .code_size = fixture_code_size, .vcpu_flags = fixture_vcpu_flags,
     };
 
     *fix = (struct fixture){.time = 1000};

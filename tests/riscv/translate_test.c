@@ -596,16 +596,15 @@ static void test_system(void **state)
            "way 0: near 0x14, retired\n"
            "call 0\n"
            "call 1\n"
-           "call 2\n"
            "place 0: 0x0..0x4\n"
            "  call 0\n"
            "place 1: 0x4..0x8\n"
            "  fence\n"
            "place 2: 0x8..0xc\n"
            "place 3: 0xc..0x10\n"
-           "  call 1\n"
+           "  rmw.s32.add x10, [x11], x12\n"
            "place 4: 0x10..0x14\n"
-           "  call 2\n"
+           "  call 1\n"
            "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_pause, 0, 0, 0, 0);

@@ -34,6 +34,42 @@ static void callers_from_before_have_no_flags(void **state)
     sm_vcpu_free(vcpu);
 }
 
+static void one_may_be_alone(void **state)
+{
+    struct sm_address_space *spaces[] = {fake.guest.space};
+    struct sm_vcpu_options alone = {
+        .struct_size = sizeof alone, .spaces = spaces, .n_spaces = 1, .ops = &fake_ops,
+        .flags = SM_VCPU_ALONE};
+    struct sm_vcpu_options other = alone;
+    struct sm_vcpu *vcpu, *second;
+
+    assert_int_equal(sm_vcpu_new(fake.guest.topo, &alone, &vcpu), -EBUSY);
+    sm_vcpu_offline(fake.vcpu);
+    sm_vcpu_free(fake.vcpu);
+    fake.vcpu = NULL;
+    other.flags = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &alone, &vcpu), 0);
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &other, &second), -EBUSY);
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &alone, &second), -EBUSY);
+        sm_vcpu_free(vcpu);
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &other, &vcpu), 0);
+        assert_false(sm_vcpu_fast(vcpu)->alone);
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &other, &second), 0);
+        sm_vcpu_free(vcpu);
+        assert_int_equal(sm_vcpu_new(fake.guest.topo, &alone, &vcpu), -EBUSY);
+        sm_vcpu_free(second);
+    }
+    /* Where each store ends reservations, its own have to be told from others. */
+    alone.flags |= SM_VCPU_EXACT_RESERVE;
+    assert_int_equal(sm_vcpu_new(fake.guest.topo, &alone, &vcpu), 0);
+    assert_false(sm_vcpu_fast(vcpu)->alone);
+    sm_vcpu_free(vcpu);
+    other.flags = 0;
+    assert_int_equal(sm_vcpu_new(fake.guest.topo, &other, &fake.vcpu), 0);
+    sm_vcpu_online(fake.vcpu);
+}
+
 static void options_are_checked(void **state)
 {
     struct sm_address_space *spaces[] = {fake.guest.space}, *none[] = {NULL};
@@ -333,6 +369,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(one_may_be_alone),
         TEST(options_are_checked),
         TEST(callers_from_before_have_no_flags),
         TEST(a_kick_is_served_once),
