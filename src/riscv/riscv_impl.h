@@ -336,8 +336,9 @@ uint64_t rv_mip(const struct rv_hart *hart);
 uint64_t rv_irq_wakeup(const struct rv_hart *hart);
 /** Take the enabled interrupt of highest priority, if there is one. */
 bool rv_take_interrupt(struct rv_hart *hart);
-/** Whether there is one.  A deadline of Sstc counts from when it was noticed: by the
- *  owner's timer, or by software that read it. */
+/** Whether there may be one, without asking for the time.  A deadline of Sstc counts from
+ *  when it was noticed, by the owner's timer or by software that read sip; the owner may
+ *  have meant a former one. */
 bool rv_interrupt_due(const struct rv_hart *hart);
 
 /* --- regime.c, fence.c ------------------------------------------------------------- */
