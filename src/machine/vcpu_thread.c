@@ -87,11 +87,12 @@ static void stimecmp_update(struct hart_slot *slot)
 {
     const struct dev_clock *clock = machine_clock_table(slot->machine->clock);
     struct aclint *aclint = slot->machine->aclint;
-    const bool due = aclint_mtime(aclint) >= slot->stimecmp;
+    const bool never = slot->stimecmp == UINT64_MAX;
+    const bool due = !never && aclint_mtime(aclint) >= slot->stimecmp;
 
     rv_hart_set_irq(slot->hart, RV_IRQ_STI, due);
     clock->arm(clock->opaque, &slot->stimecmp_timer,
-               due ? UINT64_MAX : aclint_deadline_ns(aclint, slot->stimecmp));
+               due || never ? UINT64_MAX : aclint_deadline_ns(aclint, slot->stimecmp));
 }
 
 static void stimecmp_fire(void *opaque)

@@ -57,9 +57,11 @@ static uint64_t enabled_in(const struct rv_hart *hart)
 bool rv_interrupt_due(const struct rv_hart *hart)
 {
     const uint64_t enabled = enabled_in(hart);
+    const uint64_t timer = UINT64_C(1) << RV_IRQ_STI;
+    const uint64_t soft =
+        hart->menvcfg & RV_ENVCFG_STCE ? hart->mip_soft & ~timer : hart->mip_soft;
 
-    return (enabled & (sm_load_relaxed(&hart->mip_lines) | hart->mip_soft)) &&
-           pending(hart, enabled);
+    return (enabled & (sm_load_relaxed(&hart->mip_lines) | soft)) != 0;
 }
 
 bool rv_take_interrupt(struct rv_hart *hart)

@@ -210,8 +210,8 @@ struct rv_hart {
     uint32_t unit_heat;     /* entries of a block before it is translated       */
     struct rv_kept *kept;   /* what their calls are given, until all end        */
     uint64_t fetches_moved; /* how often what fetches reach may have changed   */
-    bool jit_stop; /* after a fault: a watch stops the instruction; else the
-                      interpreter is to execute it                             */
+    bool jit_stop;  /* after a fault: a watch stops the instruction, or        */
+    bool jit_aside; /* the interpreter is to execute it                        */
 
     /* Control state.  Fields hold the legalised value that reads return. */
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
@@ -336,8 +336,9 @@ uint64_t rv_mip(const struct rv_hart *hart);
 uint64_t rv_irq_wakeup(const struct rv_hart *hart);
 /** Take the enabled interrupt of highest priority, if there is one. */
 bool rv_take_interrupt(struct rv_hart *hart);
-/** Whether there is one.  A deadline of Sstc counts from when it was noticed: by the
- *  owner's timer, or by software that read it. */
+/** Whether there may be one, without asking for the time.  A deadline of Sstc counts from
+ *  when it was noticed, by the owner's timer or by software that read sip; the owner may
+ *  have meant a former one. */
 bool rv_interrupt_due(const struct rv_hart *hart);
 
 /* --- regime.c, fence.c ------------------------------------------------------------- */

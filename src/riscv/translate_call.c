@@ -89,6 +89,7 @@ static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
     }
     rv_tables(hart);
     hart->jit_stop = true;
+    hart->jit_aside = false;
     return JIT_FAULT;
 }
 
@@ -110,6 +111,7 @@ static uint32_t rv_accessed(struct rv_hart *hart, enum rv_next next,
 static uint32_t rv_aside(struct rv_hart *hart)
 {
     hart->jit_stop = false;
+    hart->jit_aside = true;
     return JIT_FAULT;
 }
 

@@ -55,8 +55,10 @@ static jit_reg changed(struct rv_translation *tr, enum rv_csr_op op, jit_reg a,
 {
     if (op == RV_CSR_SET)
         return rv_value(tr, JIT_OP_or, 0, a, bits);
-    return rv_value(tr, JIT_OP_and, 0, a,
-                    rv_value(tr, JIT_OP_xor, 0, bits, rv_const(tr, UINT64_MAX)));
+    bits = jit_is_const(bits) && !tr->ir->overflow
+               ? rv_const(tr, ~jit_ir_value(tr->ir, bits))
+               : rv_value(tr, JIT_OP_xor, 0, bits, rv_const(tr, UINT64_MAX));
+    return rv_value(tr, JIT_OP_and, 0, a, bits);
 }
 
 static enum rv_csr_op op_of(const struct rv_insn *insn)
@@ -125,11 +127,11 @@ static enum rv_described translate_csr(struct rv_translation *tr)
     need_priv(tr, csr.priv);
     if (enables && op == RV_CSR_SET && (insn->rs1 & csr.enables))
         nothing_pends(tr);
-    reads = insn->rd || op == RV_CSR_SET || op == RV_CSR_CLEAR;
-    if (reads || csr.write_mask != UINT64_MAX) {
+    reads = insn->rd || (!enables && (op == RV_CSR_SET || op == RV_CSR_CLEAR));
+    if (reads || enables || csr.write_mask != UINT64_MAX)
         field = load_state(tr, WORD64, csr.offset);
-        old = reads ? masked(tr, field, csr.read_mask) : JIT_NONE;
-    }
+    if (reads)
+        old = masked(tr, field, csr.read_mask);
     if (enables)
         write_enables(tr, &csr, op, field, insn->rs1 & csr.enables);
     else if (op != RV_CSR_READ)

@@ -30,7 +30,11 @@ static uint64_t fixture_time(void *owner)
 
 static void fixture_arm(void *owner, struct rv_hart *hart, uint64_t deadline)
 {
-    ((struct fixture *)owner)->deadline = deadline;
+    struct fixture *fix = owner;
+
+    fix->deadline = deadline;
+    if (deadline <= fix->time)
+        rv_hart_set_irq(hart, RV_IRQ_STI, true);
 }
 
 static void fixture_wake(void *owner, struct rv_hart *hart)

@@ -93,14 +93,10 @@ static void run_unit(uint64_t pc)
     hart->jit.fetch = hart->fast->table[hart->mode_fetch];
     hart->jit.page = pc & SM_PAGE_MASK;
     hart->jit.pc = pc;
-    hart->jit_stop = hart->jit_aside = false;
+    hart->jit_stop = false;
     hart->jit.fp_ready = 0;
-    if (jit_run(world.jit, unit) == JIT_OUT_FAULT && !hart->jit_aside) {
-        hart->pc = hart->jit.pc;
-        rv_take_exception(hart, hart->jit_trap.cause, hart->jit_trap.tval);
-    } else {
-        hart->pc = hart->jit.pc;
-    }
+    jit_run(world.jit, unit);
+    hart->pc = hart->jit.pc;
     assert_int_equal(rv_hart_run(hart), RV_RUN_WFI);
     jit_reset(world.jit);
     rv_kept_reset(hart);
@@ -582,12 +578,12 @@ static void test_aligned_to_4(void **state)
 /** Mode changes, and what only the interpreter does. */
 static void test_system(void **state)
 {
-    static const enum rv_op asides[] = {RV_OP_ecall,   RV_OP_ebreak,  RV_OP_mret,
-                                        RV_OP_sret,    RV_OP_wfi,     RV_OP_wrs_nto,
-                                        RV_OP_wrs_sto, RV_OP_fence_i, RV_OP_illegal};
+    static const enum rv_op asides[] = {RV_OP_wfi, RV_OP_wrs_nto, RV_OP_wrs_sto,
+                                        RV_OP_fence_i, RV_OP_illegal};
+    static const enum rv_op calls[] = {RV_OP_ecall, RV_OP_ebreak, RV_OP_mret, RV_OP_sret};
     struct program prog = at(CODE);
 
-    put(&prog, RV_OP_csrrw, A0, A1, 0, RV_CSRNO_sscratch);
+    put(&prog, RV_OP_csrrw, A0, A1, 0, RV_CSRNO_stvec);
     put(&prog, RV_OP_fence, 0, 0, 0, 0x0ff);
     put(&prog, RV_OP_fence, 0, 0, 0, 0x022);
     put(&prog, RV_OP_amoadd_w, A0, A1, A2, 0);
@@ -625,6 +621,61 @@ static void test_system(void **state)
         assert_int_equal(ir->way[0].offset, 4);
         assert_false(ir->way[0].retired);
     }
+    for (unsigned n = 0; n < SM_ARRAY_LEN(calls); n++) {
+        const struct jit_ir *ir;
+
+        prog = at(CODE);
+        put(&prog, calls[n], 0, 0, 0, 0);
+        ir = describe(CODE);
+        assert_int_equal(ir->n_insns, 2);
+        assert_int_equal(ir->insn[0].op, JIT_OP_call);
+    }
+}
+
+/** CSRs that are plain; privilege is asked about once for each that is more. */
+static void test_csrs(void **state)
+{
+    const unsigned priv = (unsigned)offsetof(struct rv_hart, priv);
+    const unsigned sscratch = (unsigned)offsetof(struct rv_hart, sscratch);
+    const unsigned status = (unsigned)offsetof(struct rv_hart, mstatus);
+    struct program prog = at(CODE);
+    char text[1000];
+
+    put(&prog, RV_OP_csrrs, A0, X0, 0, RV_CSRNO_sscratch);
+    put(&prog, RV_OP_csrrw, A0, A0, 0, RV_CSRNO_sscratch);
+    put(&prog, RV_OP_csrrwi, X0, 3, 0, RV_CSRNO_mscratch);
+    put(&prog, RV_OP_csrrwi, X0, 2, 0, RV_CSRNO_stvec);
+    put(&prog, RV_OP_csrrci, X0, 2, 0, RV_CSRNO_sstatus);
+    put(&prog, RV_OP_wfi, 0, 0, 0, 0);
+    snprintf(text, sizeof(text),
+             "way 0: aside 0x0\n"
+             "way 1: aside 0x8\n"
+             "way 2: aside 0x14\n"
+             "call 0\n"
+             "place 0: 0x0..0x4\n"
+             "  lds.u8 %%0, [guest + 0x%x]\n"
+             "  exit_if.ltu %%0, #1, way 0\n"
+             "  lds.u64 %%1, [guest + 0x%x]\n"
+             "  mov x10, %%1\n"
+             "place 1: 0x4..0x8\n"
+             "  lds.u64 %%2, [guest + 0x%x]\n"
+             "  sts.u64 [guest + 0x%x], x10\n"
+             "  mov x10, %%2\n"
+             "place 2: 0x8..0xc\n"
+             "  lds.u8 %%3, [guest + 0x%x]\n"
+             "  exit_if.ltu %%3, #3, way 1\n"
+             "  sts.u64 [guest + 0x%x], #3\n"
+             "place 3: 0xc..0x10\n"
+             "  call 0\n"
+             "place 4: 0x10..0x14\n"
+             "  lds.u64 %%4, [guest + 0x%x]\n"
+             "  and %%5, %%4, #-3\n"
+             "  sts.u64 [guest + 0x%x], %%5\n"
+             "place 5: 0x14..0x18\n"
+             "  exit.plain way 2\n",
+             priv, sscratch, sscratch, sscratch, priv,
+             (unsigned)offsetof(struct rv_hart, mscratch), status, status);
+    expect(CODE, text);
 }
 
 static void test_floating_point(void **state)
@@ -642,9 +693,10 @@ static void test_floating_point(void **state)
     put(&prog, RV_OP_fsd, 0, A0, 1, 8);
     put(&prog, RV_OP_ecall, 0, 0, 0, 0);
     expect(CODE,
-           "way 0: aside 0x24\n"
+           "way 0: near 0x28, retired\n"
            "call 0\n"
            "call 1\n"
+           "call 2\n"
            "place 0: 0x0..0x4\n"
            "  fenter\n"
            "  fld.s f1, [x10 + 4]\n"
@@ -673,6 +725,7 @@ static void test_floating_point(void **state)
            "place 8: 0x20..0x24\n"
            "  fst.d [x10 + 8], f1\n"
            "place 9: 0x24..0x28\n"
+           "  call 2\n"
            "  exit.plain way 0\n");
 }
 
@@ -690,6 +743,7 @@ int main(void)
         TEST(test_limits),
         TEST(test_page_end),
         TEST(test_system),
+        TEST(test_csrs),
         TEST(test_floating_point),
         cmocka_unit_test_setup_teardown(test_aligned_to_4, set_up_without_c, tear_down),
     };
