@@ -104,6 +104,8 @@ struct rv_hart_options {
     uint32_t vcpu_flags;        /* SM_VCPU_*, of the hart's vCPU                */
     bool check_code;   /* compare each block with memory before it runs, for guests
                           that change code without FENCE.I                      */
+    bool compare_all;  /* after each fence of code, whether or not a page may have
+                          been written                                          */
     bool translate;    /* make host code of what runs often, on hosts for which there
                           is a back end; not with .check or .check_code         */
     uint32_t jit_flags, jit_opt; /* of jit_options (jit/jit.h): enum jit_flag, and

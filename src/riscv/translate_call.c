@@ -181,6 +181,14 @@ uint32_t rv_jit_exec_system(void *guest, const void *arg)
     return rv_called(hart, next, &trap, resets);
 }
 
+uint32_t rv_jit_fence_i(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+    const uint64_t resets = rv_calling(hart);
+
+    return rv_called(hart, rv_fence_i(hart) ? RV_NEXT_LEAVE : RV_NEXT, NULL, resets);
+}
+
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)
 {
     struct rv_hart *hart = guest;

@@ -3,13 +3,15 @@
  * the way from one to the next where their code does not know it.
  *
  * A unit is kept with the bytes that it was made of.  While its stamp is the vCPU's it is
- * entered as it is.  FENCE.I and what stands for one give the vCPU another stamp: then
- * its code leads out at its beginning, it is compared with memory, and goes on under the
- * new stamp, or ends.
+ * entered as it is.  FENCE.I and what stands for one compare those whose page may have
+ * been written (code.h), and end those that differ; or they give the vCPU another stamp:
+ * then a unit's code leads out at its beginning, it is compared with memory, and goes on
+ * under the new stamp, or ends.
  *
  * Memory for all that comes from one arena.  It is had back as the code is: all at once,
  * when either is full.
  */
+#include "riscv/code.h"
 #include "riscv/interp_impl.h"
 #include "riscv/translate.h"
 
@@ -27,6 +29,8 @@ enum {
 struct rv_unit {
     struct rv_unit *next;  /* of the same hash                                 */
     struct jit_unit *code; /* NULL: it ended                                   */
+    struct rv_code_page *page;  /* NULL: it has no record                       */
+    struct rv_unit *page_next;  /* of the same page                             */
     const uint8_t *host;   /* of the first byte                                */
     uint32_t stamp;        /* (U1)                                             */
     uint16_t offset;       /* of it in the guest's page                        */
@@ -91,6 +95,7 @@ static void reset(struct rv_hart *hart)
 
     jit_reset(units->jit);
     rv_kept_reset(hart);
+    rv_code_forget_units(hart);
     memset(units->heads, 0, sizeof(*units->heads) << HASH_BITS);
     memset(units->refused, 0, sizeof(units->refused));
     units->used = 0;
@@ -209,15 +214,45 @@ static bool equals_memory(struct rv_unit *unit)
     return true;
 }
 
-static void end(struct rv_units *units, struct rv_unit *unit)
+static void end(struct rv_hart *hart, struct rv_unit *unit)
 {
+    struct rv_units *const units = hart->units;
     struct rv_unit **at = head_of(units, unit->host);
 
     while (*at != unit)
         at = &(*at)->next;
     *at = unit->next;
+    if (unit->page) {
+        at = &unit->page->units;
+        while (*at != unit)
+            at = &(*at)->page_next;
+        *at = unit->page_next;
+        rv_code_count(hart, unit->page, -1);
+    }
     jit_unit_end(units->jit, unit->code);
     unit->code = NULL;
+}
+
+unsigned rv_units_compare(struct rv_hart *hart, struct rv_code_page *page)
+{
+    struct rv_unit *unit, *next;
+    unsigned n = 0;
+
+    for (unit = page->units; unit; unit = next) {
+        next = unit->page_next;
+        hart->stats.units_verified++;
+        if (!equals_memory(unit)) {
+            end(hart, unit);
+            n++;
+        }
+    }
+    return n;
+}
+
+void rv_units_unlist(struct rv_code_page *page)
+{
+    page->units = NULL;
+    page->n_units = 0;
 }
 
 /** Have @unit run under the vCPU's stamp.  Returns false if it ended. */
@@ -227,14 +262,15 @@ static bool renew(struct rv_hart *hart, struct rv_unit *unit)
 
     if (SM_UNLIKELY(jit_unit_refused(unit->code))) {
         refuse(hart->units, unit->host);
-        end(hart->units, unit);
+        end(hart, unit);
         return false;
     }
     if (unit->stamp == stamp)
         return true;
+    hart->units_renewed++;
     hart->stats.units_verified++;
     if (!equals_memory(unit)) {
-        end(hart->units, unit);
+        end(hart, unit);
         return false;
     }
     unit->stamp = stamp;
@@ -258,6 +294,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     struct rv_units *const units = hart->units;
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
     struct jit_ir *const ir = jit_begin(units->jit, is_refused(units, host));
+    struct rv_code_page *const page = rv_code_page_at(hart, pc, host);
     struct rv_trace trace;
     struct rv_unit *unit;
     size_t size;
@@ -272,6 +309,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     }
     unit = (struct rv_unit *)(void *)(units->arena + units->used);
     *unit = (struct rv_unit){
+        .page = page,
         .host = host,
         .stamp = stamp,
         .offset = (uint16_t)offset,
@@ -288,6 +326,11 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     units->used += size;
     unit->next = *head_of(units, host);
     *head_of(units, host) = unit;
+    if (page) {
+        unit->page_next = page->units;
+        page->units = unit;
+        rv_code_count(hart, page, 1);
+    }
     return unit;
 }
 

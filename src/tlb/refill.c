@@ -142,16 +142,20 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     const sm_gva page = req->gva & SM_PAGE_MASK;
     const unsigned slot = sm_tlb_slot(page);
     struct found found;
-    bool logged;
+    bool watched;
 
     if (SM_UNLIKELY(!by->tables || (req->flags & ~(uint32_t)SM_REQ_ATOMIC) ||
                     !find_leaf(by, req->gva, access, &found) ||
                     /* What is not read is written by the bus. */
                     !(found.perms & SM_PERM_R)))
         return sm_tlb_fill(vcpu, req, out, fault);
-    /* A log that begins after this look has all pages set (D1). */
-    logged = sm_load_relaxed(&by->ram->logs) != NULL;
-    if (SM_UNLIKELY(logged && access == SM_WRITE))
+    out->gpa = found.gpa | (req->gva & ~SM_PAGE_MASK);
+    out->host = (uint8_t *)(uintptr_t)(out->gpa + by->host_bias);
+    /* A log that begins after this look has all pages set (D1).  Nor is a page that is
+     * quiet to be written unseen (K2). */
+    watched = sm_load_relaxed(&by->ram->logs) != NULL ||
+              sm_ram_is_quiet(by->ram, (uint64_t)(out->host - by->ram->host) >> SM_PAGE_BITS);
+    if (SM_UNLIKELY(watched && access == SM_WRITE))
         return sm_tlb_fill(vcpu, req, out, fault);
 
     sm_assert_hot(vcpu->online); /* V5 */
@@ -163,12 +167,10 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     /* As after a walk: the other of read and write, where that costs none. */
     if (access == SM_WRITE)
         put(context, SM_READ * SM_TLB_SLOTS + slot, page, &found);
-    else if (access == SM_READ && (found.perms & SM_PERM_W) && !logged &&
+    else if (access == SM_READ && (found.perms & SM_PERM_W) && !watched &&
              (context->store->table.slot[SM_WRITE][slot].tag & SM_TLB_ABSENT))
         put(context, SM_WRITE * SM_TLB_SLOTS + slot, page, &found);
 
-    out->gpa = found.gpa | (req->gva & ~SM_PAGE_MASK);
-    out->host = (uint8_t *)(uintptr_t)(out->gpa + by->host_bias);
     out->space = by->space;
     out->tx = SM_TX_OK;
     out->attrs = by->attrs;

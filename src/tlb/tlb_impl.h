@@ -282,6 +282,9 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault);
 
+/** Whether the page that @cold is of, at @host, is marked in all logs, and not quiet. */
+bool sm_tlb_is_marked(struct sm_vcpu *vcpu, const struct sm_tlb_cold *cold, uint64_t host);
+
 /** Remember a leaf larger than a page, so that a fence on one page knows cheaply
  *  whether it means more than that page (T5). */
 void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits);
