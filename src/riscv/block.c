@@ -154,6 +154,8 @@ bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)
         rv_block_list(page, block);
         return true;
     }
+    if (page)
+        page->unchanged = 0;
     rv_block_remove(hart->blocks, page, block);
     return false;
 }

@@ -218,6 +218,7 @@ void rv_code_forget_blocks(struct rv_hart *hart)
 /** Have all code compared as it is entered next. */
 static void outdate_all(struct rv_hart *hart)
 {
+    hart->stats.code_fences_all++;
     hart->code_epoch++;
     rv_units_changed(hart);
 }
@@ -292,14 +293,16 @@ static unsigned compare(struct rv_hart *hart, struct rv_code_page *page)
     struct rv_code *const code = hart->code;
     const bool quiet = is_quiet(code, page);
     const unsigned n = rv_units_compare(hart, page);
+    const bool in_use = page->units || page->blocks;
 
     rv_blocks_outdate(hart, page);
-    if (!page->units) {
-        drop(code, page);
-        return n;
-    }
     if (quiet) {
         delist(code, page);
+        return n;
+    }
+    /* Without code it may come into use again; but not what became something else. */
+    if (!in_use && (n || page->patience > RV_CODE_UNCHANGED)) {
+        drop(code, page);
         return n;
     }
     if (n)
@@ -357,6 +360,7 @@ static SM_NOINLINE bool fence(struct rv_hart *hart)
     bool ended = false;
 
     code->n_fences++;
+    hart->stats.code_fences++;
     code->n_batch = 0;
     take_log(code);
     if (code->asked > code->done && code->n_fences % FENCES_PER_LOOK == 0 &&

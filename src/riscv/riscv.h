@@ -188,6 +188,7 @@ struct rv_stats {
                                or would have                                   */
     uint64_t block_entries, blocks_decoded, blocks_verified;
     uint64_t exceptions, interrupts;
+    uint64_t code_fences, code_fences_all; /* that compared; that had all code compared */
     uint64_t units, units_ended, units_verified, unit_links, unit_resets;
     uint64_t unit_insns, unit_bytes; /* guest instructions and host code of all units */
     uint64_t code_used, code_size;   /* bytes                                  */
