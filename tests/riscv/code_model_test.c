@@ -13,6 +13,7 @@
 #include "softmmu/window.h"
 #include "tlb/tlb_impl.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define STORER (RAM + 0x2000)  /* sw a2, 0(a1); wfi                               */
 #define FENCER (RAM + 0x3000)  /* fence.i; jalr ra, a3; wfi                       */
 #define SFENCER (RAM + 0x3800)
+#define ROOT   (RAM + 0x4000)
 #define CODE   (RAM + 0x100000)
 #define COPY   (RAM + 0x200000) /* where an alias of CODE is seen, now and then    */
 enum { N_PAGES = 12, PER_PAGE = 4, N_FUNCTIONS = N_PAGES * PER_PAGE, N_HARTS = 2 };
@@ -201,6 +203,21 @@ static void step(struct model *model)
 
 /* --- Life ------------------------------------------------------------------------------ */
 
+/** Have all harts run in S, with all of RAM in one page of 1 GiB where it is: entries of
+ *  the TLB are then filled by what walks remember. */
+static void turn_on_paging(struct model *model)
+{
+    ram_store(&model->fix, ROOT + 8 * (RAM >> 30), RAM >> 12 << 10 | 0xcf);
+    for (unsigned i = 0; i < N_HARTS; i++) {
+        struct fixture fix = {.hart = model->hart[i]};
+
+        csr_put(&fix, RV_CSRNO_pmpaddr0, UINT64_MAX);
+        csr_put(&fix, RV_CSRNO_pmpcfg0, 0x1f);
+        csr_put(&fix, RV_CSRNO_satp, UINT64_C(8) << 60 | ROOT >> 12);
+        fixture_enter(&fix, RV_PRIV_S);
+    }
+}
+
 static void put_functions(struct model *model)
 {
     struct program prog = {.fix = &model->fix};
@@ -235,7 +252,7 @@ static void model_init(struct model *model, uint64_t seed, enum plant plant)
     struct fixture *const fix = &model->fix;
 
     *model = (struct model){.random = seed, .plant = plant};
-    fixture_translate = seed % 4 != 0;
+    fixture_translate = seed % 8 < 6;
     fixture_heat = 1;
     fixture_init(fix, &isa);
     sm_vcpu_offline(rv_hart_vcpu(fix->hart));
@@ -257,6 +274,8 @@ static void model_init(struct model *model, uint64_t seed, enum plant plant)
     model->hart[0] = fix->hart;
     assert_int_equal(rv_hart_new(fix->topo, &options, &model->hart[1]), 0);
     put_functions(model);
+    if (seed & 1)
+        turn_on_paging(model);
     sm_window_open(&model->window, fix->space, CODE, &attrs, N_PAGES * SM_PAGE_SIZE);
     if (plant == BUG_NO_REARM) {
         model->deaf = sm_vcpu_agent_ops;
@@ -335,11 +354,64 @@ static void test_planted(void **state)
     }
 }
 
+/* --- A hart between safe points ---------------------------------------------------------- */
+
+struct late {
+    struct rv_hart *hart;
+    pthread_barrier_t barrier;
+};
+
+/** Store by a hart that found its entry long ago, and has passed no safe point since. */
+static void *store_late(void *arg)
+{
+    struct late *const late = arg;
+    struct sm_vcpu *const vcpu = rv_hart_vcpu(late->hart);
+    struct sm_fault fault;
+    void *host;
+
+    sm_vcpu_online(vcpu);
+    assert_int_equal(sm_tlb_touch(vcpu, CODE, 4, SM_WRITE, late->hart->mode_data, 0, &host,
+                                  &fault), SM_STEP_DONE);
+    pthread_barrier_wait(&late->barrier);
+    pthread_barrier_wait(&late->barrier);
+    sm_host_store(host, 2, word_of(77));
+    pthread_barrier_wait(&late->barrier);
+    sm_vcpu_offline(vcpu);
+    return NULL;
+}
+
+static void test_late_store(void **state)
+{
+    struct model model;
+    pthread_t thread;
+
+    for (uint64_t seed = 1; seed < 9; seed++) {
+        model_init(&model, seed, NO_BUG);
+        struct late late = {.hart = model.hart[1]};
+        pthread_barrier_init(&late.barrier, NULL, 2);
+        assert_int_equal(pthread_create(&thread, NULL, store_late, &late), 0);
+        pthread_barrier_wait(&late.barrier);
+        for (unsigned i = 0; i < 100; i++) {
+            call_fenced(&model, model.hart[0], CODE);
+            sm_topology_work(model.fix.topo);
+        }
+        pthread_barrier_wait(&late.barrier);
+        pthread_barrier_wait(&late.barrier);
+        assert_int_equal(word_at(&model, CODE), word_of(77));
+        call_fenced(&model, model.hart[0], CODE);
+        assert_int_equal(model.n_wrong, 0);
+        pthread_join(thread, NULL);
+        pthread_barrier_destroy(&late.barrier);
+        model_fini(&model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_late_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
