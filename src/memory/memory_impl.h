@@ -159,6 +159,14 @@ struct sm_code_map {
     uint64_t quiet[];  /* atomic: a bit for each page (K1)                     */
 };
 
+/** The bits; NULL: none was ever set. */
+SM_INLINE const uint64_t *sm_ram_quiet_map(const struct sm_ram *ram)
+{
+    const struct sm_code_map *map = sm_load_acquire(&ram->code); /* of make_map() */
+
+    return map ? map->quiet : NULL;
+}
+
 /** Whether the bit of page @number is set. */
 SM_INLINE bool sm_ram_is_quiet(const struct sm_ram *ram, uint64_t number)
 {

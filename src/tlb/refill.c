@@ -64,9 +64,13 @@ void sm_tlb_refill_aim(struct sm_tlb_context *context, unsigned space,
         pages.last - pages.first < SM_PAGE_SIZE - 1)
         return;
     by->host_bias = (uint64_t)(uintptr_t)section->host - section->range.first;
-    if ((by->host_bias + pages.first) & 63)
-        return; /* what is atomic for the guest is to be so for the host */
+    by->ram_bias = section->offset - section->range.first;
+    /* What is atomic for the guest is to be so for the host; and its pages pages of RAM. */
+    if (((by->host_bias + pages.first) & 63) ||
+        ((by->ram_bias + pages.first) & ~SM_PAGE_MASK))
+        return;
     by->ram = section->region->ram;
+    by->quiet = sm_ram_quiet_map(by->ram);
     by->first = pages.first;
     by->n = (pages.last - pages.first) - (SM_PAGE_SIZE - 1);
 }
@@ -133,6 +137,16 @@ static inline bool find_leaf(const struct sm_tlb_refill *by, sm_gva gva,
     return SM_LIKELY(found->gpa - by->first <= by->n);
 }
 
+/** Whether the page at @gpa is not to be written unseen (K2). */
+static inline bool is_quiet(const struct sm_tlb_refill *by, sm_gpa gpa)
+{
+    const uint64_t number = (gpa + by->ram_bias) >> SM_PAGE_BITS;
+
+    /* As in sm_ram_is_quiet().  Where there is no map yet, the request that comes with
+     * the first bit ends .refill. */
+    return by->quiet && (sm_load_acquire(&by->quiet[number / 64]) >> number % 64 & 1);
+}
+
 bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
                    const struct sm_xlate_req *req, struct sm_tlb_target *out,
                    struct sm_fault *fault)
@@ -151,10 +165,8 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
         return sm_tlb_fill(vcpu, req, out, fault);
     out->gpa = found.gpa | (req->gva & ~SM_PAGE_MASK);
     out->host = (uint8_t *)(uintptr_t)(out->gpa + by->host_bias);
-    /* A log that begins after this look has all pages set (D1).  Nor is a page that is
-     * quiet to be written unseen (K2). */
-    watched = sm_load_relaxed(&by->ram->logs) != NULL ||
-              sm_ram_is_quiet(by->ram, (uint64_t)(out->host - by->ram->host) >> SM_PAGE_BITS);
+    /* A log that begins after this look has all pages set (D1). */
+    watched = sm_load_relaxed(&by->ram->logs) != NULL || is_quiet(by, found.gpa);
     if (SM_UNLIKELY(watched && access == SM_WRITE))
         return sm_tlb_fill(vcpu, req, out, fault);
 

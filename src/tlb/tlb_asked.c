@@ -169,8 +169,9 @@ static void rearm_slot(struct sm_vcpu *vcpu, const struct sm_tlb_store *store,
 static void rearm(struct sm_vcpu *vcpu, const struct sm_range *range)
 {
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
-        const struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
+        struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
         struct sm_tlb_entry *const slot = context->store->table.slot[SM_WRITE];
+        context->refill.tables = NULL; /* it may be aimed at what had no map yet */
         const bool full = sm_tlb_log_is_full(context);
 
         for (unsigned i = 0; !full && i < context->n_log; i++) {

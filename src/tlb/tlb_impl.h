@@ -90,7 +90,9 @@ struct sm_tlb_refill {
     uint64_t address_mask;         /* of an entry, as .address_shift           */
     sm_gpa first, n;    /* pages at .first .. .first + .n lie ...              */
     uint64_t host_bias; /* ... at gpa + .host_bias                             */
-    const struct sm_ram *ram;      /* that it is of                            */
+    const struct sm_ram *ram;      /* that it is of, at gpa + .ram_bias        */
+    const uint64_t *quiet;         /* its pages of code, a bit each; or NULL   */
+    uint64_t ram_bias;
     struct sm_address_space *space;
     struct sm_range allowed;       /* before it was narrowed                   */
     struct sm_attrs attrs;
