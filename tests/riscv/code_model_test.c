@@ -38,7 +38,6 @@ struct model {
     struct sm_mapping lent;  /* .size 0: none                                     */
     unsigned lent_page;
     struct sm_window window;
-    struct sm_agent_ops deaf;
     enum plant plant;
     uint64_t random;
     uint64_t n_wrong;
@@ -183,8 +182,22 @@ static void step_remap(struct model *model)
     assert_int_equal(sm_topology_commit(model->fix.topo, NULL), 0);
 }
 
+/** Lose what was asked of the harts' TLBs. */
+static void lose_requests(struct model *model)
+{
+    for (unsigned i = 0; i < N_HARTS; i++) {
+        struct sm_vcpu *const vcpu = rv_hart_vcpu(model->hart[i]);
+
+        vcpu->asked &= ~(uint32_t)(SM_ASKED_REARM | SM_ASKED_REARM_ALL);
+        for (unsigned n = 0; n < SM_N_ASKED; n++)
+            vcpu->rearm[n].state = SM_MAIL_FREE;
+    }
+}
+
 static void step(struct model *model)
 {
+    if (model->plant == BUG_NO_REARM)
+        lose_requests(model);
     const uint64_t what = below(model, 4000);
 
     if (what < 100) {
@@ -277,12 +290,6 @@ static void model_init(struct model *model, uint64_t seed, enum plant plant)
     if (seed & 1)
         turn_on_paging(model);
     sm_window_open(&model->window, fix->space, CODE, &attrs, N_PAGES * SM_PAGE_SIZE);
-    if (plant == BUG_NO_REARM) {
-        model->deaf = sm_vcpu_agent_ops;
-        model->deaf.rearm = NULL;
-        for (unsigned i = 0; i < N_HARTS; i++)
-            rv_hart_vcpu(model->hart[i])->agent.ops = &model->deaf;
-    }
 }
 
 static void model_fini(struct model *model)
@@ -291,8 +298,6 @@ static void model_fini(struct model *model)
 
     if (model->lent.size)
         sm_mapping_release(&model->lent);
-    for (unsigned i = 0; i < N_HARTS; i++)
-        rv_hart_vcpu(model->hart[i])->agent.ops = &sm_vcpu_agent_ops;
     rv_hart_free(model->hart[1]);
     sm_topology_begin(fix->topo);
     sm_region_unmap(model->alias);
