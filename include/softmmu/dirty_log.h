@@ -62,7 +62,8 @@ SM_MUST_CHECK sm_ticket sm_dirty_log_take(struct sm_dirty_log *log, struct sm_ra
                                           sm_dirty_fn dirty, void *arg);
 
 /** Say that the bytes @range of @region were changed by its owner, through
- *  sm_region_host() or from outside: marks them in all logs.
+ *  sm_region_host() or from outside: marks them in all logs.  Whoever changes code that a
+ *  vCPU ran has to say so, too: a fence that comes after this finds it.
  *
  *  @range   offsets; what lies behind the memory is ignored, as is a region without
  *  Cost     without a log, next to nothing */

@@ -299,6 +299,9 @@ static int set_tcg_property(struct parser *parser, const struct option_pair *pai
     if (result == -ENOENT)
         result = set_choice(parser, pair, "code-check", "immediate", "fence",
                             &parser->config->check_code);
+    if (result == -ENOENT)
+        result = set_choice(parser, pair, "code-watch", "off", "on",
+                            &parser->config->compare_all);
     if (result != -ENOENT)
         return result;
     if (strcmp(pair->key, "accel") == 0)

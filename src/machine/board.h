@@ -283,6 +283,7 @@ struct machine {
     uint32_t check_flags;
     uint32_t vcpu_flags;         /* SM_VCPU_*                                   */
     bool check_code;             /* of rv_hart_options                          */
+    bool compare_all;            /* the same                                    */
     struct machine_jit jit;      /* .log_file is not kept                       */
     FILE *log;                   /* of the harts, or NULL                       */
 

@@ -315,6 +315,7 @@ static int make_all(struct machine *machine, char **error)
         machine->vcpu_flags = (config->exact_lrsc ? SM_VCPU_EXACT_RESERVE : 0u) |
                               (config->n_harts == 1 ? SM_VCPU_ALONE : 0u);
         machine->check_code = config->check_code;
+        machine->compare_all = config->compare_all;
         err = machine_stale_new(machine, &config->stale);
         if (!err)
             err = harts_new(machine, &machine->isa);

@@ -105,6 +105,7 @@ struct machine_config {
     struct machine_jit jit;
     bool exact_lrsc;         /* -accel tcg,lrsc=exact                           */
     bool check_code;         /* -accel tcg,code-check=immediate                 */
+    bool compare_all;        /* -accel tcg,code-watch=off                       */
     bool print_stats;       /* say figures when the run ends, on stderr         */
     char *pidfile;          /* the program writes its process id there, or NULL */
     struct machine_serial serial[MACHINE_MAX_SERIALS];

@@ -24,6 +24,8 @@ static void add_hart(struct totals *totals, const struct hart_slot *slot)
     totals->hart.block_entries += hart.block_entries;
     totals->hart.blocks_decoded += hart.blocks_decoded;
     totals->hart.blocks_verified += hart.blocks_verified;
+    totals->hart.code_fences += hart.code_fences;
+    totals->hart.code_fences_all += hart.code_fences_all;
     totals->hart.exceptions += hart.exceptions;
     totals->hart.interrupts += hart.interrupts;
     totals->hart.translates |= hart.translates;
@@ -107,6 +109,8 @@ void machine_print_stats(const struct machine *machine, FILE *file)
     print(file, "MMIO writes", tlb->mmio_writes);
     print(file, "blocks decoded", totals.hart.blocks_decoded);
     print(file, "blocks verified", totals.hart.blocks_verified);
+    print(file, "code fences that compared", totals.hart.code_fences);
+    print(file, "code fences of all code", totals.hart.code_fences_all);
     print(file, "exceptions", totals.hart.exceptions);
     print(file, "interrupts", totals.hart.interrupts);
     if (totals.hart.translates)

@@ -159,6 +159,7 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
             .check_flags = machine->check_flags,
             .vcpu_flags = machine->vcpu_flags,
             .check_code = machine->check_code,
+            .compare_all = machine->compare_all,
             .translate = !machine->jit.off,
             .jit_flags = machine->jit.flags,
             .jit_opt = JIT_OPT_ALL & ~machine->jit.without,

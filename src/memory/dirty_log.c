@@ -108,9 +108,9 @@ void sm_section_mark(const struct sm_flat_section *section, sm_gpa gpa, uint64_t
     struct sm_ram *const ram = section->region->ram;
     uint64_t offset;
 
-    if (SM_UNLIKELY(sm_load_relaxed(&ram->logs))) {
+    if (sm_load_relaxed(&ram->logs) || sm_load_relaxed(&ram->code)) {
         size = inside(section, gpa, size, &offset);
-        sm_ram_mark_logs(ram, offset, size);
+        sm_ram_mark(ram, offset, size);
     }
 }
 
@@ -120,9 +120,12 @@ bool sm_section_is_marked(const struct sm_flat_section *section, sm_gpa gpa,
     struct sm_ram *const ram = section->region->ram;
     uint64_t offset;
 
-    if (SM_LIKELY(!sm_load_relaxed(&ram->logs)))
+    if (!sm_load_relaxed(&ram->logs) && !sm_load_relaxed(&ram->code))
         return true;
     size = inside(section, gpa, size, &offset);
+    for (uint64_t i = offset / SM_PAGE_SIZE; i <= (offset + size - 1) / SM_PAGE_SIZE; i++)
+        if (sm_ram_is_quiet(ram, i))
+            return false;
     return ram_is_marked(ram, offset, size);
 }
 
@@ -166,6 +169,7 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size)
 
     if (!ram->lent) { /* one page, and few care */
         sm_fetch_add(&ram->n_lent, 1);
+        sm_fence(); /* as below */
         sm_ram_mark(ram, offset, size);
         return LENT_PARTLY;
     }
@@ -181,8 +185,24 @@ uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size)
         sm_fetch_add(&ram->n_lent, 1);
         note = (uintptr_t)(LENT_PARTLY | from << 8 | to << 16);
     }
+    sm_fence(); /* with the one in sm_code_quieten(): it sees the note, or we its bit */
     sm_ram_mark(ram, offset, size);
     return note;
+}
+
+bool sm_ram_is_lent(const struct sm_ram *ram, uint64_t number)
+{
+    if (ram->lent) {
+        for (unsigned i = 0; i < SM_N_LENT; i++) {
+            /* Of claim(); gone, it was given back after the last store. */
+            const uint64_t lent = sm_load_acquire(&ram->lent->stretch[i]);
+            if (lent >> 32 <= number && number < (uint32_t)lent)
+                return true;
+        }
+    }
+    return sm_load_acquire(&ram->n_lent) && /* of sm_ram_lend() */
+           (!ram->lent ||
+            sm_load_acquire(&ram->lent->part[number / pages_per_part(ram)]));
 }
 
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size)
@@ -450,6 +470,8 @@ void sm_ram_drop_logs(struct sm_ram *ram)
         ram->logs = log->next;
         sm_free(log);
     }
+    sm_free(ram->code);
+    ram->code = NULL;
 }
 
 uint32_t sm_ram_count_logs(const struct sm_ram *ram)

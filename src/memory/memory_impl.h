@@ -4,9 +4,9 @@
  * Layer:    memory
  *
  * Locks, outermost first: a device's lock; the topology's lock (recursive, held from
- * begin to commit); then leaves, under which nothing of ours is called: agents_lock, a
- * lane of callers, retired_lock, work_lock, an iommu's clients_lock, and a granule of
- * reserve.c.
+ * begin to commit); that of the watch of code; then leaves, under which nothing of ours
+ * is called: agents_lock, a lane of callers, retired_lock, work_lock, an iommu's
+ * clients_lock, and a granule of reserve.c.
  *
  * Who reads a view, and what keeps it from being freed meanwhile:
  *   an online agent      its ticket: it has not passed (agent.h)
@@ -26,6 +26,7 @@
 #include "base/lock.h"
 #include "base/panic.h"
 #include "memory/agent.h"
+#include "memory/code_watch.h"
 #include "memory/flatview.h"
 #include "softmmu/address_space.h"
 #include "softmmu/device.h"
@@ -132,6 +133,7 @@ struct sm_ram {
     void (*release)(void *owner, void *host);
     void *owner;
     struct sm_dirty_log *logs; /* atomic; the first, or NULL                   */
+    struct sm_code_map *code;  /* atomic; NULL: no page of it was ever quiet    */
     struct sm_lent *lent; /* behind this; NULL of small memory                 */
     uint32_t n_lent;      /* atomic: that parts count; of small memory all     */
 };
@@ -142,24 +144,64 @@ int sm_ram_new(const struct sm_ram_options *options, struct sm_ram **out);
 void sm_ram_get(struct sm_ram *ram);
 void sm_ram_put(struct sm_ram *ram);
 
+/* --- Code: code_watch.c ------------------------------------------------- */
+
+/** Of a topology. */
+struct sm_code_watch {
+    struct sm_lock lock;
+    uint64_t clock;    /* atomic: how many were put into .log                  */
+    sm_ticket ticket;  /* of the last pages that became quiet                  */
+    uintptr_t log[SM_CODE_LOG]; /* atomic: addresses of pages                  */
+};
+
+/** Of memory. */
+struct sm_code_map {
+    struct sm_code_watch *watch;
+    uint64_t quiet[];  /* atomic: a bit for each page (K1)                     */
+};
+
+/** The bits; NULL: none was ever set. */
+SM_INLINE const uint64_t *sm_ram_quiet_map(const struct sm_ram *ram)
+{
+    const struct sm_code_map *map = sm_load_acquire(&ram->code); /* of make_map() */
+
+    return map ? map->quiet : NULL;
+}
+
+/** Whether the bit of page @number is set. */
+SM_INLINE bool sm_ram_is_quiet(const struct sm_ram *ram, uint64_t number)
+{
+    const struct sm_code_map *map = sm_load_acquire(&ram->code); /* of make_map() */
+
+    /* Who finds it gone stores after what was put into the log. */
+    return map && (sm_load_acquire(&map->quiet[number / 64]) >> number % 64 & 1);
+}
+
 /* --- What is written: dirty_log.c --------------------------------------- */
 
 void sm_ram_mark_logs(struct sm_ram *ram, uint64_t offset, uint64_t size);
+void sm_ram_mark_code(struct sm_ram *ram, uint64_t offset, uint64_t size);
 
 /** Mark the pages of @size bytes (from 1) at @offset, in all logs, before they are
- *  stored to.  Threads: memory/dirty_log.h */
+ *  stored to, and have them quiet no more (code_watch.h).
+ *  Threads: memory/dirty_log.h */
 SM_INLINE void sm_ram_mark(struct sm_ram *ram, uint64_t offset, uint64_t size)
 {
     if (SM_UNLIKELY(sm_load_relaxed(&ram->logs)))
         sm_ram_mark_logs(ram, offset, size);
+    if (sm_load_relaxed(&ram->code))
+        sm_ram_mark_code(ram, offset, size);
 }
+
+/** Whether a byte of page @number may be lent for writing. */
+bool sm_ram_is_lent(const struct sm_ram *ram, uint64_t number);
 
 /** Note that these bytes are written unseen from now on (D2), and mark them.
  *  Returns  a note of it, from 1 */
 uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
 /** Mark them, and forget the note.  Threads: any */
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
-/** Free the logs that are left.  Nobody marks. */
+/** Free the logs that are left, and what is known of code.  Nobody marks. */
 void sm_ram_drop_logs(struct sm_ram *ram);
 /** How many there are.  Topology locked. */
 uint32_t sm_ram_count_logs(const struct sm_ram *ram);
@@ -522,6 +564,8 @@ struct sm_topology {
 
     pthread_mutex_t work_lock;
     struct sm_list ready; /* devices with work and no runner                   */
+
+    struct sm_code_watch code;
 
     uint32_t exact_reserve; /* atomic: sm_reserve_make_exact() was called      */
     uint32_t n_vcpus;    /* atomic: SM_RESERVE_ALONE if that one is            */

@@ -30,6 +30,7 @@ int sm_topology_new(const struct sm_owner_ops *ops, void *owner, struct sm_topol
     sm_list_init(&topo->iommus);
     pthread_mutex_init(&topo->work_lock, NULL);
     sm_list_init(&topo->ready);
+    sm_lock_init(&topo->code.lock);
     sm_ticket_init(topo);
     *out = topo;
     return 0;
@@ -51,6 +52,7 @@ void sm_topology_free(struct sm_topology *topo)
         sm_iommu_destroy(iommu);
     sm_list_for_each_safe(device, next, &topo->devices, struct sm_device, node)
         sm_device_destroy(device);
+    sm_lock_destroy(&topo->code.lock);
     pthread_mutex_destroy(&topo->work_lock);
     pthread_mutex_destroy(&topo->lock);
     sm_free(topo);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* block.c - decodes blocks of instructions, keeps them, and forgets them. */
+#include "riscv/code.h"
 #include "riscv/interp_impl.h"
 #include "riscv/translate.h"
 
@@ -9,8 +10,11 @@
 
 /* --- Cache ----------------------------------------------------------------- */
 
-static void rv_blocks_reset(struct rv_block_cache *cache)
+static void rv_blocks_reset(struct rv_hart *hart)
 {
+    struct rv_block_cache *const cache = hart->blocks;
+
+    rv_code_forget_blocks(hart);
     memset(cache->heads, 0, sizeof(*cache->heads) << RV_BLOCK_HASH_BITS);
     cache->used = 0;
     cache->resets++;
@@ -49,7 +53,7 @@ void rv_blocks_free(struct rv_hart *hart)
 
 void rv_blocks_flush(struct rv_hart *hart)
 {
-    rv_blocks_reset(hart->blocks);
+    rv_blocks_reset(hart);
 }
 
 static void rv_block_insert(struct rv_block_cache *cache, struct rv_block *block)
@@ -60,13 +64,47 @@ static void rv_block_insert(struct rv_block_cache *cache, struct rv_block *block
     *head = block;
 }
 
-static void rv_block_remove(struct rv_block_cache *cache, struct rv_block *block)
+/** Put @block on the list of its page, for fences to find. */
+static void rv_block_list(struct rv_code_page *page, struct rv_block *block)
+{
+    if (!page || block->listed)
+        return;
+    block->page_next = page->blocks;
+    page->blocks = block;
+    block->listed = true;
+}
+
+void rv_blocks_outdate(struct rv_hart *hart, struct rv_code_page *page)
+{
+    struct rv_block *block;
+
+    for (block = page->blocks; block; block = block->page_next) {
+        block->epoch = hart->code_epoch - 1;
+        block->listed = false;
+    }
+    page->blocks = NULL;
+}
+
+void rv_blocks_unlist(struct rv_code_page *page)
+{
+    page->blocks = NULL;
+}
+
+static void rv_block_remove(struct rv_block_cache *cache, struct rv_code_page *page,
+                            struct rv_block *block)
 {
     struct rv_block **at = &cache->heads[rv_block_hash(block->host)];
 
     while (*at != block)
         at = &(*at)->next;
     *at = block->next;
+    if (block->listed) { /* so there is a page */
+        at = &page->blocks;
+        while (*at != block)
+            at = &(*at)->page_next;
+        *at = block->page_next;
+        block->listed = false;
+    }
     block->host = NULL;
     block->epoch = UINT64_MAX; /* links may still lead here: never valid again */
 }
@@ -102,17 +140,23 @@ bool rv_block_equals_memory(const struct rv_block *block)
 
 bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)
 {
+    struct rv_code_page *page;
+
     if (!block->host)
         return false;
+    page = rv_code_page_at(hart, hart->pc, block->host);
     hart->stats.blocks_verified++;
     if (rv_checks(hart))
         block->order = rv_check_code_order(hart);
     if (rv_block_equals_memory(block)) {
         block->epoch = rv_block_epoch(hart);
         block->fences_i = hart->fences_i;
+        rv_block_list(page, block);
         return true;
     }
-    rv_block_remove(hart->blocks, block);
+    if (page)
+        page->unchanged = 0;
+    rv_block_remove(hart->blocks, page, block);
     return false;
 }
 
@@ -307,12 +351,14 @@ static struct rv_block *rv_block_decode(struct rv_hart *hart, uint64_t pc,
     };
     struct rv_block_cache *cache = hart->blocks;
     const unsigned rest = (unsigned)(SM_PAGE_SIZE - (pc & ~SM_PAGE_MASK));
+    struct rv_code_page *page;
     struct rv_block *block;
     uint16_t bytes[RV_BLOCK_BYTES / 2];
     bool ended = false;
 
     if (cache->used + MAX_BYTES > RV_BLOCK_ARENA)
-        rv_blocks_reset(cache);
+        rv_blocks_reset(hart);
+    page = rv_code_page_at(hart, pc, host);
     block = (struct rv_block *)(void *)(cache->arena + cache->used);
     rv_block_init(hart, block, pc);
     while (!ended && block->n_insns < RV_BLOCK_INSNS && block->size + 2u <= rest) {
@@ -340,6 +386,7 @@ static struct rv_block *rv_block_decode(struct rv_hart *hart, uint64_t pc,
     block->host = host;
     block->heat = rv_unit_heat(hart, block);
     rv_block_insert(cache, block);
+    rv_block_list(page, block);
     cache->used += sizeof(*block) + block->n_slots * sizeof(struct rv_slot) +
                    sm_align_up(block->size, 8);
     hart->stats.blocks_decoded++;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* fence.c - maps SFENCE.VMA, Svinval and FENCE.I to flush scopes and code epochs.
+/* fence.c - maps SFENCE.VMA, Svinval and FENCE.I to flush scopes and fences of code.
  *
  * Source: RISC-V Privileged, "Supervisor Memory-Management Fence Instruction" and
  * "Svinval"; Unprivileged, "Zifencei".
  */
-#include "riscv/translate.h"
+#include "riscv/code.h"
 
 /** ASID of a satp value, and so of a context's key (regime.c). */
 #define SATP_ASID_SHIFT 44
@@ -40,10 +40,8 @@ bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn)
     }
     /* A guest that puts new code into memory owes a FENCE.I.  Some, xv6 among them, only
      * ever fence all translations on the way to it; that orders code here, too. */
-    if (!insn->rs1 && !insn->rs2 && !(hart->check_flags & SM_TLB_KEEP_STALE)) {
-        hart->code_epoch++;
-        rv_units_changed(hart);
-    }
+    if (!insn->rs1 && !insn->rs2 && !(hart->check_flags & SM_TLB_KEEP_STALE))
+        rv_code_fence(hart);
     hart->own_flush = true;
     sm_tlb_flush_local(hart->vcpu, &scope);
     hart->own_flush = false;
@@ -67,9 +65,8 @@ bool rv_sfence_inval_ir(struct rv_hart *hart)
     return fence_is_legal(hart, false);
 }
 
-void rv_fence_i(struct rv_hart *hart)
+bool rv_fence_i(struct rv_hart *hart)
 {
-    hart->code_epoch++;
     hart->fences_i++;
-    rv_units_changed(hart);
+    return rv_code_fence(hart);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "riscv/code.h"
 #include "riscv/translate.h"
 
 /** What ran a checker by looking at each instruction's fetch cannot be translated. */
@@ -73,6 +74,9 @@ int rv_hart_new(struct sm_topology *topo, const struct rv_hart_options *options,
     }
     hart->fast = sm_vcpu_fast(hart->vcpu);
     error = rv_blocks_new(hart);
+    /* Who checks wants to see each comparison. */
+    if (!error && !options->check && !options->check_code && !options->compare_all)
+        error = rv_code_new(hart);
     if (!error)
         error = new_units(hart, options);
     if (error) {
@@ -91,6 +95,7 @@ void rv_hart_free(struct rv_hart *hart)
     sm_vcpu_free(hart->vcpu);
     rv_units_free(hart);
     rv_blocks_free(hart);
+    rv_code_free(hart);
     free(hart);
 }
 

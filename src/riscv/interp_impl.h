@@ -12,9 +12,10 @@
  * safe point at the next one's beginning, and both go back to the fetch TLB.
  *
  * Invariants:
- *  (B1) A block whose .epoch is the hart's code_epoch was equal to memory at some
- *       time after the hart's last FENCE.I.  With .check_code none is, and a block that
- *       stores ends there: each was equal to memory when it was entered.
+ *  (B1) A block whose .epoch is the hart's code_epoch was equal to memory at some time
+ *       after the hart's last FENCE.I, or its page is quiet (code.h).  With .check_code
+ *       none is, and a block that stores ends there: each was equal to memory when it was
+ *       entered.
  *  (B2) A link leads to a block of the same page, which pc reaches by the same
  *       distance whatever the page's guest address is.  A guess leads anywhere: it
  *       is followed only where the fetch TLB has the same answer.
@@ -86,6 +87,7 @@ struct rv_block {
     uint64_t starts; /* bit n: an instruction begins at halfword n             */
     uint64_t data;   /* bit n: one that accesses data does                     */
     struct rv_block *next; /* of the same hash                                 */
+    struct rv_block *page_next; /* .listed: of the same page                   */
     struct rv_unit *unit;  /* that begins here, or NULL; since .unit_resets     */
     uint64_t unit_resets;
     uint32_t heat;         /* entries left, this one included, to where a unit is
@@ -95,7 +97,7 @@ struct rv_block {
     uint8_t size;    /* bytes                                                  */
     uint8_t n_slots; /* the bytes it was decoded from follow .slot[n_slots]    */
     uint8_t near;    /* RV_NEAR_*: which links may be set (B2)                 */
-    uint8_t reserved;
+    bool listed;     /* at the record of its page (C1)                         */
     struct rv_slot slot[];
 };
 

@@ -104,6 +104,8 @@ struct rv_hart_options {
     uint32_t vcpu_flags;        /* SM_VCPU_*, of the hart's vCPU                */
     bool check_code;   /* compare each block with memory before it runs, for guests
                           that change code without FENCE.I                      */
+    bool compare_all;  /* after each fence of code, whether or not a page may have
+                          been written                                          */
     bool translate;    /* make host code of what runs often, on hosts for which there
                           is a back end; not with .check or .check_code         */
     uint32_t jit_flags, jit_opt; /* of jit_options (jit/jit.h): enum jit_flag, and
@@ -186,6 +188,7 @@ struct rv_stats {
                                or would have                                   */
     uint64_t block_entries, blocks_decoded, blocks_verified;
     uint64_t exceptions, interrupts;
+    uint64_t code_fences, code_fences_all; /* that compared; that had all code compared */
     uint64_t units, units_ended, units_verified, unit_links, unit_resets;
     uint64_t unit_insns, unit_bytes; /* guest instructions and host code of all units */
     uint64_t code_used, code_size;   /* bytes                                  */

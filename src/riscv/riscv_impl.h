@@ -7,6 +7,7 @@
  *   interp*.c fpu.c             operations to effects
  *   csr.def csr.c trap.c irq.c  control state
  *   regime.c fence.c            control state to TLB modes, keys and flush scopes
+ *   code.c                      what code was made of which page, for fences (code.h)
  *   translate*.c unit*.c        what runs often to host code (translate.h)
  *   hart.c isa.c                making, resetting and describing a hart
  *   check.c                     what the stale-translation checker asks and tells
@@ -167,6 +168,7 @@ void rv_insn_text(const struct rv_insn *insn, uint64_t pc, char *text, size_t si
 struct rv_block;
 struct rv_block_cache;
 struct rv_units;
+struct rv_code;
 struct rv_kept;
 
 /** An exception that is about to be taken. */
@@ -202,7 +204,9 @@ struct rv_hart {
     uint64_t data_accesses;
     uint64_t accesses_told; /* of these, to the context that made them         */
     struct rv_block_cache *blocks;
-    uint64_t code_epoch; /* bumped by FENCE.I: blocks of older ones are compared */
+    uint64_t code_epoch; /* blocks of older ones are compared                   */
+    uint64_t units_renewed; /* units compared as they were entered              */
+    struct rv_code *code; /* NULL: each fence has all code compared            */
 
     /* Units of host code (translate.h). */
     struct jit_state jit;   /* what they use beside the registers               */
@@ -231,7 +235,7 @@ struct rv_hart {
 
     uint32_t check_flags; /* of the vCPU's checker; 0: there is none             */
     bool check_code;   /* compare each block at each entry (B1)                 */
-    uint64_t fences_i; /* FENCE.I alone; .code_epoch counts what stands for one */
+    uint64_t fences_i; /* FENCE.I alone, without what stands for one           */
 
     uint32_t kicked;     /* atomic: rv_hart_kick()                             */
 
@@ -357,8 +361,9 @@ bool rv_sfence_vma(struct rv_hart *hart, const struct rv_insn *insn);
 bool rv_sinval_vma(struct rv_hart *hart, const struct rv_insn *insn);
 bool rv_sfence_w_inval(struct rv_hart *hart);
 bool rv_sfence_inval_ir(struct rv_hart *hart);
-/** FENCE.I: stores before it are seen by fetches after it. */
-void rv_fence_i(struct rv_hart *hart);
+/** FENCE.I: stores before it are seen by fetches after it.
+ *  Returns  whether what runs may have ended */
+bool rv_fence_i(struct rv_hart *hart);
 
 /* --- check.c ------------------------------------------------------------------------ */
 

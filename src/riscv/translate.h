@@ -20,7 +20,8 @@
  *
  * Invariants:
  *  (U1) A unit whose stamp is the vCPU's (sm_tlb_fast.request without its lowest bit) was
- *       equal to memory at some time after the hart's last FENCE.I.
+ *       equal to memory at some time after the hart's last FENCE.I, or its page is quiet
+ *       (code.h).
  *  (U2) A unit has at most RV_UNIT_INSNS instructions between polls.
  *  (U3) A unit depends on the bytes that it was made of, on the page offset, and on what
  *       never changes in a hart (its isa): not on CSRs, privilege or guest addresses.
@@ -95,6 +96,7 @@ uint32_t rv_jit_exec_system(void *guest, const void *arg); /* fences            
 uint32_t rv_jit_ecall(void *guest, const void *arg);
 uint32_t rv_jit_sret(void *guest, const void *arg);
 uint32_t rv_jit_mret(void *guest, const void *arg);
+uint32_t rv_jit_fence_i(void *guest, const void *arg);
 uint32_t rv_jit_exec_clmul(void *guest, const void *arg);
 
 /** A copy of @insn that lives until rv_kept_reset().  NULL: no host memory. */

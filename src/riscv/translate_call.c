@@ -325,6 +325,14 @@ uint32_t rv_jit_mret(void *guest, const void *arg)
     return rv_mret(hart) ? rv_returned(hart) : rv_jit_illegal(hart, arg);
 }
 
+uint32_t rv_jit_fence_i(void *guest, const void *arg)
+{
+    struct rv_hart *hart = guest;
+    const struct rv_before before = rv_calling(hart);
+
+    return rv_called(hart, rv_fence_i(hart) ? RV_NEXT_LEAVE : RV_NEXT, NULL, before);
+}
+
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)
 {
     const struct rv_insn insn = *(const struct rv_insn *)arg;

@@ -159,6 +159,7 @@ enum rv_described rv_translate_system(struct rv_translation *tr)
     case RV_OP_csrrwi:
     case RV_OP_csrrsi:
     case RV_OP_csrrci: return translate_csr(tr);
+    case RV_OP_fence_i: rv_emit_call(tr, rv_jit_fence_i); return RV_DESCRIBED;
     case RV_OP_sfence_vma:
     case RV_OP_sinval_vma:
     case RV_OP_sfence_w_inval:

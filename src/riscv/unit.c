@@ -3,14 +3,15 @@
  * the way from one to the next where their code does not know it.
  *
  * A unit is kept with the bytes that it was made of.  While its stamp is the vCPU's it is
- * entered as it is.  FENCE.I and what stands for one give the vCPU another stamp: then
- * its code leads out at its beginning, it is compared with memory, and goes on under the
- * new stamp, or ends.  A kernel that fences often, for each page of code that it maps, then
- * comes to the same units each time: those are compared together, when the first does.
+ * entered as it is.  FENCE.I and what stands for one compare those whose page may have
+ * been written (code.h), and end those that differ; or they give the vCPU another stamp:
+ * then a unit's code leads out at its beginning, it is compared with memory, and goes on
+ * under the new stamp, or ends.
  *
  * Memory for all that comes from one arena.  It is had back as the code is: all at once,
  * when either is full.
  */
+#include "riscv/code.h"
 #include "riscv/interp_impl.h"
 #include "riscv/translate.h"
 
@@ -22,14 +23,14 @@ enum {
     HASH_BITS = 15,
     REFUSED_BITS = 12,
     ARENA_SHARE = 2,       /* of the code's size: a half                       */
-    MIN_ARENA = 1 << 16,
-    N_FIRST = 64,          /* units compared together                          */
-    LEARN_EVERY = 16       /* stamps, after which they are found out again     */
+    MIN_ARENA = 1 << 16
 };
 
 struct rv_unit {
     struct rv_unit *next;  /* of the same hash                                 */
     struct jit_unit *code; /* NULL: it ended                                   */
+    struct rv_code_page *page;  /* NULL: it has no record                       */
+    struct rv_unit *page_next;  /* of the same page                             */
     const uint8_t *host;   /* of the first byte                                */
     uint32_t stamp;        /* (U1)                                             */
     uint16_t offset;       /* of it in the guest's page                        */
@@ -47,9 +48,6 @@ struct rv_units {
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
-    struct rv_unit *first[N_FIRST]; /* that stamps of late found first ...      */
-    unsigned n_first, n_stamps;     /* ... of them, and stamps that were met    */
-    uint32_t stamp;                 /* the last of these                        */
 };
 
 /* --- Table --------------------------------------------------------------------------- */
@@ -87,10 +85,10 @@ static void reset(struct rv_hart *hart)
 
     jit_reset(units->jit);
     rv_kept_reset(hart);
+    rv_code_forget_units(hart);
     memset(units->heads, 0, sizeof(*units->heads) << HASH_BITS);
     memset(units->without, 0, sizeof(units->without));
     units->used = 0;
-    units->n_first = units->n_stamps = 0;
     units->resets++;
     units->flush_due = false;
 }
@@ -207,15 +205,45 @@ static bool equals_memory(struct rv_unit *unit)
     return true;
 }
 
-static void end(struct rv_units *units, struct rv_unit *unit)
+static void end(struct rv_hart *hart, struct rv_unit *unit)
 {
+    struct rv_units *const units = hart->units;
     struct rv_unit **at = head_of(units, unit->host);
 
     while (*at != unit)
         at = &(*at)->next;
     *at = unit->next;
+    if (unit->page) {
+        at = &unit->page->units;
+        while (*at != unit)
+            at = &(*at)->page_next;
+        *at = unit->page_next;
+        rv_code_count(hart, unit->page, -1);
+    }
     jit_unit_end(units->jit, unit->code);
     unit->code = NULL;
+}
+
+unsigned rv_units_compare(struct rv_hart *hart, struct rv_code_page *page)
+{
+    struct rv_unit *unit, *next;
+    unsigned n = 0;
+
+    for (unit = page->units; unit; unit = next) {
+        next = unit->page_next;
+        hart->stats.units_verified++;
+        if (!equals_memory(unit)) {
+            end(hart, unit);
+            n++;
+        }
+    }
+    return n;
+}
+
+void rv_units_unlist(struct rv_code_page *page)
+{
+    page->units = NULL;
+    page->n_units = 0;
 }
 
 /** Have @unit run under the vCPU's stamp.  Returns false if it ended. */
@@ -225,48 +253,20 @@ static bool renew(struct rv_hart *hart, struct rv_unit *unit)
 
     if (SM_UNLIKELY(jit_unit_refused(unit->code))) {
         *without(hart->units, unit->host) |= (uint8_t)jit_unit_refused(unit->code);
-        end(hart->units, unit);
+        end(hart, unit);
         return false;
     }
     if (unit->stamp == stamp)
         return true;
+    hart->units_renewed++;
     hart->stats.units_verified++;
     if (!equals_memory(unit)) {
-        end(hart->units, unit);
+        end(hart, unit);
         return false;
     }
     unit->stamp = stamp;
     jit_unit_stamp(hart->units->jit, unit->code, stamp);
     return true;
-}
-
-/** Have the units run again that came to be compared after stamps before this one. */
-static void renew_first(struct rv_hart *hart)
-{
-    struct rv_units *const units = hart->units;
-    const bool learn = units->n_stamps++ % LEARN_EVERY == 0;
-
-    units->stamp = sm_tlb_stamp(hart->fast);
-    if (learn)
-        units->n_first = 0;
-    for (unsigned i = 0; i < units->n_first; i++)
-        if (units->first[i]->code)
-            (void)renew(hart, units->first[i]);
-}
-
-/** As renew(), of a unit that was about to run. */
-static bool renew_met(struct rv_hart *hart, struct rv_unit *unit)
-{
-    struct rv_units *const units = hart->units;
-    const uint32_t stamp = sm_tlb_stamp(hart->fast);
-
-    if (unit->stamp != stamp) {
-        if (units->stamp != stamp)
-            renew_first(hart);
-        if (units->n_stamps % LEARN_EVERY == 1 && units->n_first < N_FIRST)
-            units->first[units->n_first++] = unit;
-    }
-    return unit->code && renew(hart, unit);
 }
 
 /** Whether what was built does nothing but lead back to the interpreter. */
@@ -285,6 +285,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     struct rv_units *const units = hart->units;
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
     struct jit_ir *const ir = jit_begin(units->jit, *without(units, host));
+    struct rv_code_page *const page = rv_code_page_at(hart, pc, host);
     struct rv_trace trace;
     struct rv_unit *unit;
     size_t size;
@@ -299,6 +300,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     }
     unit = (struct rv_unit *)(void *)(units->arena + units->used);
     *unit = (struct rv_unit){
+        .page = page,
         .host = host,
         .stamp = stamp,
         .offset = (uint16_t)offset,
@@ -315,6 +317,11 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     units->used += size;
     unit->next = *head_of(units, host);
     *head_of(units, host) = unit;
+    if (page) {
+        unit->page_next = page->units;
+        page->units = unit;
+        rv_code_count(hart, page, 1);
+    }
     return unit;
 }
 
@@ -325,7 +332,7 @@ struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *hos
     struct rv_unit *unit = find(hart->units, host, offset);
     bool full = false;
 
-    if (unit && renew_met(hart, unit))
+    if (unit && renew(hart, unit))
         return unit;
     if (!make_one)
         return NULL;

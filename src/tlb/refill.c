@@ -64,9 +64,13 @@ void sm_tlb_refill_aim(struct sm_tlb_context *context, unsigned space,
         pages.last - pages.first < SM_PAGE_SIZE - 1)
         return;
     by->host_bias = (uint64_t)(uintptr_t)section->host - section->range.first;
-    if ((by->host_bias + pages.first) & 63)
-        return; /* what is atomic for the guest is to be so for the host */
+    by->ram_bias = section->offset - section->range.first;
+    /* What is atomic for the guest is to be so for the host; and its pages pages of RAM. */
+    if (((by->host_bias + pages.first) & 63) ||
+        ((by->ram_bias + pages.first) & ~SM_PAGE_MASK))
+        return;
     by->ram = section->region->ram;
+    by->quiet = sm_ram_quiet_map(by->ram);
     by->first = pages.first;
     by->n = (pages.last - pages.first) - (SM_PAGE_SIZE - 1);
 }
@@ -133,6 +137,16 @@ static inline bool find_leaf(const struct sm_tlb_refill *by, sm_gva gva,
     return SM_LIKELY(found->gpa - by->first <= by->n);
 }
 
+/** Whether the page at @gpa is not to be written unseen (K2). */
+static inline bool is_quiet(const struct sm_tlb_refill *by, sm_gpa gpa)
+{
+    const uint64_t number = (gpa + by->ram_bias) >> SM_PAGE_BITS;
+
+    /* As in sm_ram_is_quiet().  Where there is no map yet, the request that comes with
+     * the first bit ends .refill. */
+    return by->quiet && (sm_load_acquire(&by->quiet[number / 64]) >> number % 64 & 1);
+}
+
 /** Fill for @access to @gva, of which no entry is remembered.
  *  Returns  false, with nothing done, where that takes tlb_fill */
 static inline __attribute__((always_inline)) bool
@@ -142,15 +156,15 @@ refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context, sm_gva gva,
     const struct sm_tlb_refill *const by = &context->refill;
     const sm_gva page = gva & SM_PAGE_MASK;
     const unsigned slot = sm_tlb_slot(page);
-    bool logged;
+    bool watched;
 
     if (SM_UNLIKELY(!by->tables || !find_leaf(by, gva, access, found) ||
                     /* What is not read is written by the bus. */
                     !(found->perms & SM_PERM_R)))
         return false;
     /* A log that begins after this look has all pages set (D1). */
-    logged = sm_load_relaxed(&by->ram->logs) != NULL;
-    if (SM_UNLIKELY(logged && access == SM_WRITE))
+    watched = sm_load_relaxed(&by->ram->logs) != NULL || is_quiet(by, found->gpa);
+    if (SM_UNLIKELY(watched && access == SM_WRITE))
         return false;
 
     sm_assert_hot(vcpu->online); /* V5 */
@@ -162,7 +176,7 @@ refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context, sm_gva gva,
     /* As after a walk: the other of read and write, where that costs none. */
     if (access == SM_WRITE)
         put(context, SM_READ * SM_TLB_SLOTS + slot, page, found);
-    else if (access == SM_READ && (found->perms & SM_PERM_W) && !logged &&
+    else if (access == SM_READ && (found->perms & SM_PERM_W) && !watched &&
              (context->store->table.slot[SM_WRITE][slot].tag & SM_TLB_ABSENT))
         put(context, SM_WRITE * SM_TLB_SLOTS + slot, page, found);
     return true;

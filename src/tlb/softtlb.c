@@ -2,6 +2,7 @@
 /* softtlb.c - answers a miss: asks the guest, finds the section, fills entries. */
 #include "memory/memory_impl.h" /* sm_thread */
 #include "memory/resolve.h"
+#include "tlb/tlb_code.h"
 #include "tlb/tlb_impl.h"
 
 void sm_tlb_note_large(struct sm_tlb_context *context, sm_gva page, unsigned leaf_bits)
@@ -287,6 +288,32 @@ SM_NOINLINE bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *re
     if (SM_UNLIKELY(vcpu->check != NULL))
         sm_tlb_check_filled(vcpu, req, &xlate, out);
     return true;
+}
+
+bool sm_tlb_is_marked(struct sm_vcpu *vcpu, const struct sm_tlb_cold *cold, uint64_t host)
+{
+    const struct sm_flat_section *const section =
+        find_section(vcpu, cold->space, cold->gpa);
+
+    return section && section->host && (uintptr_t)page_host(section, cold->gpa) == host &&
+           sm_section_is_marked(section, cold->gpa, SM_PAGE_SIZE);
+}
+
+bool sm_tlb_code_page(struct sm_vcpu *vcpu, unsigned mode, sm_gva gva,
+                      struct sm_code_page *out)
+{
+    const struct sm_tlb_context *const context = sm_tlb_context(vcpu, mode);
+    const unsigned slot = sm_tlb_slot(gva);
+    const struct sm_flat_section *section;
+    const struct sm_tlb_cold *cold;
+    uint64_t host;
+
+    sm_assert_hot(vcpu->online && context);
+    cold = &context->store->cold[SM_FETCH][slot];
+    host = (gva & SM_PAGE_MASK) + context->store->table.slot[SM_FETCH][slot].host_bias;
+    section = find_section(vcpu, cold->space, cold->gpa);
+    return section && sm_code_page_of(section, cold->gpa, out) &&
+           (uintptr_t)out->host == host;
 }
 
 static SM_NOINLINE void count_hit(struct sm_vcpu *vcpu, struct sm_tlb_context *context,

@@ -152,15 +152,17 @@ void sm_tlb_ask_rearm(struct sm_agent *agent, const uint8_t *first, const uint8_
 }
 
 /** Have the next store through slot @slot, if it is a direct one to @range of host
- *  memory, come by the slow path. */
-static void rearm_slot(struct sm_tlb_store *store, unsigned slot,
+ *  memory, come by the slow path; unless somebody has marked the page meanwhile, or it
+ *  is one that the range just happens to cover. */
+static void rearm_slot(struct sm_vcpu *vcpu, const struct sm_tlb_store *store,
+                       struct sm_tlb_entry *entry, unsigned slot,
                        const struct sm_range *range)
 {
-    struct sm_tlb_entry *const entry = &store->table.slot[SM_WRITE][slot];
     const uint64_t host = (entry->tag & SM_PAGE_MASK) + entry->host_bias;
 
-    if (!(entry->tag & (SM_TLB_ABSENT | SM_TLB_MMIO)) && host <= range->last &&
-        host + (SM_PAGE_SIZE - 1) >= range->first)
+    if (!(entry->tag & (SM_TLB_ABSENT | SM_TLB_MMIO | SM_TLB_CLEAN)) &&
+        host <= range->last && host + (SM_PAGE_SIZE - 1) >= range->first &&
+        !sm_tlb_is_marked(vcpu, &store->cold[SM_WRITE][slot], host))
         entry->tag |= SM_TLB_CLEAN;
 }
 
@@ -168,15 +170,19 @@ static void rearm_slot(struct sm_tlb_store *store, unsigned slot,
 static void rearm(struct sm_vcpu *vcpu, const struct sm_range *range)
 {
     for (uint32_t left = vcpu->attached; left; left &= left - 1) {
-        struct sm_tlb_context *context = &vcpu->context[__builtin_ctz(left)];
+        struct sm_tlb_context *const context = &vcpu->context[__builtin_ctz(left)];
+        struct sm_tlb_entry *const slot = context->store->table.slot[SM_WRITE];
+        context->refill.tables = NULL; /* it may be aimed at what had no map yet */
         const bool full = sm_tlb_log_is_full(context);
 
         sm_tlb_forget_near(context);
-        for (unsigned i = 0; !full && i < context->n_log; i++)
+        for (unsigned i = 0; !full && i < context->n_log; i++) {
+            const unsigned n = context->log[i] % SM_TLB_SLOTS;
             if (context->log[i] / SM_TLB_SLOTS == SM_WRITE)
-                rearm_slot(context->store, context->log[i] % SM_TLB_SLOTS, range);
+                rearm_slot(vcpu, context->store, &slot[n], n, range);
+        }
         for (unsigned i = 0; full && i < SM_TLB_SLOTS; i++)
-            rearm_slot(context->store, i, range);
+            rearm_slot(vcpu, context->store, &slot[i], i, range);
     }
 }
 

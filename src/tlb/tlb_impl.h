@@ -90,7 +90,9 @@ struct sm_tlb_refill {
     uint64_t address_mask;         /* of an entry, as .address_shift           */
     sm_gpa first, n;    /* pages at .first .. .first + .n lie ...              */
     uint64_t host_bias; /* ... at gpa + .host_bias                             */
-    const struct sm_ram *ram;      /* that it is of                            */
+    const struct sm_ram *ram;      /* that it is of, at gpa + .ram_bias        */
+    const uint64_t *quiet;         /* its pages of code, a bit each; or NULL   */
+    uint64_t ram_bias;
     struct sm_address_space *space;
     struct sm_range allowed;       /* before it was narrowed                   */
     struct sm_attrs attrs;
@@ -276,6 +278,9 @@ bool sm_tlb_find(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
 /** Answer @req, which missed, by tlb_fill. */
 bool sm_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
                  struct sm_tlb_target *out, struct sm_fault *fault);
+
+/** Whether the page that @cold is of, at @host, is marked in all logs, and not quiet. */
+bool sm_tlb_is_marked(struct sm_vcpu *vcpu, const struct sm_tlb_cold *cold, uint64_t host);
 
 /** Remember a leaf larger than a page, so that a fence on one page knows cheaply
  *  whether it means more than that page (T5). */

@@ -178,6 +178,7 @@ static char *describe(const struct machine_config *config)
         g_string_append_printf(out, " sample=%u", config->stale.sample);
     say_flag(out, "lrsc-exact", config->exact_lrsc);
     say_flag(out, "code-immediate", config->check_code);
+    say_flag(out, "code-all", config->compare_all);
     say_jit(out, &config->jit);
     say_flag(out, "stats", config->print_stats);
     for (unsigned i = 0; config->search && config->search[i]; i++)
@@ -378,6 +379,8 @@ static const struct {
      "spike tlb-check json tlb-stale"},
     {"-accel tcg,lrsc=exact,code-check=immediate", "spike lrsc-exact code-immediate"},
     {"-accel tcg,lrsc=exact,code-check=fence,lrsc=value", "spike"},
+    {"-accel tcg,code-watch=off", "spike code-all"},
+    {"-accel tcg,code-watch=off,code-watch=on", "spike"},
     {"-accel kvm -accel hvf -accel tcg", "spike"},
     {"-accel tcg -accel kvm", "spike"},
     {"-name n,process=p -uuid 12345678-1234-1234-1234-123456789abc -D log", "spike D=log"},

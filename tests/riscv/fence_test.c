@@ -242,12 +242,20 @@ static void test_flushing_writes(void **state)
     assert_int_equal(load(LOW + 0x1000), RV_CAUSE_LOAD_PAGE);
 }
 
+/** With nothing to compare FENCE.I does nothing; without records it has all compared. */
 static void test_fence_i(void **state)
 {
-    const uint64_t epoch = hart->code_epoch;
+    const uint64_t epoch = hart->code_epoch, fences = hart->fences_i;
+    struct rv_code *const code = hart->code;
 
-    rv_fence_i(hart);
-    assert_true(hart->code_epoch > epoch);
+    rv_blocks_flush(hart);
+    assert_false(rv_fence_i(hart));
+    assert_int_equal(hart->code_epoch, epoch);
+    hart->code = NULL;
+    assert_true(rv_fence_i(hart));
+    hart->code = code;
+    assert_int_equal(hart->code_epoch, epoch + 1);
+    assert_int_equal(hart->fences_i, fences + 2);
 }
 
 /** What walks remember of tables obeys the same fences as what they found. */
