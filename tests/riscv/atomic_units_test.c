@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* atomic_units_test.c - AMOs, LR and SC of units against the interpreter's: results, traps
- * and reservations, alone and as one of several vCPUs; and against a device beside them.
+/* atomic_units_test.c - AMOs, LR and SC of units against the interpreter's: results,
+ * traps and reservations, alone and as one of several vCPUs; a device beside them.
  */
 #include "hart_pair.h"
 
@@ -63,8 +63,8 @@ static void random_program(struct pair *pair, struct fpu_random *random, uint64_
 static void random_registers(struct pair *pair, struct fpu_random *random)
 {
     static const uint8_t registers[] = {T0, T1, T2, A0, A3};
-    static const uint64_t bad[] = {DATA + 1, DATA + 2, DATA + 4, DATA + 0xffc, DATA + 0xffe,
-                                   HOLE, HOLE + 4, HOLE + 3, TRAP_VECTOR};
+    static const uint64_t bad[] = {DATA + 1, DATA + 2, DATA + 4, DATA + 0xffc,
+                                   DATA + 0xffe, HOLE, HOLE + 4, HOLE + 3, TRAP_VECTOR};
     const uint64_t good = DATA + 8 * below(random, 8);
     const uint64_t other = one_in(random, 2) ? good : DATA + 8 * below(random, 8);
     const uint64_t odd = bad[below(random, SM_ARRAY_LEN(bad))];
@@ -110,7 +110,7 @@ static void as_interpreted(void **state)
     }
 }
 
-/* --- What no operation in line may pass by ----------------------------------------------- */
+/* --- What no operation in line may pass by -------------------------------------- */
 
 static void watches_stop_units(void **state)
 {
@@ -144,7 +144,7 @@ static void watches_stop_units(void **state)
     }
 }
 
-/* --- A device beside ----------------------------------------------------------------------- */
+/* --- A device beside -------------------------------------------------------------- */
 
 /** A: set by SC to what B was; B: counted up by the device, 8 bytes behind it. */
 struct beside {
@@ -207,7 +207,8 @@ static void devices_end_reservations(void **state)
         rv_hart_set_x(pair.one.hart, A0, 1);
         run_from(&pair.one, CODE);
         assert_int_equal(rv_hart_x(pair.one.hart, T2), 0);
-        assert_int_equal(sm_host_load(ram_of(&pair.one) + (DATA - RAM), 3), beside.rounds);
+        assert_int_equal(sm_host_load(ram_of(&pair.one) + (DATA - RAM), 3),
+                         beside.rounds);
         end(&pair);
     }
 }
