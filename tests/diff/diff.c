@@ -90,7 +90,7 @@ static void check(int error, const char *what)
 static void ours_new(struct ours *ours, const struct rv_isa *isa,
                      struct gen_random *random)
 {
-    const struct sm_owner_ops ops = {.struct_size = sizeof(ops)};
+    static const struct sm_owner_ops ops = {.struct_size = sizeof(ops)};
     struct sm_region *root, *ram, *finisher;
 
     memset(ours, 0, sizeof(*ours));
