@@ -68,6 +68,10 @@ void rv_kept_free(struct rv_hart *hart)
 {
 }
 
+void rv_jit_fp_ready(struct rv_hart *hart)
+{
+}
+
 static bool fake_translates(const struct rv_insn *insn)
 {
     switch (insn->op) {
@@ -269,7 +273,7 @@ void jit_ir_print(const struct jit_ir *ir, FILE *to)
 
 /* --- Running ------------------------------------------------------------------------------ */
 
-enum { FAKE_GO = 100, FAKE_JUMP };
+enum { FAKE_GO = 100, FAKE_JUMP, FAKE_TRAPPED };
 
 static int fake_status(struct jit *jit, unsigned op)
 {
@@ -280,14 +284,13 @@ static int fake_status(struct jit *jit, unsigned op)
         rv_units_flush(hart);
         return FAKE_GO;
     case FAKE_TRAP:
-        hart->jit_trap = (struct rv_trap){RV_CAUSE_BREAKPOINT, jit->state->pc};
-        return JIT_OUT_FAULT;
+        hart->pc = jit->state->pc;
+        rv_take_exception(hart, RV_CAUSE_BREAKPOINT, hart->pc);
+        return FAKE_TRAPPED;
     case FAKE_STOP:
         hart->jit_stop = true;
         return JIT_OUT_FAULT;
-    default:
-        hart->jit_aside = true;
-        return JIT_OUT_FAULT;
+    default: return JIT_OUT_FAULT;
     }
 }
 
@@ -373,10 +376,14 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
         for (; status == FAKE_GO && n < unit->n; n++) {
             state->pc = begin + unit->at[n];
             status = fake_insn(jit, &unit->insn[n], state->pc, &target);
-            hart->instret += status != JIT_OUT_FAULT;
+            hart->instret += status != JIT_OUT_FAULT && status != FAKE_TRAPPED;
         }
         if (status == JIT_OUT_FAULT)
             return JIT_OUT_FAULT;
+        if (status == FAKE_TRAPPED) {
+            state->pc = hart->pc;
+            return JIT_OUT_LOOKUP;
+        }
         state->pc = status == FAKE_JUMP ? target : begin + unit->at[n];
         if (status == JIT_OUT_LEAVE)
             return JIT_OUT_LEAVE;
