@@ -576,8 +576,8 @@ static void test_aligned_to_4(void **state)
 /** Mode changes, and what only the interpreter does. */
 static void test_system(void **state)
 {
-    static const enum rv_op asides[] = {RV_OP_ebreak, RV_OP_wfi, RV_OP_wrs_nto,
-                                        RV_OP_wrs_sto, RV_OP_fence_i, RV_OP_illegal};
+    static const enum rv_op asides[] = {RV_OP_wfi, RV_OP_wrs_nto,
+                                        RV_OP_wrs_sto, RV_OP_illegal};
     struct program prog = at(CODE);
 
     put(&prog, RV_OP_csrrw, A0, A1, 0, RV_CSRNO_satp);
