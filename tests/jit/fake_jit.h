@@ -68,6 +68,10 @@ void rv_kept_free(struct rv_hart *hart)
 {
 }
 
+void rv_jit_fp_ready(struct rv_hart *hart)
+{
+}
+
 static bool fake_translates(const struct rv_insn *insn)
 {
     switch (insn->op) {
@@ -158,7 +162,7 @@ void jit_free(struct jit *jit)
         free(jit->unit);
 }
 
-struct jit_ir *jit_begin(struct jit *jit, bool no_checks)
+struct jit_ir *jit_begin(struct jit *jit, uint32_t without)
 {
     return &jit->ir;
 }
@@ -189,8 +193,8 @@ void *jit_unit_owner(const struct jit_unit *unit)
     return unit->owner;
 }
 
-bool jit_unit_refused(const struct jit_unit *unit);
-bool jit_unit_refused(const struct jit_unit *unit)
+uint32_t jit_unit_refused(const struct jit_unit *unit);
+uint32_t jit_unit_refused(const struct jit_unit *unit)
 {
     return false;
 }
@@ -286,9 +290,7 @@ static int fake_status(struct jit *jit, unsigned op)
     case FAKE_STOP:
         hart->jit_stop = true;
         return JIT_OUT_FAULT;
-    default:
-        hart->jit_aside = true;
-        return JIT_OUT_FAULT;
+    default: return JIT_OUT_FAULT;
     }
 }
 
@@ -382,6 +384,10 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
         }
         if (status == JIT_OUT_FAULT)
             return JIT_OUT_FAULT;
+        if (status == FAKE_TRAPPED) {
+            state->pc = hart->pc;
+            return JIT_OUT_LOOKUP;
+        }
         state->pc = status == FAKE_JUMP ? target : begin + unit->at[n];
         if (status == JIT_OUT_LEAVE)
             return JIT_OUT_LEAVE;

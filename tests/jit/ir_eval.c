@@ -74,6 +74,8 @@ static bool obey(struct run *run, const struct jit_insn *insn, uint32_t status)
 
     switch (status) {
     case JIT_GO: return true;
+    case JIT_REFETCH:
+        return leave(run, EVAL_LEFT, insn->at, true, run->machine->page + place->next);
     case JIT_LEAVE:
         return leave(run, EVAL_LEAVE, insn->at, true, run->machine->page + place->next);
     case JIT_JUMPED:
@@ -212,14 +214,26 @@ static uint64_t way_to_memory(const struct run *run)
     return -run->machine->memory_base;
 }
 
+/** @size bytes of memory at @address, or NULL. */
+static uint8_t *memory_at(struct ir_machine *machine, uint64_t address, uint64_t size,
+                          bool store)
+{
+    const uint64_t offset = address - machine->memory_base;
+    const uint64_t end = store && machine->writable ? machine->writable : EVAL_MEMORY;
+
+    if (size <= end && offset <= end - size)
+        return machine->memory + offset;
+    machine->beside = address;
+    return NULL;
+}
+
 /** Check memory: it has to be of one page. */
 static bool check_bytes(struct run *run, const struct jit_insn *insn)
 {
     const uint64_t size = read_reg(run, insn->b);
     const uint64_t first = read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
-    const uint64_t offset = first + way_to_memory(run);
 
-    if (size <= EVAL_MEMORY && offset <= EVAL_MEMORY - size &&
+    if (memory_at(run->machine, first, size, insn->aux == JIT_WRITE) &&
         ((first ^ (first + size - 1)) & SM_PAGE_MASK) == 0) {
         write_reg(run, insn->d, way_to_memory(run));
         return true;
@@ -241,8 +255,37 @@ static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
         offset = imm - (uint64_t)(int64_t)machine->state_offset;
         return offset <= EVAL_STATE - size ? machine->state + offset : NULL;
     }
-    offset = read_reg(run, insn->a) + imm - machine->memory_base;
-    return offset <= EVAL_MEMORY - size ? machine->memory + offset : NULL;
+    return memory_at(machine, read_reg(run, insn->a) + imm, size, insn->d == JIT_NONE);
+}
+
+static void note_place(struct run *run, const struct jit_insn *insn)
+{
+    struct ir_machine *machine = run->machine;
+
+    machine->at_pc = machine->page + run->ir->place[insn->at].offset;
+    machine->at_retired = machine->counted + run->before + insn->at;
+}
+
+/** What is not in memory is the owner's.  A load that the instruction goes on with does
+ *  not leave. */
+static bool access_beside(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t address = read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
+    const bool store = insn->d == JIT_NONE;
+    const bool of_float = insn->op == JIT_OP_fld || insn->op == JIT_OP_fst;
+    const unsigned mem = of_float ? jit_access_bits(insn) : insn->aux;
+    uint64_t value = store ? read_reg(run, insn->b) : 0;
+    uint32_t status = JIT_FAULT;
+
+    note_place(run, insn);
+    if (run->machine->access)
+        status = run->machine->access(run->machine, address, mem, store, &value);
+    if (!store && status <= JIT_LEAVE) {
+        write_reg(run, insn->d, of_float && insn->aux == JIT_SINGLE ? value | BOX : value);
+        if (jit_is_temp(insn->d))
+            status = JIT_GO;
+    }
+    return obey(run, insn, status);
 }
 
 static bool access_bytes(struct run *run, const struct jit_insn *insn)
@@ -259,7 +302,7 @@ static bool access_bytes(struct run *run, const struct jit_insn *insn)
     if (checked && (!bytes || read_reg(run, insn->b) != way_to_memory(run)))
         return broken(run, "an access without its check");
     if (!bytes)
-        return of_state ? broken(run, "guest state elsewhere") : fault(run, insn);
+        return of_state ? broken(run, "guest state elsewhere") : access_beside(run, insn);
     if (insn->d == JIT_NONE) {
         value = read_reg(run, of_state ? insn->a : checked ? insn->c : insn->b);
         memcpy(bytes, &value, size);
@@ -398,6 +441,11 @@ static double rounded(enum jit_round round, double x)
     const int mode = fegetround();
     double r;
 
+    if (round == JIT_ROUND_MODE) /* compilers take the mode to be the usual one    */
+        round = mode == FE_DOWNWARD     ? JIT_ROUND_DOWN
+                : mode == FE_UPWARD     ? JIT_ROUND_UP
+                : mode == FE_TOWARDZERO ? JIT_ROUND_ZERO
+                                        : JIT_ROUND_EVEN;
     switch (round) {
     case JIT_ROUND_EVEN:
         fesetround(FE_TONEAREST);
@@ -487,6 +535,17 @@ static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
     return prec == JIT_SINGLE ? of_single((float)number) : of_double((double)number);
 }
 
+/** Whether fma multiplies infinity by zero, which hosts do not call invalid if a quiet NaN
+ *  is added. */
+static bool is_invalid_product(const struct jit_insn *insn, uint64_t a, uint64_t b)
+{
+    const bool single = insn->aux == JIT_SINGLE;
+    const double x = single ? (double)as_single(a) : as_double(a);
+    const double y = single ? (double)as_single(b) : as_double(b);
+
+    return insn->op == JIT_OP_fma && ((isinf(x) && y == 0) || (x == 0 && isinf(y)));
+}
+
 /** What rounds, and raises flags. */
 static uint64_t arithmetic(struct run *run, const struct jit_insn *insn)
 {
@@ -500,6 +559,8 @@ static uint64_t arithmetic(struct run *run, const struct jit_insn *insn)
         return chosen(run, insn);
     if (insn->op == JIT_OP_ftoi)
         return to_integer(run, insn);
+    if (is_invalid_product(insn, a, b))
+        run->machine->fp_flags |= EVAL_FP_INVALID;
     feclearexcept(FE_ALL_EXCEPT);
     if (insn->op == JIT_OP_fcvts || insn->op == JIT_OP_fcvtd ||
         insn->op == JIT_OP_fint || insn->op == JIT_OP_fintu)
@@ -588,7 +649,9 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
         machine->fp_flags = 0;
         return true;
     case JIT_OP_fenter: return obey(run, insn, machine->fp_enter);
-    case JIT_OP_call: return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
+    case JIT_OP_call:
+        note_place(run, insn);
+        return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
     case JIT_OP_rmw:
     case JIT_OP_lr:
     case JIT_OP_sc: return atomic(run, insn);
@@ -642,6 +705,11 @@ static void evaluate(struct run *run, unsigned max_rounds, unsigned round, unsig
     for (; result->rounds < max_rounds; result->rounds++) {
         if (!round_trip(run, result->rounds == round ? place : UINT_MAX))
             return;
+        if (run->machine->requested) {
+            leave(run, EVAL_POLL, 0, false,
+                  run->machine->page + run->ir->place[0].offset);
+            return;
+        }
     }
     leave(run, EVAL_ROUNDS, 0, false, run->machine->page + run->ir->place[0].offset);
 }

@@ -20,7 +20,16 @@ struct ir_machine {
     uint8_t state[EVAL_STATE];
     uint64_t held;              /* reserved by lr, of .holds bytes                 */
     uint64_t holds;
+    uint32_t writable;          /* bytes of .memory from its beginning; 0: all     */
     uint64_t pc;                /* set by a callee that says JIT_JUMPED            */
+    uint64_t counted;           /* instructions before; for                        */
+    uint64_t at_pc, at_retired; /* where .call and .access are                     */
+    bool requested;             /* whoever sets it has loops end                   */
+    uint64_t beside;            /* address of what was last not in .memory         */
+    /** Accesses what is not in .memory, to *value; NULL: faults.  Returns  enum
+     *  jit_status */
+    uint32_t (*access)(struct ir_machine *machine, uint64_t address, unsigned mem,
+                       bool store, uint64_t *value);
     /** Does call number @call of the unit.  Returns  enum jit_status */
     uint32_t (*call)(struct ir_machine *machine, unsigned call);
     uint32_t fp_enter;          /* enum jit_status that fenter gives               */
@@ -39,6 +48,7 @@ enum ir_out {
     EVAL_LEAVE,    /* a callee said so                                             */
     EVAL_JUMPED,
     EVAL_ROUNDS,   /* at the beginning again, after as many rounds as allowed      */
+    EVAL_POLL,     /* at the beginning again, and .requested                       */
     EVAL_STOPPED,  /* before the first operation of the place that was given       */
     EVAL_BROKEN    /* the unit did what none may: .why                             */
 };

@@ -69,7 +69,7 @@ static jit_reg global(struct maker *m, enum jit_class class)
     unsigned i;
     do
         i = below(m, m->ir->n_globals);
-    while (m->ir->globals[i].class != class);
+    while (m->ir->globals[i].class != class || (i && i == m->random->fuel));
     return (jit_reg)i;
 }
 
@@ -232,6 +232,15 @@ static jit_reg address(struct maker *m)
 {
     if (m->random->faults && chance(m, 5))
         return source(m);
+    if (m->random->device_base && chance(m, 5)) {
+        const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
+        const jit_reg from = source(m);
+        jit_ir_emit(m->ir, JIT_OP_and, 0, t, from, number(m, 0xf8), JIT_NONE, 0);
+        jit_ir_emit(m->ir, JIT_OP_add, 0, t, t, number(m, m->random->device_base),
+                    JIT_NONE, 0);
+        written(m, t, false);
+        return t;
+    }
     if (!m->pointers.n || chance(m, 20)) {
         const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
         const jit_reg from = source(m);
@@ -256,8 +265,9 @@ static jit_reg address(struct maker *m)
 static void emit_memory(struct maker *m)
 {
     const unsigned mem = below(m, JIT_N_MEMS);
-    const int32_t imm = chance(m, 95) ? (int32_t)below(m, 160) - 80
-                                      : (int32_t)test_random(m->state);
+    const int32_t imm = chance(m, 95) || !m->random->faults
+                            ? (int32_t)below(m, 160) - 80
+                            : (int32_t)test_random(m->state);
 
     if (m->wrote || m->left || (m->random->single && m->accessed))
         return;
@@ -439,13 +449,14 @@ static void emit_end(struct maker *m)
     if (kind < 20 && m->random->loops) {
         jit_ir_emit(m->ir, JIT_OP_loop, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
     } else if (kind < 50) {
-        jit_reg a = source(m);
-        if (chance(m, 40)) {
-            a = jit_ir_temp(m->ir, JIT_CLASS_INT);
+        const jit_reg from = source(m), a = jit_ir_temp(m->ir, JIT_CLASS_INT);
+        if (chance(m, 40))
             jit_ir_emit(m->ir, JIT_OP_here, 0, a, JIT_NONE, JIT_NONE, JIT_NONE,
                         (int32_t)below(m, 8192) - 2048);
-            jit_ir_emit(m->ir, JIT_OP_and, 0, a, a, number(m, UINT64_C(-2)), JIT_NONE, 0);
-        }
+        else
+            jit_ir_emit(m->ir, JIT_OP_mov, 0, a, from, JIT_NONE, JIT_NONE, 0);
+        /* No instruction begins at an odd address. */
+        jit_ir_emit(m->ir, JIT_OP_and, 0, a, a, number(m, UINT64_C(-2)), JIT_NONE, 0);
         jit_ir_emit(m->ir, JIT_OP_jump, below(m, JIT_N_JUMPS), JIT_NONE, a, JIT_NONE,
                     JIT_NONE, 0);
     } else {
@@ -486,6 +497,18 @@ static void emit_one(struct maker *m)
         emit_exit_if(m);
 }
 
+/** Have the unit end some time. */
+static void emit_fuel(struct maker *m, int *offset)
+{
+    const jit_reg fuel = m->random->fuel;
+
+    jit_ir_place(m->ir, *offset, *offset + 4);
+    jit_ir_emit(m->ir, JIT_OP_exit_if, JIT_EQ, JIT_NONE, fuel, number(m, 0), JIT_NONE,
+                jit_ir_way(m->ir, JIT_EXIT_ASIDE, *offset, false));
+    jit_ir_emit(m->ir, JIT_OP_sub, 0, fuel, fuel, number(m, 1), JIT_NONE, 0);
+    *offset += 4;
+}
+
 void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *random)
 {
     struct maker m = {.ir = ir, .state = state, .random = random};
@@ -495,6 +518,8 @@ void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *
     jit_ir_reset(ir);
     for (unsigned i = 0; i < random->n_calls; i++)
         jit_ir_call(ir, NULL, NULL);
+    if (random->fuel)
+        emit_fuel(&m, &offset);
     for (unsigned i = 0; i < n; i++) {
         const int next = offset + 2 + 2 * (int)below(&m, 2);
         jit_ir_place(ir, offset, next);

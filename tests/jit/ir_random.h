@@ -10,6 +10,9 @@ struct ir_random {
     unsigned n_calls;       /* callees to choose from; 0: none                     */
     uint64_t memory_base;   /* most accesses are to [this, + EVAL_MEMORY)          */
     int32_t state_offset;   /* of EVAL_STATE bytes                                 */
+    uint64_t device_base;   /* some accesses are to [this, + 264); 0: none         */
+    jit_reg fuel;           /* 0, or the global that units count down where they
+                               begin, to leave aside at 0; they do not write it else */
     bool fp, loops, faults; /* what there may be                                   */
     bool single;            /* an instruction accesses memory or writes state once,
                                so that it may begin again behind that          */

@@ -190,7 +190,7 @@ static void what_is_aside_is_interpreted(void **state)
     assert_int_equal(fix->hart->instret, 1 + 4 * 300 + 1);
     /* What begins there is led back to always, and no unit. */
     assert_int_equal(fake.n_made, 1);
-    assert_false(fix->hart->jit_aside);
+    assert_false(fix->hart->jit_stop);
 }
 
 static void a_callback_may_leave(void **state)

@@ -431,7 +431,7 @@ SM_INLINE void gen_pad(struct gen *gen)
     if (one_in(gen->random, 6)) {
         const unsigned end = (gen->n | 0xfff) + 1 - 2 * (unsigned)below(gen->random, 8);
 
-        if (end >= MAX_CODE - 0x800)
+        if (end >= MAX_CODE - 0x800 || end < gen->n)
             return;
         if (end - gen->n >= 8)
             gen_op(gen, RV_OP_jal, 0, 0, 0, (int32_t)(end - gen->n));
