@@ -2,6 +2,8 @@
 /* host_model.c - random programs, and what is around them. */
 #include "host_model.h"
 
+#include "../base/test.h"
+
 #define INT(n, rank) {"x" #n, 8 * (n), JIT_CLASS_INT, rank}
 #define FP(n) {"f" #n, 8 * (N_INTS + (n)), JIT_CLASS_FP, 0}
 const struct jit_global host_globals[N_GLOBALS] = {
@@ -12,7 +14,7 @@ const struct jit_global host_globals[N_GLOBALS] = {
 static const struct ir_random host_random = {
     .n_places = 24, .n_calls = MAX_CALLS, .memory_base = MEMORY_BASE,
     .state_offset = STATE_OFFSET, .device_base = DEVICE_PAGE + 0x10, .fuel = FUEL,
-    .fp = true, .loops = true, .faults = true, .single = true};
+    .fp = true, .loops = true, .faults = true};
 
 /* --- Programs ------------------------------------------------------------- */
 
@@ -92,13 +94,16 @@ static void aim(struct program *program, unsigned u, uint64_t *state)
                               last->aux == JIT_JUMP_RETURN);
 }
 
-void program_random(struct program *program, uint64_t *state)
+void program_random(struct program *program, uint64_t *state, bool alone)
 {
     static const int64_t distances[] = {1, 1, -1, 7, 1024, -30000};
 
     struct ir_random random = host_random;
 
     random.faults = test_below(state, 3) == 0;
+    /* Where versions are by host addresses, which rmw ends a reservation is no model's. */
+    random.rmw = alone || test_below(state, 2);
+    random.reserve = alone || !random.rmw;
     program->n = 1 + (unsigned)test_below(state, MAX_UNITS);
     program->distance = distances[test_below(state, 6)] * (int64_t)SM_PAGE_SIZE;
     for (unsigned u = 0; u < program->n; u++) {
@@ -159,7 +164,7 @@ uint32_t model_call(struct ir_machine *machine, unsigned call)
     status = ir_eval_call(machine, call);
     machine->global[FUEL] = fuel;
     machine->requested |= sum % 4 == 0;
-    return status == JIT_LEAVE && sum & 16 ? JIT_REFETCH : status;
+    return status == JIT_GO && sum % 16 == 1 ? (uint32_t)JIT_REFETCH : status;
 }
 
 uint32_t model_access(struct ir_machine *machine, uint64_t address, unsigned mem,

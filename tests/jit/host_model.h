@@ -5,7 +5,7 @@
 #ifndef SM_TESTS_JIT_HOST_MODEL_H
 #define SM_TESTS_JIT_HOST_MODEL_H
 
-#include "model.h"
+#include "ir_random.h"
 
 #include "jit/jit_impl.h"
 
@@ -48,8 +48,8 @@ struct program {
 
 void program_init(struct program *program);
 void program_fini(struct program *program);
-/** Make another program. */
-void program_random(struct program *program, uint64_t *state);
+/** Make another program.  @alone: its vCPU has no others */
+void program_random(struct program *program, uint64_t *state, bool alone);
 /** The unit that begins at @offset of page @page, or -1. */
 int program_find(const struct program *program, unsigned page, uint64_t offset);
 

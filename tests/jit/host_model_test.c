@@ -5,6 +5,8 @@
  */
 #include "host_model.h"
 
+#include "../base/test.h"
+
 #include <fenv.h>
 #include <xmmintrin.h>
 
@@ -15,6 +17,7 @@ static struct world {
     struct host_guest guest;
     struct sm_tlb_fast fast;
     struct sm_tlb_table table;
+    struct sm_granules granules;
     struct jit *jit;
     struct program program;
     struct jit_unit *unit[MAX_UNITS];
@@ -23,8 +26,7 @@ static struct world {
     struct model model;       /* .log and .requested of the host's run             */
     struct ir_result result, right; /* .out, .pc of the host's; all of the model's  */
     uint64_t page[2];         /* guest address where each page of code is          */
-    uint32_t writable, rounding;
-    uint32_t right_flags;
+    uint32_t writable, rounding, right_flags;
     bool fp_faults, skip;
     const char *wrong;
 } world;
@@ -66,9 +68,8 @@ static void set_entry(enum sm_access access, uint64_t page, const void *host)
 
     entry->tag = host ? page : page | SM_TLB_ABSENT;
     entry->host_bias = (uint64_t)(uintptr_t)host - page;
-    for (unsigned write = 0; !host && write < 2; write++)
-        for (unsigned n = 0; n < SM_N_NEAR; n++)
-            world.table.near[write][n].limit = world.table.near[write][n].group_limit = 0;
+    if (!host)
+        memset(world.table.near, 0, sizeof(world.table.near));
 }
 
 static void fill(enum sm_access access, unsigned n, bool present)
@@ -93,10 +94,10 @@ static void stir(void)
 
 static void clear_table(void)
 {
-    memset(world.table.near, 0, sizeof(world.table.near));
     for (unsigned access = 0; access < SM_N_ACCESS; access++)
         for (unsigned i = 0; i < 1u << SM_TLB_INDEX_BITS; i++)
             world.table.slot[access][i].tag = SM_TLB_ABSENT;
+    memset(world.table.near, 0, sizeof(world.table.near));
     for (unsigned i = 0; i < 20; i++)
         stir();
 }
@@ -141,7 +142,25 @@ static void from_model(void)
         world.fast.request |= SM_REQUEST_PASS;
 }
 
-static uint32_t on_access(uint64_t address, uint32_t mem, bool store)
+/** What is at @address, which may be read. */
+static uint64_t loaded(uint64_t address, uint32_t mem)
+{
+    const unsigned size = 1u << jit_mem_bits(mem);
+    uint64_t value =
+        mem & JIT_MEM_SIGNED && *byte_at(address + size - 1) >> 7 ? UINT64_MAX : 0;
+
+    for (unsigned i = size; i-- > 0;)
+        value = value << 8 | *byte_at(address + i);
+    return value;
+}
+
+static void store(uint64_t address, uint32_t mem, uint64_t value)
+{
+    for (unsigned i = 0; i < 1u << jit_mem_bits(mem); i++)
+        *byte_at(address + i) = (uint8_t)(value >> 8 * i);
+}
+
+static uint32_t on_access(uint64_t address, uint32_t mem, bool is_store)
 {
     uint64_t *const value = &world.guest.st.value;
     const unsigned size = 1u << jit_mem_bits(mem);
@@ -149,17 +168,14 @@ static uint32_t on_access(uint64_t address, uint32_t mem, bool store)
 
     check_mode();
     stir();
-    if (may(address, size, store)) {
-        for (unsigned i = 0; i < size && store; i++)
-            *byte_at(address + i) = (uint8_t)(*value >> 8 * i);
-        if (store)
-            return JIT_GO;
-        *value = mem & JIT_MEM_SIGNED && *byte_at(address + size - 1) >> 7 ? UINT64_MAX : 0;
-        for (unsigned i = size; i-- > 0;)
-            *value = *value << 8 | *byte_at(address + i);
+    if (may(address, size, is_store)) {
+        if (is_store)
+            store(address, mem, *value);
+        else
+            *value = loaded(address, mem);
         return JIT_GO;
     }
-    status = model_access(to_model(), address, mem, store, value);
+    status = model_access(to_model(), address, mem, is_store, value);
     if (world.model.machine.requested)
         world.fast.request |= SM_REQUEST_PASS;
     return status;
@@ -175,13 +191,75 @@ static uint32_t on_store(void *guest, uint64_t address, uint32_t mem)
     return on_access(address, mem, true);
 }
 
+/** Also in the guest's floating-point mode. */
 static bool on_fill(void *guest, uint64_t address, uint32_t rw)
 {
+    stir();
     if (!may(address, 1, rw == JIT_WRITE) || below(3) == 0)
         return false;
     fill(rw == JIT_WRITE ? SM_WRITE : SM_READ,
          (unsigned)((address - MEMORY_PAGE) >> SM_PAGE_BITS), true);
     return true;
+}
+
+static uint32_t on_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op)
+{
+    const unsigned size = 1u << jit_mem_bits(mem);
+    uint64_t *const value = &world.guest.st.value;
+    uint64_t old;
+
+    check_mode();
+    stir();
+    if (!may(address, size, true))
+        return JIT_FAULT;
+    old = loaded(address, mem);
+    store(address, mem, ir_eval_modified((enum sm_rmw)op, 8 * size, old, *value));
+    *value = old;
+    return JIT_GO;
+}
+
+/** A vCPU that is alone has the first. */
+static const uint64_t *version_held(void)
+{
+    return world.fast.alone ? world.granules.version : world.fast.held.version_of;
+}
+
+static uint32_t on_lr(void *guest, uint64_t address, uint32_t mem)
+{
+    const unsigned bits = jit_mem_bits(mem), size = 1u << bits;
+    struct sm_reservation *const held = &world.fast.held;
+
+    check_mode();
+    stir();
+    if (!may(address, size, false) || address % size)
+        return JIT_FAULT;
+    held->size = size;
+    held->gva = address;
+    held->host = byte_at(address);
+    held->version_of = &world.granules.version[sm_version_number(held->host)];
+    held->version = *version_held();
+    held->value = loaded(address, bits);
+    world.guest.st.value = loaded(address, mem);
+    return JIT_GO;
+}
+
+static uint32_t on_sc(void *guest, uint64_t address, uint32_t mem)
+{
+    const unsigned bits = jit_mem_bits(mem), size = 1u << bits;
+    struct sm_reservation *const held = &world.fast.held;
+    bool may_store;
+
+    check_mode();
+    stir();
+    if (!may(address, size, true) || address % size)
+        return JIT_FAULT;
+    may_store = held->size == size && held->gva == address &&
+                held->version == *version_held() && held->value == loaded(address, bits);
+    held->size = 0;
+    if (may_store)
+        store(address, mem, world.guest.st.value);
+    world.guest.st.value = !may_store;
+    return JIT_GO;
 }
 
 static uint32_t on_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)
@@ -260,13 +338,13 @@ static bool make_unit(unsigned u, bool no_checks, bool mistake)
     char why[200];
     bool full;
 
-    model_copy(ir, &program->ir[u]);
+    ir_copy_unit(ir, &program->ir[u]);
     for (unsigned i = 0; i < ir->n_calls; i++)
         ir->call[i] = (struct jit_call){on_call, &number[i]};
     if (!jit_ir_verify(ir, why, sizeof(why)))
         fail_msg("%s", why);
     if (mistake) {
-        model_copy(&world.optimised[u], ir);
+        ir_copy_unit(&world.optimised[u], ir);
         make_mistake(ir);
     }
     world.unit[u] = jit_end(world.jit, code[program->page[u]] + program->start[u],
@@ -282,7 +360,7 @@ static bool make_unit(unsigned u, bool no_checks, bool mistake)
         fail_msg("%s", why);
     }
     if (!mistake)
-        model_copy(&world.optimised[u], ir);
+        ir_copy_unit(&world.optimised[u], ir);
     return true;
 }
 
@@ -364,7 +442,8 @@ static void run_model(struct model *model, uint64_t pc, struct ir_result *result
 
     *result = (struct ir_result){.out = EVAL_LEFT, .pc = pc};
     fesetround(modes[world.rounding]);
-    while ((result->out == EVAL_LEFT || result->out == EVAL_POLL) &&
+    while ((result->out == EVAL_LEFT || result->out == EVAL_POLL ||
+            result->out == EVAL_JUMPED) &&
            (u = unit_at(result->pc)) >= 0) {
         if (model->machine.requested) {
             result->out = EVAL_POLL;
@@ -376,11 +455,11 @@ static void run_model(struct model *model, uint64_t pc, struct ir_result *result
         model->machine.counted = retired;
         model->machine.owner = &world.optimised[u];
         ir_eval(&world.optimised[u], &model->machine, 2 * FULL_TANK, result);
-        if (result->out == EVAL_JUMPED)
-            result->out = EVAL_LEFT;
         retired += result->retired;
     }
     fesetround(FE_TONEAREST);
+    if (result->out == EVAL_JUMPED)
+        result->out = EVAL_LEFT;
     result->retired = retired;
 }
 
@@ -416,6 +495,9 @@ static void random_state(struct model *model)
     from_model();
     world.guest.count = 0;
     world.guest.fp_flags = 0;
+    world.fast.held.size = 0;
+    world.guest.st.mxcsr_guest = 0x1f80 | world.rounding << 13;
+    world.guest.st.fp_ready = !world.fp_faults && below(2);
     world.skip = false;
 }
 
@@ -459,7 +541,7 @@ static const char *difference(const struct model *model, const struct ir_result 
     return NULL;
 }
 
-static unsigned outs[EVAL_STOPPED + 1], n_unchecked, n_skipped, n_runs, n_logged;
+static unsigned outs[EVAL_STOPPED + 1], n_missed, n_skipped, n_runs, n_logged;
 
 /** One run of both from a random unit.  Returns  what differs, or NULL */
 static const char *run_both(void)
@@ -475,8 +557,8 @@ static const char *run_both(void)
     world.right = result;
     world.right_flags = model.machine.fp_flags;
     /* What is around the window is no business of the model's. */
-    if (model.machine.beside - MEMORY_PAGE < 2 * SM_PAGE_SIZE &&
-        model.machine.beside - MEMORY_BASE >= EVAL_MEMORY) {
+    if (model.machine.missed - MEMORY_PAGE < 2 * SM_PAGE_SIZE &&
+        model.machine.missed - MEMORY_BASE >= EVAL_MEMORY) {
         n_skipped++;
         return NULL;
     }
@@ -486,7 +568,7 @@ static const char *run_both(void)
         return NULL;
     }
     outs[result.out]++;
-    n_unchecked += result.missed;
+    n_missed += result.missed;
     n_logged += model.n_logged;
     n_runs++;
     return difference(&model, &result);
@@ -502,9 +584,9 @@ static void print_difference(uint64_t seed, const char *what)
            world.result.out, (unsigned long long)world.result.pc,
            (unsigned long long)world.guest.count, world.right.out,
            (unsigned long long)world.right.pc, (unsigned long long)world.right.retired);
-    printf("rounding %u mxcsr %#x ", world.rounding, world.guest.st.mxcsr_guest);
-    printf("SM_SEED=%llu: %s; flags %#x, and should be %#x\n", (unsigned long long)seed,
-           what, world.guest.fp_flags, world.right_flags);
+    printf("SM_SEED=%llu: %s; flags %#x, and should be %#x; rounding %u\n",
+           (unsigned long long)seed, what, world.guest.fp_flags, world.right_flags,
+           world.rounding);
 }
 
 /* --- A jit -------------------------------------------------------------------- */
@@ -516,7 +598,8 @@ static const struct jit_guest host_guest = {
     .bias = 64,
     .state_offset = offsetof(struct host_guest, st),
     .count_offset = offsetof(struct host_guest, count),
-    .load = on_load, .store = on_store, .touch = on_touch, .fill = on_fill,
+    .load = on_load, .store = on_store, .fill = on_fill, .touch = on_touch,
+    .rmw = on_rmw, .lr = on_lr, .sc = on_sc,
     .fp_enter = on_fp_enter, .fp_flags = on_fp_flags,
 };
 
@@ -534,6 +617,8 @@ static void new_jit(void)
 
     memset(&world.guest, 0, sizeof(world.guest));
     world.fast.request = 2;
+    world.fast.alone = below(2) != 0;
+    world.fast.granules = &world.granules;
     world.page[0] = UINT64_C(0x10000);
     assert_int_equal(jit_new(&options, &world.jit), 0);
     world.guest.st.fast = &world.fast;
@@ -551,7 +636,7 @@ static void begin(uint64_t seed)
 static const char *run_jit(unsigned n_programs, int mistake)
 {
     for (unsigned p = 0; p < n_programs; p++) {
-        program_random(&world.program, &world.state);
+        program_random(&world.program, &world.state, world.fast.alone);
         world.page[1] = world.page[0] + (uint64_t)world.program.distance;
         make_units(mistake);
         for (unsigned run = 0; run < N_RUNS; run++) {
@@ -611,12 +696,12 @@ static void host_does_the_same(void **state)
     }
     printf("%u runs, %u skipped; left %u, aside %u, by a check %u, faults %u, callees left "
            "%u, polls %u; %u callbacks\n", n_runs, n_skipped, outs[EVAL_LEFT],
-           outs[EVAL_ASIDE], n_unchecked, outs[EVAL_FAULT], outs[EVAL_LEAVE],
+           outs[EVAL_ASIDE], n_missed, outs[EVAL_FAULT], outs[EVAL_LEAVE],
            outs[EVAL_POLL], n_logged);
     if (text)
         return;
     assert_true(n_skipped < n_runs / 10);
-    assert_true(outs[EVAL_LEFT] > 100 && outs[EVAL_ASIDE] > 100 && n_unchecked > 10);
+    assert_true(outs[EVAL_LEFT] > 100 && outs[EVAL_ASIDE] > 100 && n_missed > 10);
     assert_true(outs[EVAL_FAULT] > 100 && outs[EVAL_LEAVE] > 50 && outs[EVAL_POLL] > 20);
 }
 

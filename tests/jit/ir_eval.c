@@ -208,10 +208,15 @@ static uint64_t integer(const struct run *run, const struct jit_insn *insn)
 
 /* --- Memory and state ----------------------------------------------------- */
 
-/** What leads from a guest address to an index of .memory, as a chk has it. */
-static uint64_t way_to_memory(const struct run *run)
+static void note_place(struct run *run, const struct jit_insn *insn)
 {
-    return -run->machine->memory_base;
+    run->machine->at_pc = run->machine->page + run->ir->place[insn->at].offset;
+    run->machine->at_retired = run->machine->counted + run->before + insn->at;
+}
+
+static uint64_t address_of(const struct run *run, const struct jit_insn *insn)
+{
+    return read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
 }
 
 /** @size bytes of memory at @address, or NULL. */
@@ -223,18 +228,109 @@ static uint8_t *memory_at(struct ir_machine *machine, uint64_t address, uint64_t
 
     if (size <= end && offset <= end - size)
         return machine->memory + offset;
-    machine->beside = address;
+    machine->missed = address;
     return NULL;
 }
 
-/** Check memory: it has to be of one page. */
-static bool check_bytes(struct run *run, const struct jit_insn *insn)
+/** The bytes of state that @insn accesses, or NULL. */
+static uint8_t *state_at(struct ir_machine *machine, const struct jit_insn *insn)
 {
-    const uint64_t size = read_reg(run, insn->b);
-    const uint64_t first = read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
+    const uint64_t size = 1u << jit_mem_bits(insn->aux);
+    const uint64_t offset =
+        (uint64_t)(int64_t)insn->imm - (uint64_t)(int64_t)machine->state_offset;
 
-    if (memory_at(run->machine, first, size, insn->aux == JIT_WRITE) &&
-        ((first ^ (first + size - 1)) & SM_PAGE_MASK) == 0) {
+    return offset <= EVAL_STATE - size ? machine->state + offset : NULL;
+}
+
+static uint64_t load_bytes(const uint8_t *bytes, unsigned mem)
+{
+    const unsigned size = 1u << jit_mem_bits(mem);
+    uint64_t value = 0;
+
+    memcpy(&value, bytes, size);
+    return extended(value, 8 * size, (mem & JIT_MEM_SIGNED) != 0);
+}
+
+static bool access_state(struct run *run, const struct jit_insn *insn)
+{
+    uint8_t *bytes = state_at(run->machine, insn);
+    uint64_t value;
+
+    if (!bytes)
+        return broken(run, "guest state elsewhere");
+    if (insn->op == JIT_OP_lds) {
+        write_reg(run, insn->d, load_bytes(bytes, insn->aux));
+    } else {
+        value = read_reg(run, insn->a);
+        memcpy(bytes, &value, 1u << jit_mem_bits(insn->aux));
+    }
+    return true;
+}
+
+/** How @insn accesses memory. */
+static unsigned mem_of(const struct jit_insn *insn)
+{
+    return jit_ops[insn->op].aux == JIT_AUX_PREC ? jit_access_bits(insn) : insn->aux;
+}
+
+/** @value is what @insn loads. */
+static void put_loaded(struct run *run, const struct jit_insn *insn, uint64_t value)
+{
+    const bool boxed =
+        jit_ops[insn->op].aux == JIT_AUX_PREC && insn->aux == JIT_SINGLE;
+
+    write_reg(run, insn->d, boxed ? value | BOX : value);
+}
+
+/** What is not in memory is the owner's.  A load that the instruction goes on with does
+ *  not leave. */
+static bool access_elsewhere(struct run *run, const struct jit_insn *insn, bool store)
+{
+    uint64_t value = store ? read_reg(run, insn->b) : 0;
+    uint32_t status = JIT_FAULT;
+
+    note_place(run, insn);
+    if (run->machine->access)
+        status = run->machine->access(run->machine, address_of(run, insn), mem_of(insn),
+                                      store, &value);
+    if (!store && status <= JIT_LEAVE) {
+        put_loaded(run, insn, value);
+        if (jit_is_temp(insn->d))
+            status = JIT_GO;
+    }
+    return obey(run, insn, status);
+}
+
+static bool access_memory(struct run *run, const struct jit_insn *insn, bool store)
+{
+    const unsigned mem = mem_of(insn), size = 1u << jit_mem_bits(mem);
+    uint8_t *bytes = memory_at(run->machine, address_of(run, insn), size, store);
+    uint64_t value;
+
+    if (!bytes)
+        return access_elsewhere(run, insn, store);
+    if (store) {
+        value = read_reg(run, insn->b);
+        memcpy(bytes, &value, size);
+    } else {
+        put_loaded(run, insn, load_bytes(bytes, mem));
+    }
+    return true;
+}
+
+/** What leads from a guest address to an index of .memory, as a chk has it. */
+static uint64_t way_to_memory(const struct run *run)
+{
+    return -run->machine->memory_base;
+}
+
+/** Check memory: it has to be of one page. */
+static bool check_memory(struct run *run, const struct jit_insn *insn)
+{
+    const uint64_t address = address_of(run, insn), size = read_reg(run, insn->b);
+
+    if (memory_at(run->machine, address, size, insn->aux == JIT_WRITE) &&
+        (address & ~SM_PAGE_MASK) + size <= SM_PAGE_SIZE) {
         write_reg(run, insn->d, way_to_memory(run));
         return true;
     }
@@ -243,79 +339,25 @@ static bool check_bytes(struct run *run, const struct jit_insn *insn)
                  run->machine->page + run->ir->place[insn->at].offset);
 }
 
-/** The bytes that @insn accesses, or NULL. */
-static uint8_t *bytes_at(struct run *run, const struct jit_insn *insn)
+/** By such a way. */
+static bool access_checked(struct run *run, const struct jit_insn *insn, bool store)
 {
-    struct ir_machine *machine = run->machine;
-    const uint64_t size = UINT64_C(1) << jit_access_bits(insn);
-    const uint64_t imm = (uint64_t)(int64_t)insn->imm;
-    uint64_t offset;
+    const unsigned mem = mem_of(insn), size = 1u << jit_mem_bits(mem);
+    uint8_t *const bytes = memory_at(run->machine, address_of(run, insn), size, store);
+    uint64_t value;
 
-    if (insn->op == JIT_OP_lds || insn->op == JIT_OP_sts) {
-        offset = imm - (uint64_t)(int64_t)machine->state_offset;
-        return offset <= EVAL_STATE - size ? machine->state + offset : NULL;
-    }
-    return memory_at(machine, read_reg(run, insn->a) + imm, size, insn->d == JIT_NONE);
-}
-
-static void note_place(struct run *run, const struct jit_insn *insn)
-{
-    struct ir_machine *machine = run->machine;
-
-    machine->at_pc = machine->page + run->ir->place[insn->at].offset;
-    machine->at_retired = machine->counted + run->before + insn->at;
-}
-
-/** What is not in memory is the owner's.  A load that the instruction goes on with does
- *  not leave. */
-static bool access_beside(struct run *run, const struct jit_insn *insn)
-{
-    const uint64_t address = read_reg(run, insn->a) + (uint64_t)(int64_t)insn->imm;
-    const bool store = insn->d == JIT_NONE;
-    const bool of_float = insn->op == JIT_OP_fld || insn->op == JIT_OP_fst;
-    const unsigned mem = of_float ? jit_access_bits(insn) : insn->aux;
-    uint64_t value = store ? read_reg(run, insn->b) : 0;
-    uint32_t status = JIT_FAULT;
-
-    note_place(run, insn);
-    if (run->machine->access)
-        status = run->machine->access(run->machine, address, mem, store, &value);
-    if (!store && status <= JIT_LEAVE) {
-        write_reg(run, insn->d, of_float && insn->aux == JIT_SINGLE ? value | BOX : value);
-        if (jit_is_temp(insn->d))
-            status = JIT_GO;
-    }
-    return obey(run, insn, status);
-}
-
-static bool access_bytes(struct run *run, const struct jit_insn *insn)
-{
-    const bool of_state = insn->op == JIT_OP_lds || insn->op == JIT_OP_sts;
-    const bool checked = insn->op == JIT_OP_ldh || insn->op == JIT_OP_sth ||
-                         insn->op == JIT_OP_fldh || insn->op == JIT_OP_fsth;
-    const bool of_float = insn->op == JIT_OP_fld || insn->op == JIT_OP_fst ||
-                          insn->op == JIT_OP_fldh || insn->op == JIT_OP_fsth;
-    const unsigned size = 1u << jit_access_bits(insn);
-    uint8_t *bytes = bytes_at(run, insn);
-    uint64_t value = 0;
-
-    if (checked && (!bytes || read_reg(run, insn->b) != way_to_memory(run)))
+    if (!bytes || read_reg(run, insn->b) != way_to_memory(run))
         return broken(run, "an access without its check");
-    if (!bytes)
-        return of_state ? broken(run, "guest state elsewhere") : access_beside(run, insn);
-    if (insn->d == JIT_NONE) {
-        value = read_reg(run, of_state ? insn->a : checked ? insn->c : insn->b);
+    if (store) {
+        value = read_reg(run, insn->c);
         memcpy(bytes, &value, size);
     } else {
-        memcpy(&value, bytes, size);
-        write_reg(run, insn->d,
-                  of_float ? (size == 8 ? value : value | BOX) :
-                  extended(value, 8 * size, (insn->aux & JIT_MEM_SIGNED) != 0));
+        put_loaded(run, insn, load_bytes(bytes, mem));
     }
     return true;
 }
 
-static uint64_t modified(enum sm_rmw op, unsigned bits, uint64_t old, uint64_t operand)
+uint64_t ir_eval_modified(enum sm_rmw op, unsigned bits, uint64_t old, uint64_t operand)
 {
     const uint64_t a = extended(old, bits, false), b = extended(operand, bits, false);
     const int64_t x = (int64_t)extended(old, bits, true);
@@ -334,31 +376,43 @@ static uint64_t modified(enum sm_rmw op, unsigned bits, uint64_t old, uint64_t o
     }
 }
 
+/** Store @insn's operand at @bytes if that is reserved, and what it was. */
+static void store_conditional(struct run *run, const struct jit_insn *insn, uint8_t *bytes)
+{
+    struct ir_machine *machine = run->machine;
+    const unsigned size = 1u << jit_mem_bits(insn->aux);
+    const uint64_t value = read_reg(run, insn->b);
+    const bool held = machine->held == read_reg(run, insn->a) && machine->holds == size &&
+                      machine->held_value == load_bytes(bytes, jit_mem_bits(insn->aux));
+
+    if (held)
+        memcpy(bytes, &value, size);
+    machine->holds = 0;
+    write_reg(run, insn->d, !held);
+}
+
 static bool atomic(struct run *run, const struct jit_insn *insn)
 {
-    const unsigned size = 1u << jit_mem_bits(insn->aux);
+    const unsigned bits = jit_mem_bits(insn->aux), size = 1u << bits;
     struct ir_machine *machine = run->machine;
-    const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
-    const uint64_t offset = a - machine->memory_base;
-    uint64_t old = 0, value = b;
+    const uint64_t a = read_reg(run, insn->a);
+    uint8_t *const bytes = memory_at(machine, a, size, insn->op != JIT_OP_lr);
 
-    if (offset > EVAL_MEMORY - size)
+    if (!bytes || (insn->op != JIT_OP_rmw && a % size))
         return fault(run, insn);
-    memcpy(&old, machine->memory + offset, size);
     if (insn->op == JIT_OP_sc) {
-        const bool held = machine->held == a && machine->holds == size;
-        if (held)
-            memcpy(machine->memory + offset, &value, size);
-        machine->holds = 0;
-        write_reg(run, insn->d, !held);
+        store_conditional(run, insn, bytes);
         return true;
     }
+    const uint64_t old = load_bytes(bytes, bits);
     if (insn->op == JIT_OP_lr) {
         machine->held = a;
+        machine->held_value = old;
         machine->holds = size;
     } else {
-        value = modified((enum sm_rmw)insn->imm, 8 * size, old, b);
-        memcpy(machine->memory + offset, &value, size);
+        const uint64_t value = ir_eval_modified((enum sm_rmw)insn->imm, 8 * size, old,
+                                                read_reg(run, insn->b));
+        memcpy(bytes, &value, size);
     }
     write_reg(run, insn->d, extended(old, 8 * size, (insn->aux & JIT_MEM_SIGNED) != 0));
     return true;
@@ -436,28 +490,25 @@ static uint64_t chosen(struct run *run, const struct jit_insn *insn)
     return (x < y) != max ? a : b;
 }
 
+/** Compilers, who take the mode to be the default one, are not to know these. */
+static double (*const volatile by_mode)(double) = rint;
+static double (*const volatile round_away)(double) = round;
+
 static double rounded(enum jit_round round, double x)
 {
+    static const int modes[JIT_N_ROUNDS] = {
+        [JIT_ROUND_EVEN] = FE_TONEAREST, [JIT_ROUND_DOWN] = FE_DOWNWARD,
+        [JIT_ROUND_UP] = FE_UPWARD, [JIT_ROUND_ZERO] = FE_TOWARDZERO};
     const int mode = fegetround();
     double r;
 
-    if (round == JIT_ROUND_MODE) /* compilers take the mode to be the usual one    */
-        round = mode == FE_DOWNWARD     ? JIT_ROUND_DOWN
-                : mode == FE_UPWARD     ? JIT_ROUND_UP
-                : mode == FE_TOWARDZERO ? JIT_ROUND_ZERO
-                                        : JIT_ROUND_EVEN;
-    switch (round) {
-    case JIT_ROUND_EVEN:
-        fesetround(FE_TONEAREST);
-        r = rint(x);
-        fesetround(mode);
-        return r;
-    case JIT_ROUND_DOWN: return floor(x);
-    case JIT_ROUND_UP: return ceil(x);
-    case JIT_ROUND_ZERO: return trunc(x);
-    case JIT_ROUND_AWAY: return x < 0 ? -floor(0.5 - x) : floor(x + 0.5);
-    default: return rint(x);
-    }
+    if (round == JIT_ROUND_AWAY)
+        return round_away(x);
+    if (round != JIT_ROUND_MODE)
+        fesetround(modes[round]);
+    r = by_mode(x);
+    fesetround(mode);
+    return r;
 }
 
 static uint64_t to_integer(struct run *run, const struct jit_insn *insn)
@@ -625,16 +676,19 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
 
     switch (insn->op) {
     case JIT_OP_lds:
-    case JIT_OP_sts:
+    case JIT_OP_sts: return access_state(run, insn);
     case JIT_OP_ld:
+    case JIT_OP_fld: return access_memory(run, insn, false);
     case JIT_OP_st:
+    case JIT_OP_fst: return access_memory(run, insn, true);
+    case JIT_OP_chk: return check_memory(run, insn);
     case JIT_OP_ldh:
+    case JIT_OP_fldh: return access_checked(run, insn, false);
     case JIT_OP_sth:
-    case JIT_OP_fldh:
-    case JIT_OP_fsth:
-    case JIT_OP_fld:
-    case JIT_OP_fst: return access_bytes(run, insn);
-    case JIT_OP_chk: return check_bytes(run, insn);
+    case JIT_OP_fsth: return access_checked(run, insn, true);
+    case JIT_OP_rmw:
+    case JIT_OP_lr:
+    case JIT_OP_sc: return atomic(run, insn);
     case JIT_OP_fence: return true;
     case JIT_OP_fflags: {
         const uint32_t raised = machine->fp_flags;
@@ -652,9 +706,6 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     case JIT_OP_call:
         note_place(run, insn);
         return obey(run, insn, machine->call(machine, (unsigned)insn->imm));
-    case JIT_OP_rmw:
-    case JIT_OP_lr:
-    case JIT_OP_sc: return atomic(run, insn);
     case JIT_OP_exit_if: return !holds(insn->aux, a, b) || take_way(run, insn);
     case JIT_OP_exit: return take_way(run, insn);
     case JIT_OP_loop_if:
@@ -706,6 +757,7 @@ static void evaluate(struct run *run, unsigned max_rounds, unsigned round, unsig
         if (!round_trip(run, result->rounds == round ? place : UINT_MAX))
             return;
         if (run->machine->requested) {
+            result->rounds++;
             leave(run, EVAL_POLL, 0, false,
                   run->machine->page + run->ir->place[0].offset);
             return;

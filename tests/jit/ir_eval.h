@@ -18,14 +18,15 @@ struct ir_machine {
     uint8_t memory[EVAL_MEMORY];
     int32_t state_offset;       /* .state begins there, as lds and sts count       */
     uint8_t state[EVAL_STATE];
-    uint64_t held;              /* reserved by lr, of .holds bytes                 */
-    uint64_t holds;
     uint32_t writable;          /* bytes of .memory from its beginning; 0: all     */
+    uint64_t held, held_value;  /* reserved by lr, of .holds bytes; misaligned, that
+                                   faults, as does what is not in .memory          */
+    unsigned holds;
     uint64_t pc;                /* set by a callee that says JIT_JUMPED            */
     uint64_t counted;           /* instructions before; for                        */
     uint64_t at_pc, at_retired; /* where .call and .access are                     */
     bool requested;             /* whoever sets it has loops end                   */
-    uint64_t beside;            /* address of what was last not in .memory         */
+    uint64_t missed;            /* address of what was last not in .memory         */
     /** Accesses what is not in .memory, to *value; NULL: faults.  Returns  enum
      *  jit_status */
     uint32_t (*access)(struct ir_machine *machine, uint64_t address, unsigned mem,
@@ -70,6 +71,9 @@ void ir_eval(const struct jit_ir *ir, struct ir_machine *machine, unsigned max_r
 /** The same, but stop in round @round, counted from 0, where @place begins. */
 void ir_eval_until(const struct jit_ir *ir, struct ir_machine *machine, unsigned round,
                    unsigned place, struct ir_result *result);
+
+/** What @op makes of @bits bits @old; above those, anything. */
+uint64_t ir_eval_modified(enum sm_rmw op, unsigned bits, uint64_t old, uint64_t operand);
 
 /** A callee for .call: changes globals of integers, memory and state, depending on them
  *  and on its number, and mostly goes on.  @ir's globals are .owner. */

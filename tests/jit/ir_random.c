@@ -294,12 +294,13 @@ static void emit_memory(struct maker *m)
 
 static void emit_atomic(struct maker *m)
 {
-    static const uint8_t ops[] = {JIT_OP_rmw, JIT_OP_rmw, JIT_OP_lr, JIT_OP_sc};
-    const enum jit_op op = (enum jit_op)ops[below(m, sizeof(ops))];
+    const bool reserve = m->random->reserve && (!m->random->rmw || chance(m, 50));
+    const enum jit_op op = !reserve ? JIT_OP_rmw : chance(m, 50) ? JIT_OP_lr : JIT_OP_sc;
     const unsigned mem = below(m, JIT_N_MEMS);
 
-    if (m->wrote || m->left)
+    if (m->wrote || m->left || (m->random->single && m->accessed))
         return;
+    m->accessed = true;
     const jit_reg a = address(m), b = op == JIT_OP_lr ? JIT_NONE : source(m);
     const jit_reg d = destination(m, JIT_CLASS_INT);
     jit_ir_emit(m->ir, op, mem, d, a, b, JIT_NONE,
@@ -479,7 +480,7 @@ static void emit_one(struct maker *m)
         emit_shift_pair(m);
     else if (kind < 64)
         emit_state(m);
-    else if (kind < 66)
+    else if (kind < 67 && (m->random->rmw || m->random->reserve))
         emit_atomic(m);
     else if (kind < 78)
         emit_memory(m);
@@ -534,6 +535,28 @@ void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *
         }
     }
     emit_end(&m);
+}
+
+void ir_copy_unit(struct jit_ir *to, const struct jit_ir *from)
+{
+    jit_ir_reset(to);
+    for (unsigned i = 0; i < from->n_constants; i++)
+        jit_ir_const(to, from->constant[i]);
+    for (unsigned i = 0; i < from->n_temps; i++)
+        jit_ir_temp(to, (enum jit_class)from->temp_class[i]);
+    for (unsigned i = 0; i < from->n_ways; i++)
+        jit_ir_way(to, (enum jit_exit_kind)from->way[i].kind, from->way[i].offset,
+                   from->way[i].retired);
+    for (unsigned i = 0; i < from->n_calls; i++)
+        jit_ir_call(to, from->call[i].function, from->call[i].arg);
+    for (unsigned i = 0, place = 0; i < from->n_insns; i++) {
+        const struct jit_insn *insn = &from->insn[i];
+        for (; place <= insn->at; place++)
+            jit_ir_place(to, from->place[place].offset, from->place[place].next);
+        jit_ir_emit(to, (enum jit_op)insn->op, insn->aux, insn->d, insn->a, insn->b,
+                    insn->c, insn->imm);
+    }
+    assert_false(to->overflow);
 }
 
 void ir_random_machine(struct ir_machine *machine, const struct jit_ir *ir,

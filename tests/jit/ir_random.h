@@ -14,6 +14,7 @@ struct ir_random {
     jit_reg fuel;           /* 0, or the global that units count down where they
                                begin, to leave aside at 0; they do not write it else */
     bool fp, loops, faults; /* what there may be                                   */
+    bool rmw, reserve;      /* the same: rmw, and lr and sc                        */
     bool single;            /* an instruction accesses memory or writes state once,
                                so that it may begin again behind that          */
 };
@@ -21,6 +22,9 @@ struct ir_random {
 /** Fill @ir, of whose globals at least two are integers and, with .fp, two floats.
  *  @state   of the random numbers */
 void ir_random_unit(struct jit_ir *ir, uint64_t *state, const struct ir_random *random);
+
+/** Make @to the same unit as @from. */
+void ir_copy_unit(struct jit_ir *to, const struct jit_ir *from);
 
 /** A number that arithmetic finds interesting. */
 uint64_t ir_random_number(uint64_t *state);

@@ -12,30 +12,8 @@ enum { MODEL_ROUNDS = 4, MODEL_STATE = 512 };
 
 static const struct ir_random model_units = {
     .n_places = 30, .n_calls = 4, .memory_base = MODEL_MEMORY,
-    .state_offset = MODEL_STATE, .fp = true, .loops = true, .faults = true};
-
-/** Make @to the same unit as @from. */
-static inline void model_copy(struct jit_ir *to, const struct jit_ir *from)
-{
-    jit_ir_reset(to);
-    for (unsigned i = 0; i < from->n_constants; i++)
-        jit_ir_const(to, from->constant[i]);
-    for (unsigned i = 0; i < from->n_temps; i++)
-        jit_ir_temp(to, (enum jit_class)from->temp_class[i]);
-    for (unsigned i = 0; i < from->n_ways; i++)
-        jit_ir_way(to, (enum jit_exit_kind)from->way[i].kind, from->way[i].offset,
-                   from->way[i].retired);
-    for (unsigned i = 0; i < from->n_calls; i++)
-        jit_ir_call(to, from->call[i].function, from->call[i].arg);
-    for (unsigned i = 0, place = 0; i < from->n_insns; i++) {
-        const struct jit_insn *insn = &from->insn[i];
-        for (; place <= insn->at; place++)
-            jit_ir_place(to, from->place[place].offset, from->place[place].next);
-        jit_ir_emit(to, (enum jit_op)insn->op, insn->aux, insn->d, insn->a, insn->b,
-                    insn->c, insn->imm);
-    }
-    assert_false(to->overflow);
-}
+    .state_offset = MODEL_STATE, .fp = true, .loops = true, .faults = true,
+    .rmw = true, .reserve = true};
 
 /** Whether the two do the same from a random state; *result: what the second does.  If a
  *  check of the second fails, the first is to be there, too. */

@@ -77,7 +77,7 @@ static void same_checked(void **unused)
         ir_random_unit(&ir, &state, &units);
         unit_verify(&ir);
         for (unsigned passes = 0; passes < 4; passes++) {
-            model_copy(&checked, &ir);
+            ir_copy_unit(&checked, &ir);
             if (passes & JIT_OPT_FOLD)
                 jit_opt_fold(&checked);
             jit_opt_check(&checked);

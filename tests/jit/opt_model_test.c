@@ -31,7 +31,7 @@ static void same_optimised(void **unused)
         unit_verify(&ir);
         for (unsigned passes = 0; passes <= (JIT_OPT_FOLD | JIT_OPT_DEAD); passes++) {
             struct ir_result result;
-            model_copy(&optimised, &ir);
+            ir_copy_unit(&optimised, &ir);
             optimise(&optimised, passes);
             unit_verify(&optimised);
             for (unsigned j = 0; j < N_STATES; j++) {
@@ -53,7 +53,7 @@ static void same_optimised(void **unused)
            "jumped %u, looped %u\n", before, after, outs[EVAL_LEFT], outs[EVAL_ASIDE],
            outs[EVAL_FAULT], outs[EVAL_LEAVE], outs[EVAL_JUMPED], outs[EVAL_ROUNDS]);
     /* The units are such that there is something to see. */
-    for (unsigned i = 0; i < EVAL_POLL; i++)
+    for (unsigned i = 0; i <= EVAL_ROUNDS; i++)
         assert_true(outs[i] > 100);
     assert_true(after < before - before / 8);
     jit_ir_fini(&ir);
@@ -118,7 +118,7 @@ static void mistakes_show(void **unused)
         unsigned made = 0, seen = 0;
         while (made < 200) {
             ir_random_unit(&ir, &state, &model_units);
-            model_copy(&wrong, &ir);
+            ir_copy_unit(&wrong, &ir);
             /* Early in the unit: where few states come, few see it. */
             for (unsigned at = 0; at < SM_MIN(wrong.n_insns, 15u); at++) {
                 if (make_mistake(&wrong, at, (enum mistake)mistake)) {

@@ -32,9 +32,17 @@ static int set_up(void **state)
     return 0;
 }
 
+/** Each fence of code has all of it compared. */
+static int set_up_all(void **state)
+{
+    fixture_compare_all = true;
+    return set_up(state);
+}
+
 static int tear_down(void **state)
 {
     fixture_fini(*state);
+    fixture_compare_all = false;
     fixture_translate = false;
     return 0;
 }
@@ -323,43 +331,6 @@ static void code_is_compared_after_a_fence(void **state)
     assert_int_equal(fake.n_ended, 2);
 }
 
-/** Units that come to be compared after each fence, 31 of them: together, most times. */
-static void units_met_after_each_fence_are_compared_together(void **state)
-{
-    struct fixture *fix = *state;
-    struct program prog = {fix, CODE};
-    unsigned runs, added = 1;
-
-    for (unsigned i = 0; i < 31; i++) {
-        put(&prog, RV_OP_addi, A0, A0, 0, 1);
-        put(&prog, RV_OP_jal, X0, 0, 0, 0x40 - 4);
-        prog.at += 0x40 - 8;
-    }
-    put(&prog, RV_OP_addi, T0, T0, 0, -1);
-    put(&prog, RV_OP_bne, 0, T0, X0, -31 * 0x40 - 4);
-    put_wfi(&prog);
-    rv_hart_set_x(fix->hart, T0, 100);
-    run_loop(fix, 3100);
-    assert_true(fake.n_made >= 31);
-    for (unsigned round = 0; round < 100; round++) {
-        if (round % 40 == 5) { /* in the middle; made again after it was hot */
-            added = round;
-            prog.at = CODE + 13 * 0x40;
-            put(&prog, RV_OP_addi, A0, A0, 0, (int32_t)added);
-        }
-        rv_fence_i(fix->hart);
-        runs = fake.n_runs;
-        rv_hart_set_x(fix->hart, T0, 1);
-        run_loop(fix, 30 + added);
-        /* Out of each unit and in again when they are found out, else out of the first. */
-        if (round % 16 == 0)
-            assert_true(fake.n_runs - runs > 25);
-        else
-            assert_true(fake.n_runs - runs < 15);
-    }
-    assert_int_equal(fake.n_ended, 3);
-}
-
 static void stamps_that_begin_again_end_all(void **state)
 {
     struct fixture *fix = *state;
@@ -620,9 +591,8 @@ int main(void)
         TEST(a_callback_may_stop),
         TEST(a_kick_leads_out),
         TEST(translation_is_written_down),
-        TEST(code_is_compared_after_a_fence),
-        TEST(units_met_after_each_fence_are_compared_together),
-        TEST(stamps_that_begin_again_end_all),
+        cmocka_unit_test_setup_teardown(code_is_compared_after_a_fence, set_up_all, tear_down),
+        cmocka_unit_test_setup_teardown(stamps_that_begin_again_end_all, set_up_all, tear_down),
         TEST(a_new_view_ends_all),
         TEST(a_callback_may_end_all),
         TEST(returns_are_forgotten_where_fetches_change),

@@ -72,7 +72,7 @@ SM_INLINE struct rv_isa fixture_isa_without(enum rv_ext ext)
 static struct sm_tlb_check *fixture_check;
 static uint32_t fixture_check_flags;
 /** Of the next hart's options. */
-static bool fixture_check_code, fixture_translate;
+static bool fixture_check_code, fixture_translate, fixture_compare_all;
 static uint32_t fixture_heat, fixture_vcpu_flags;
 static uint64_t fixture_code_size;
 
@@ -85,6 +85,7 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .check = fixture_check, .check_flags = fixture_check_flags,
         .check_code = fixture_check_code,
         .translate = fixture_translate, .jit_heat = fixture_heat,
+        .compare_all = fixture_compare_all,
         .code_size = fixture_code_size, .vcpu_flags = fixture_vcpu_flags,
     };
 
