@@ -27,6 +27,7 @@ static struct world {
     struct ir_result result, right; /* .out, .pc of the host's; all of the model's  */
     uint64_t page[2];         /* guest address where each page of code is          */
     uint32_t writable, rounding, right_flags;
+    uint64_t right_global[N_GLOBALS];
     bool fp_faults, skip;
     const char *wrong;
 } world;
@@ -556,6 +557,7 @@ static const char *run_both(void)
     run_model(&model, pc, &result);
     world.right = result;
     world.right_flags = model.machine.fp_flags;
+    memcpy(world.right_global, model.machine.global, sizeof(world.right_global));
     /* What is around the window is no business of the model's. */
     if (model.machine.missed - MEMORY_PAGE < 2 * SM_PAGE_SIZE &&
         model.machine.missed - MEMORY_BASE >= EVAL_MEMORY) {
@@ -579,6 +581,12 @@ static void print_difference(uint64_t seed, const char *what)
     for (unsigned u = 0; u < world.program.n; u++) {
         printf("--- unit %u, page %u\n", u, world.program.page[u]);
         jit_ir_print(&world.optimised[u], stdout);
+    }
+    for (unsigned i = 0; i < N_GLOBALS; i++) {
+        if (world.right_global[i] != world.guest.reg[i])
+            printf("%s = %#llx, and should be %#llx\n", host_globals[i].name,
+                   (unsigned long long)world.guest.reg[i],
+                   (unsigned long long)world.right_global[i]);
     }
     printf("left by way %u at %#llx after %llu, and should have by %u at %#llx after %llu\n",
            world.result.out, (unsigned long long)world.result.pc,

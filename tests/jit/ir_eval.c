@@ -569,8 +569,10 @@ static uint64_t of_singles(unsigned op, uint64_t a, uint64_t b, uint64_t c)
 
 static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
 {
-    volatile int64_t number = (int64_t)a;
-    volatile uint64_t natural = a;
+    /* Of naturals by the signed conversion, which is one instruction: compilers' own would
+     * have 0 become -0 where it rounds down. */
+    const bool halved = op == JIT_OP_fintu && a >> 63;
+    volatile int64_t number = (int64_t)(halved ? a >> 1 | (a & 1) : a);
 
     if (op == JIT_OP_fcvts) {
         volatile double from = as_double(a);
@@ -580,10 +582,12 @@ static uint64_t converted(unsigned op, unsigned prec, uint64_t a)
         volatile float from = as_single(a);
         return of_double((double)from);
     }
-    if (op == JIT_OP_fintu)
-        return prec == JIT_SINGLE ? of_single((float)natural)
-                                  : of_double((double)natural);
-    return prec == JIT_SINGLE ? of_single((float)number) : of_double((double)number);
+    if (prec == JIT_SINGLE) {
+        const volatile float from = (float)number;
+        return of_single(halved ? from + from : from);
+    }
+    const volatile double from = (double)number;
+    return of_double(halved ? from + from : from);
 }
 
 /** Whether fma multiplies infinity by zero, which hosts do not call invalid if a quiet NaN
