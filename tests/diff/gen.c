@@ -103,9 +103,9 @@ static void put32(struct program *p, uint32_t word)
     memcpy(p->code + p->at, &word, 4);
     p->at += 4;
     p->n_instructions++;
-    /* The oracle drops a froundnx, and with it the flag NX, when its result is written
-     * over before it is used: store it. */
-    if ((word & 0xfdf0007f) == 0x40500053)
+    /* The oracle drops a fround or froundnx, and with it the flags NV and NX, when its
+     * result is written over before it is used: store it. */
+    if ((word & 0xfde0007f) == 0x40400053)
         put32(p, enc_fsd(word >> 7 & 31, REG_SP, IMAGE_SCRATCH_SIZE - 16));
 }
 
