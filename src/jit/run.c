@@ -100,9 +100,11 @@ static uint32_t loaded(struct jit *jit, struct jit_frame *frame,
     if (status > JIT_LEAVE)
         return status;
     value = put_loaded(jit, frame, site, jit->st->value);
-    if (status == JIT_LEAVE && !site->partly) /* it has to be at home now */
+    if (site->partly) /* whoever asks to leave also requests it */
+        return JIT_GO;
+    if (status != JIT_GO) /* it has to be at home now */
         home_store(jit, site->value_home, value);
-    return site->partly ? JIT_GO : status; /* whoever asks to leave also requests it */
+    return status;
 }
 
 static uint64_t address_of(const struct jit *jit, const struct jit_frame *frame,

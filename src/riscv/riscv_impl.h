@@ -214,8 +214,8 @@ struct rv_hart {
     uint32_t unit_heat;     /* entries of a block before it is translated       */
     struct rv_kept *kept;   /* what their calls are given, until all end        */
     uint64_t fetches_moved; /* how often what fetches reach may have changed   */
-    bool jit_stop;  /* after a fault: a watch stops the instruction, or        */
-    bool jit_aside; /* the interpreter is to execute it                        */
+    bool jit_stop;  /* after a fault: a watch stops the instruction; else the interpreter
+                       is to execute it                                       */
 
     /* Control state.  Fields hold the legalised value that reads return. */
     uint64_t mstatus, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;

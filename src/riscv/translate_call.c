@@ -63,6 +63,14 @@ static uint32_t rv_returned(struct rv_hart *hart)
     return rv_jumped(hart);
 }
 
+/** Go on behind the instruction, wherever that is by now. */
+static uint32_t rv_refetch(struct rv_hart *hart)
+{
+    rv_tables(hart);
+    rv_prefetch(hart, hart->jit.pc); /* most often of the same page as what is next */
+    return JIT_REFETCH;
+}
+
 /** End one that ended with @next.
  *  Returns  enum jit_status */
 static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
@@ -75,10 +83,7 @@ static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
         if (SM_UNLIKELY(hart->blocks->resets != before.resets) ||
             (next == RV_NEXT_LEAVE && rv_interrupt_due(hart)))
             return JIT_LEAVE;
-        if (hart->fetches_moved == before.moved)
-            return JIT_GO;
-        rv_prefetch(hart, hart->pc); /* most often of the same page as what is next */
-        return JIT_REFETCH;
+        return hart->fetches_moved == before.moved ? JIT_GO : rv_refetch(hart);
     case RV_NEXT_JUMP:
         return rv_returned(hart);
     case RV_NEXT_TRAP:
@@ -89,7 +94,6 @@ static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
     }
     rv_tables(hart);
     hart->jit_stop = true;
-    hart->jit_aside = false;
     return JIT_FAULT;
 }
 
@@ -111,7 +115,6 @@ static uint32_t rv_accessed(struct rv_hart *hart, enum rv_next next,
 static uint32_t rv_aside(struct rv_hart *hart)
 {
     hart->jit_stop = false;
-    hart->jit_aside = true;
     return JIT_FAULT;
 }
 
@@ -328,9 +331,10 @@ uint32_t rv_jit_mret(void *guest, const void *arg)
 uint32_t rv_jit_fence_i(void *guest, const void *arg)
 {
     struct rv_hart *hart = guest;
-    const struct rv_before before = rv_calling(hart);
 
-    return rv_called(hart, rv_fence_i(hart) ? RV_NEXT_LEAVE : RV_NEXT, NULL, before);
+    (void)arg;
+    /* The unit that calls may be among those that ended. */
+    return rv_fence_i(hart) ? rv_refetch(hart) : JIT_GO;
 }
 
 uint32_t rv_jit_exec_csr(void *guest, const void *arg)

@@ -415,7 +415,6 @@ static enum rv_out faulted(struct rv_hart *hart)
         hart->jit_stop = false;
         return RV_OUT_STOP;
     }
-    hart->jit_aside = false;
     return RV_OUT_INTERPRET;
 }
 

@@ -54,6 +54,40 @@ static void test_own_stores(void **state)
         }
 }
 
+/** Code that changes what comes behind its own FENCE.I, or fence of all translations, in
+ *  one unit of host code with it: what runs then is what was stored. */
+static void test_fenced_in_one_unit(void **state)
+{
+    static const enum rv_op fences[] = {RV_OP_fence_i, RV_OP_sfence_vma};
+    struct fixture fix;
+
+    for (unsigned f = 0; f < SM_ARRAY_LEN(fences); f++)
+        for (unsigned all = 0; all < 2; all++) {
+            fixture_translate = true;
+            fixture_heat = 1;
+            fixture_compare_all = all;
+            begin(&fix, false);
+            struct program prog = {&fix, CODE};
+            put(&prog, RV_OP_sw, 0, A1, A2, 0);
+            put(&prog, fences[f], 0, 0, 0, 0);
+            put(&prog, RV_OP_addi, S0, S0, 0, 1);
+            const uint64_t patched = prog.at;
+            put32(&prog, addi(1));
+            put_wfi(&prog);
+            rv_hart_set_x(fix.hart, A1, patched);
+            for (unsigned i = 1; i < 60; i++) { /* pages grow quiet meanwhile */
+                const unsigned value = i % 5 ? i / 5 : i;
+
+                rv_hart_set_x(fix.hart, A2, addi((int32_t)value));
+                run_from(&fix, CODE);
+                assert_int_equal(rv_hart_x(fix.hart, A0), value);
+            }
+            fixture_fini(&fix);
+        }
+    fixture_translate = fixture_compare_all = false;
+    fixture_heat = 0;
+}
+
 /** Single bytes, atomics, floating point and cache blocks change code, too. */
 static void test_ways_to_store(void **state)
 {
@@ -200,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_stores),
+        cmocka_unit_test(test_fenced_in_one_unit),
         cmocka_unit_test(test_ways_to_store),
         cmocka_unit_test(test_stores_of_others),
         cmocka_unit_test(test_two_harts),
