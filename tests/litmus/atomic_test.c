@@ -137,13 +137,15 @@ static void aba_first(struct guest *g)
     put(g, enc_amo(AMO_LR, 3, 0, T0, X0, T1));
     put(g, enc_addi(T2, X0, 1));
     put(g, enc_sd(T2, S3, SERVING));
-    /* Time is up while nobody answers: the round does not count as wrong. */
+    /* Time is up while nobody answers: the last round.  The answer may come yet, and
+     * would pass for that of another. */
     const uint32_t wait = g->at;
     put(g, enc_ld(T2, S3, SERVING));
     put(g, enc_addi(T2, T2, -2));
     const uint32_t answered = put_later(g, F3_BEQ, T2, X0);
     put(g, enc_csrrs(T3, CSR_TIME, X0));
     put_back(g, F3_BLTU, T3, S7, wait);
+    put(g, enc_sd(T3, S3, G_STOP));
     const uint32_t late = put_later(g, F3_BEQ, X0, X0);
     put_land(g, answered);
     put(g, enc_addi(T0, T0, 99));
