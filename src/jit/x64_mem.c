@@ -134,8 +134,14 @@ void x64_cold_near(struct jit_lower *l, struct x64_cold *cold)
     x64_cold_site(l, cold);
 }
 
+/* (N1) */
+enum { NEAR_BITS = 5 };
+SM_STATIC_ASSERT(sizeof(struct sm_tlb_near) == 1 << NEAR_BITS &&
+                     offsetof(struct sm_tlb_table, near) % (64 << NEAR_BITS) == 0,
+                 "the bit of .near_used is found by a shift");
+
 /** Look up what lies at rax, and have it be near, in the sm_tlb_near that rdx leads to.
- *  ZF: it is, and rcx leads to the host; else it is no plain hit.  Uses rax. */
+ *  ZF: it is, and rcx leads to the host; else it is no plain hit.  Uses rax and rdx. */
 void x64_thunk_near(struct jit_lower *l, bool write, bool group)
 {
     const int32_t table =
@@ -160,7 +166,15 @@ void x64_thunk_near(struct jit_lower *l, bool write, bool group)
     x64_store_i(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, limit)), SM_NEAR_LIMIT);
     x64_store_i(a, 3, x64_at(X64_RDX, offsetof(struct sm_tlb_near, group_limit)),
                 SM_NEAR_GROUP_LIMIT);
-    x64_bind(a, &miss); /* the stores left the flags alone */
+    /* Its number, modulo 64, is its offset by its size: (N1). */
+    x64_alu_rr(a, X64_SUB, true, X64_RDX, X64_TABLE);
+    x64_shift_ri(a, X64_SHR, true, X64_RDX, NEAR_BITS);
+    x64_mov_ri(a, X64_RAX, 1);
+    x64_shiftx(a, X64_SHL, true, X64_RAX, X64_RAX, X64_RDX);
+    x64_alu_mr(a, X64_OR, true,
+               x64_at(X64_TABLE, offsetof(struct sm_tlb_table, near_used)), X64_RAX);
+    x64_alu_rr(a, X64_CMP, false, X64_RAX, X64_RAX); /* ZF */
+    x64_bind(a, &miss);
     x64_ret(a);
     x64_bind(a, &asked); /* C code is to hear of it */
     x64_test_rr(a, true, X64_RSP, X64_RSP);

@@ -14,6 +14,8 @@ static void rv_blocks_reset(struct rv_hart *hart)
 {
     struct rv_block_cache *const cache = hart->blocks;
 
+    if (!cache->used) /* a hart that sleeps is told of every new view */
+        return;
     rv_code_forget_blocks(hart);
     memset(cache->heads, 0, sizeof(*cache->heads) << RV_BLOCK_HASH_BITS);
     cache->used = 0;

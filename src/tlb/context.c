@@ -42,10 +42,13 @@ SM_STATIC_ASSERT(SM_N_BUCKETS == 1 << (64 - 58), "key_bucket() numbers the bucke
 
 void sm_tlb_forget_near(struct sm_tlb_context *context)
 {
-    struct sm_tlb_near *const near = &context->store->table.near[0][0];
+    struct sm_tlb_table *const table = &context->store->table;
 
-    for (unsigned i = 0; i < SM_FETCH * SM_N_NEAR; i++)
-        near[i].limit = near[i].group_limit = 0;
+    for (uint64_t left = table->near_used; left; left &= left - 1) {
+        struct sm_tlb_near *const near = &table->near[0][0] + __builtin_ctzll(left);
+        near->limit = near->group_limit = 0;
+    }
+    table->near_used = 0;
 }
 
 uint64_t sm_tlb_context_reset(struct sm_tlb_context *context)
@@ -335,6 +338,11 @@ static void check_context(const struct sm_vcpu *vcpu,
             n_filled += check_slot(vcpu, context, logged, access, slot);
     }
     sm_assert(n_filled == context->n_log - context->n_dropped);
+    for (unsigned i = 0; i < SM_FETCH * SM_N_NEAR; i++) {
+        const struct sm_tlb_near *near = &context->store->table.near[0][0] + i;
+        sm_assert((context->store->table.near_used >> i & 1) ||
+                  !(near->limit | near->group_limit));
+    }
 }
 
 void sm_tlb_check(const struct sm_vcpu *vcpu)
