@@ -129,24 +129,53 @@ static struct jit_exit *new_exit(struct jit_lower *l, unsigned kind, int32_t off
     return exit;
 }
 
+enum { FETCH = offsetof(struct sm_tlb_table, slot[SM_FETCH]) };
+
+/** Have the fetch TLB asked, at rcx + FETCH, for the page @offset bytes on, rax; elsewhere
+ *  if it has another there. */
+static void look_up_fetch(struct jit_lower *l, int32_t offset, struct x64_label *elsewhere)
+{
+    struct x64 *const a = &l->a;
+
+    x64_load(a, 3, false, X64_RAX, X64_STATE(l, page));
+    x64_alu_ri(a, X64_ADD, true, X64_RAX, offset);
+    x64_slot(a, X64_RCX, X64_RDX, X64_RAX);
+    x64_alu_rm(a, X64_ADD, true, X64_RCX, X64_STATE(l, fetch));
+    x64_alu_rm(a, X64_CMP, true, X64_RAX, x64_at(X64_RCX, FETCH));
+    x64_jcc(a, X64_NE, elsewhere);
+}
+
+static struct x64_mem fetch_bias(void)
+{
+    return x64_at(X64_RCX, FETCH + (int32_t)offsetof(struct sm_tlb_entry, host_bias));
+}
+
+void x64_lower_behind(struct jit_lower *l, const struct jit_insn *insn)
+{
+    struct x64_label absent = {0}, done = {0};
+    struct x64 *const a = &l->a;
+
+    look_up_fetch(l, (int32_t)SM_PAGE_SIZE, &absent);
+    x64_alu_rm(a, X64_ADD, true, X64_RAX, fetch_bias());
+    x64_load(a, 1, false, X64_RDX, x64_at(X64_RAX, 0));
+    x64_jmp(a, &done);
+    x64_bind(a, &absent);
+    x64_mov_ri(a, X64_RDX, UINT64_MAX);
+    x64_bind(a, &done);
+    x64_done(l, insn->d, X64_RDX);
+}
+
 /** The guard of a way beyond the page; it falls through to where that is not linked. */
 static void guard(struct jit_lower *l, struct jit_exit *exit)
 {
-    const int32_t table = (int32_t)offsetof(struct sm_tlb_table, slot[SM_FETCH]);
     struct x64_label unlinked = {0};
     struct x64 *const a = &l->a;
 
     exit->guard = a->at;
-    x64_load(a, 3, false, X64_RAX, X64_STATE(l, page));
-    x64_alu_ri(a, X64_ADD, true, X64_RAX, exit->offset & -(int32_t)SM_PAGE_SIZE);
-    x64_slot(a, X64_RCX, X64_RDX, X64_RAX);
-    x64_alu_rm(a, X64_ADD, true, X64_RCX, X64_STATE(l, fetch));
-    x64_alu_rm(a, X64_CMP, true, X64_RAX, x64_at(X64_RCX, table));
-    x64_jcc(a, X64_NE, &unlinked);
+    look_up_fetch(l, exit->offset & -(int32_t)SM_PAGE_SIZE, &unlinked);
     x64_mov_ri64(a, X64_RDX, 0);
     exit->page = a->at - 8;
-    x64_alu_rm(a, X64_SUB, true, X64_RDX,
-               x64_at(X64_RCX, table + (int32_t)offsetof(struct sm_tlb_entry, host_bias)));
+    x64_alu_rm(a, X64_SUB, true, X64_RDX, fetch_bias());
     x64_alu_rr(a, X64_CMP, true, X64_RDX, X64_RAX);
     x64_jcc(a, X64_NE, &unlinked);
     x64_store(a, 3, X64_STATE(l, page), X64_RAX);

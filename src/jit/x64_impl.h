@@ -193,6 +193,8 @@ void x64_thunk_near(struct jit_lower *l, bool write, bool group);
 void x64_enter(struct jit_lower *l);
 /** Call what site @number says, here: registers go home, and are loaded again. */
 void x64_call_out(struct jit_lower *l, uint32_t number);
+/** Look behind the page. */
+void x64_lower_behind(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_way(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_way(struct jit_lower *l, struct x64_cold *cold);
 void x64_cold_poll(struct jit_lower *l, struct x64_cold *cold);

@@ -489,6 +489,7 @@ static void lower(struct jit_lower *l, const struct jit_insn *insn)
     case JIT_OP_here: lower_here(l, insn); break;
     case JIT_OP_lds:
     case JIT_OP_sts: lower_state(l, insn); break;
+    case JIT_OP_behind: x64_lower_behind(l, insn); break;
     case JIT_OP_ld:
     case JIT_OP_fld: x64_lower_load(l, insn); break;
     case JIT_OP_st:

@@ -283,6 +283,22 @@ static bool take_bytes(struct rv_trace *trace, int offset, uint32_t word, unsign
     return true;
 }
 
+/** Take the end of an instruction from behind the page, and go on only where fetches find
+ *  the same there. */
+static uint32_t take_behind(struct rv_translation *tr)
+{
+    struct rv_trace *const trace = tr->trace;
+    const uint32_t half = (uint32_t)sm_host_load(tr->behind, 1);
+    const jit_reg there = rv_value(tr, JIT_OP_behind, 0, JIT_NONE, JIT_NONE);
+
+    trace->crosses = true;
+    trace->bytes[trace->n_bytes] = (uint8_t)half;
+    trace->bytes[trace->n_bytes + 1] = (uint8_t)(half >> 8);
+    jit_ir_emit(tr->ir, JIT_OP_exit_if, JIT_NE, JIT_NONE, there, rv_const(tr, half),
+                JIT_NONE, jit_ir_way(tr->ir, JIT_EXIT_ASIDE, tr->offset, false));
+    return half;
+}
+
 /** Describe the instruction at tr->offset, which is in the page. */
 static enum rv_follow translate_at(struct rv_translation *tr)
 {
@@ -301,22 +317,23 @@ static enum rv_follow translate_at(struct rv_translation *tr)
         return leave_to(tr, tr->offset, JIT_JUMP_PLAIN); /* behind the one before */
     trace->n_insns++;
     tr->seen[tr->offset / 128] |= UINT64_C(1) << (tr->offset / 2 % 64);
+    tr->next = tr->offset + ((word & 3) == 3 ? 4 : 2);
+    jit_ir_place(tr->ir, tr->offset, tr->next);
     if ((word & 3) == 3 && size == 2) {
-        jit_ir_place(tr->ir, tr->offset, tr->offset + 4);
-        return first ? FOLLOW_NOTHING : leave_aside(tr);
+        if (!tr->behind)
+            return first ? FOLLOW_NOTHING : leave_aside(tr);
+        word |= take_behind(tr) << 16;
     }
     rv_decode(&tr->hart->isa, word, &insn);
     tr->insn = &insn;
-    tr->next = tr->offset + insn.len;
-    jit_ir_place(tr->ir, tr->offset, tr->next);
     return translate_insn(tr);
 }
 
 bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
-                  struct jit_ir *ir, struct rv_trace *trace)
+                  const uint8_t *behind, struct jit_ir *ir, struct rv_trace *trace)
 {
-    struct rv_translation tr = {
-        .hart = hart, .ir = ir, .trace = trace, .offset = (int)offset};
+    struct rv_translation tr = {.hart = hart, .ir = ir, .trace = trace, .behind = behind,
+                                .offset = (int)offset};
 
     *trace = (struct rv_trace){.page = page, .offset = (uint16_t)offset};
     while (translate_at(&tr) == FOLLOW_NEXT) {

@@ -25,7 +25,8 @@
  *  (U2) A unit has at most RV_UNIT_INSNS instructions between polls.
  *  (U3) A unit depends on the bytes that it was made of, on the page offset, and on what
  *       never changes in a hart (its isa): not on CSRs, privilege or guest addresses.
- *       What does depend on them is asked when the unit runs.
+ *       What does depend on them is asked when the unit runs; so is the end of an
+ *       instruction that crosses into whatever page is behind at the moment.
  */
 #ifndef RISCV_TRANSLATE_H
 #define RISCV_TRANSLATE_H
@@ -58,6 +59,8 @@ struct rv_trace {
     uint8_t n_parts;
     struct rv_part part[RV_UNIT_PARTS];
     uint16_t n_bytes;     /* of all parts: their copy, one after the other       */
+    bool crosses;         /* the last instruction ends in the page behind: two bytes
+                             more, which the unit compares when it runs          */
     uint8_t bytes[RV_UNIT_INSNS * 4];
 };
 
@@ -66,11 +69,12 @@ struct rv_trace {
 /** Describe the trace that begins at @offset of @page in @ir.
  *
  *  Reads each byte of the guest once.
+ *  @behind  where fetches now find the two bytes behind the page; NULL: nowhere
  *  @trace   gets what it is made of
  *  Returns  false if there is nothing to translate there: its first instruction crosses
- *           the page's end */
+ *           the page's end to nowhere */
 bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
-                  struct jit_ir *ir, struct rv_trace *trace);
+                  const uint8_t *behind, struct jit_ir *ir, struct rv_trace *trace);
 
 /* --- translate_call.c -------------------------------------------------------- */
 

@@ -13,6 +13,7 @@ struct rv_translation {
     struct rv_hart *hart;
     struct jit_ir *ir;
     struct rv_trace *trace;
+    const uint8_t *behind;      /* the bytes behind the page; NULL: nowhere      */
     const struct rv_insn *insn; /* the one to describe                          */
     int offset, next;           /* of it and of the one after it in memory      */
     bool fp_entered; /* a fenter comes before, and no call in between           */

@@ -23,7 +23,8 @@ enum {
     HASH_BITS = 15,
     REFUSED_BITS = 12,
     ARENA_SHARE = 2,       /* of the code's size: a half                       */
-    MIN_ARENA = 1 << 16
+    MIN_ARENA = 1 << 16,
+    NO_UNIT = 1 << 7       /* beside enum jit_without: what crosses is interpreted */
 };
 
 struct rv_unit {
@@ -44,7 +45,8 @@ struct rv_units {
     struct rv_unit **heads;
     uint8_t *arena;
     size_t arena_size, used;
-    uint8_t without[1 << REFUSED_BITS]; /* by hash: enum jit_without, of units there */
+    uint8_t without[1 << REFUSED_BITS]; /* by hash: enum jit_without and NO_UNIT, of units
+                                           there                               */
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
@@ -272,8 +274,23 @@ static bool renew(struct rv_hart *hart, struct rv_unit *unit)
 /** Whether what was built does nothing but lead back to the interpreter. */
 static bool is_aside(const struct jit_ir *ir)
 {
-    return ir->n_insns == 1 && ir->insn[0].op == JIT_OP_exit &&
-           ir->way[ir->insn[0].imm].kind == JIT_EXIT_ASIDE;
+    const struct jit_insn *const last = &ir->insn[ir->n_insns - 1u];
+
+    return last->at == 0 && last->op == JIT_OP_exit &&
+           ir->way[last->imm].kind == JIT_EXIT_ASIDE;
+}
+
+/** Where fetches find what is behind the page at @pc, if that is known. */
+static const uint8_t *look_behind(struct rv_hart *hart, uint64_t pc)
+{
+    const uint64_t next = (pc & SM_PAGE_MASK) + SM_PAGE_SIZE;
+    void *host;
+
+    if (!sm_tlb_hit(hart->fast->table[hart->mode_fetch], next, 2, SM_FETCH, &host) &&
+        (!sm_tlb_try(hart->vcpu, next, hart->mode_fetch, SM_FETCH) ||
+         !sm_tlb_hit(hart->fast->table[hart->mode_fetch], next, 2, SM_FETCH, &host)))
+        return NULL;
+    return host;
 }
 
 /** Translate what is at @pc and @host.
@@ -284,14 +301,18 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     const unsigned offset = (unsigned)(pc & ~SM_PAGE_MASK);
     struct rv_units *const units = hart->units;
     const uint32_t stamp = sm_tlb_stamp(hart->fast);
-    struct jit_ir *const ir = jit_begin(units->jit, *without(units, host));
+    struct jit_ir *const ir = jit_begin(units->jit, *without(units, host) & ~NO_UNIT);
+    const uint8_t *const behind = look_behind(hart, pc);
     struct rv_code_page *const page = rv_code_page_at(hart, pc, host);
     struct rv_trace trace;
     struct rv_unit *unit;
     size_t size;
 
-    if (!rv_translate(hart, host - offset, offset, ir, &trace) || is_aside(ir))
+    if (!rv_translate(hart, host - offset, offset, behind, ir, &trace) || is_aside(ir)) {
+        if (behind)
+            *without(units, host) |= NO_UNIT;
         return NULL;
+    }
     size = sm_align_up(sizeof(*unit) + trace.n_parts * sizeof(trace.part[0]) +
                            trace.n_bytes, 8);
     if (size > units->arena_size - units->used) {
@@ -377,6 +398,14 @@ uint32_t rv_unit_heat(const struct rv_hart *hart, const struct rv_block *block)
 
 /* --- Running ------------------------------------------------------------------------------ */
 
+/** Whether what units lead to at @pc and @host is to become one now: of instructions that
+ *  cross a page's end the interpreter keeps nothing, and does not see that they are hot. */
+static bool is_to_be_made(struct rv_hart *hart, uint64_t pc, const uint8_t *host)
+{
+    return (pc & ~SM_PAGE_MASK) == SM_PAGE_SIZE - 2 && (sm_host_load(host, 1) & 3) == 3 &&
+           !(*without(hart->units, host) & NO_UNIT);
+}
+
 /** The unit at @pc.  NULL: there is none, or the fetch TLB has to be asked more. */
 static struct rv_unit *look_up(struct rv_hart *hart, uint64_t pc)
 {
@@ -384,7 +413,7 @@ static struct rv_unit *look_up(struct rv_hart *hart, uint64_t pc)
 
     if (!sm_tlb_hit(hart->fast->table[hart->mode_fetch], pc, 2, SM_FETCH, &host))
         return NULL;
-    return rv_unit_at(hart, pc, host, false);
+    return rv_unit_at(hart, pc, host, is_to_be_made(hart, pc, host));
 }
 
 /** Run code from @unit on.  Returns  why it ended; hart->pc is exact */
@@ -423,8 +452,11 @@ static enum rv_out faulted(struct rv_hart *hart)
 static struct rv_unit *lead_on(struct rv_hart *hart, enum jit_reason reason)
 {
     struct jit *const jit = hart->units->jit;
+    const uint64_t resets = hart->units->resets;
     struct rv_unit *const unit = look_up(hart, hart->pc);
 
+    if (hart->units->resets != resets) /* with what led here */
+        return unit;
     if (unit && reason == JIT_OUT_LINK)
         jit_link(jit, hart->jit.exit, unit->code);
     if (unit && reason == JIT_OUT_LOOKUP)

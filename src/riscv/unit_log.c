@@ -45,7 +45,8 @@ void rv_unit_log_in(const struct rv_hart *hart, uint64_t pc, const struct rv_tra
                 hart->hart_id, hart->priv);
         for (unsigned i = 0; i < trace->n_parts; i++) {
             print_part(hart, (pc & SM_PAGE_MASK) + trace->part[i].offset, bytes,
-                       trace->part[i].size);
+                       trace->part[i].size +
+                           (trace->crosses && i + 1u == trace->n_parts ? 2 : 0));
             bytes += trace->part[i].size;
         }
         fputc('\n', hart->log);

@@ -102,9 +102,9 @@ static void fake_parts(struct rv_trace *trace, unsigned first)
 }
 
 bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
-                  struct jit_ir *ir, struct rv_trace *trace)
+                  const uint8_t *behind, struct jit_ir *ir, struct rv_trace *trace)
 {
-    static struct jit_insn exit_aside = {.op = JIT_OP_exit};
+    static struct jit_insn exit_aside[FAKE_INSNS + 1];
     static struct jit_way aside = {.kind = JIT_EXIT_ASIDE};
     unsigned at = 0, n = 0;
 
@@ -126,8 +126,9 @@ bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
     fake_next.n = n;
     trace->n_insns = (uint16_t)n;
     trace->n_bytes = (uint16_t)at;
+    exit_aside[n] = (struct jit_insn){.op = JIT_OP_exit, .at = (uint16_t)n};
     ir->n_insns = n + 1;
-    ir->insn = &exit_aside;
+    ir->insn = exit_aside;
     ir->way = &aside;
     fake_parts(trace, n ? 4 : 0);
     return true;

@@ -679,6 +679,7 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
 
     switch (insn->op) {
+    case JIT_OP_behind: write_reg(run, insn->d, machine->behind); return true;
     case JIT_OP_lds:
     case JIT_OP_sts: return access_state(run, insn);
     case JIT_OP_ld:

@@ -14,6 +14,7 @@ enum { EVAL_MEMORY = 1024, EVAL_STATE = 64 };
 struct ir_machine {
     uint64_t global[JIT_MAX_GLOBALS];
     uint64_t page;              /* guest address of the unit's page                */
+    uint64_t behind;            /* what lies behind it, as that operation gives it  */
     uint64_t memory_base;       /* guest address of .memory; all else faults       */
     uint8_t memory[EVAL_MEMORY];
     int32_t state_offset;       /* .state begins there, as lds and sts count       */

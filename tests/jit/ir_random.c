@@ -217,6 +217,12 @@ static void emit_state(struct maker *m)
     const int32_t imm = m->random->state_offset +
                         (int32_t)(below(m, EVAL_STATE / size) * size);
 
+    if (m->random->behind && chance(m, 20)) {
+        const jit_reg d = destination(m, JIT_CLASS_INT);
+        jit_ir_emit(m->ir, JIT_OP_behind, 0, d, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        written(m, d, false);
+        return;
+    }
     if (chance(m, 50) || m->left || (m->random->single && m->accessed)) {
         const jit_reg d = destination(m, JIT_CLASS_INT);
         jit_ir_emit(m->ir, JIT_OP_lds, mem, d, JIT_NONE, JIT_NONE, JIT_NONE, imm);
@@ -585,4 +591,5 @@ void ir_random_machine(struct ir_machine *machine, const struct jit_ir *ir,
     for (unsigned i = 0; i < EVAL_STATE; i++)
         machine->state[i] = (uint8_t)test_random(state);
     machine->page = test_random(state) & SM_PAGE_MASK;
+    machine->behind = test_below(state, 3) ? test_below(state, 0x10000) : UINT64_MAX;
 }

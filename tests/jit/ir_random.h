@@ -15,6 +15,7 @@ struct ir_random {
                                begin, to leave aside at 0; they do not write it else */
     bool fp, loops, faults; /* what there may be                                   */
     bool rmw, reserve;      /* the same: rmw, and lr and sc                        */
+    bool behind;            /* the same: what lies behind the page                 */
     bool single;            /* an instruction accesses memory or writes state once,
                                so that it may begin again behind that          */
 };
@@ -29,7 +30,8 @@ void ir_copy_unit(struct jit_ir *to, const struct jit_ir *from);
 /** A number that arithmetic finds interesting. */
 uint64_t ir_random_number(uint64_t *state);
 
-/** Set the globals, memory and state of @machine, and its page; nothing else. */
+/** Set the globals, memory and state of @machine, its page and what is behind; nothing
+ *  else. */
 void ir_random_machine(struct ir_machine *machine, const struct jit_ir *ir,
                        uint64_t *state);
 

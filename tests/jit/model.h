@@ -13,7 +13,7 @@ enum { MODEL_ROUNDS = 4, MODEL_STATE = 512 };
 static const struct ir_random model_units = {
     .n_places = 30, .n_calls = 4, .memory_base = MODEL_MEMORY,
     .state_offset = MODEL_STATE, .fp = true, .loops = true, .faults = true,
-    .rmw = true, .reserve = true};
+    .rmw = true, .reserve = true, .behind = true};
 
 /** Whether the two do the same from a random state; *result: what the second does.  If a
  *  check of the second fails, the first is to be there, too. */

@@ -13,6 +13,7 @@ static struct {
     struct pair pair;
     struct jit *jit;
     struct rv_trace trace;
+    const uint8_t *behind; /* where fetches find what is behind the page         */
 } world;
 
 static void new_jit(uint32_t opt)
@@ -71,14 +72,14 @@ static struct jit_ir *describe(uint64_t pc)
     struct jit_ir *ir = jit_begin(world.jit, false);
     const uint64_t offset = pc & ~SM_PAGE_MASK;
 
-    if (!rv_translate(fix->hart, ram_of(fix) + (pc - offset - RAM), (unsigned)offset, ir,
-                      &world.trace))
+    if (!rv_translate(fix->hart, ram_of(fix) + (pc - offset - RAM), (unsigned)offset,
+                      world.behind, ir, &world.trace))
         return NULL;
     return ir;
 }
 
-/** Run the first hart from @pc to a WFI, its first instructions as a unit. */
-static void run_unit(uint64_t pc)
+/** Run the first hart from @pc, its first instructions as a unit. */
+static enum jit_reason run_code(uint64_t pc)
 {
     struct fixture *fix = &world.pair.one;
     struct rv_hart *hart = fix->hart;
@@ -95,13 +96,20 @@ static void run_unit(uint64_t pc)
     hart->jit.pc = pc;
     hart->jit_stop = false;
     rv_jit_fp_ready(hart);
-    /* What it faults at or leaves aside the interpreter executes. */
-    (void)jit_run(world.jit, unit);
+    const enum jit_reason reason = jit_run(world.jit, unit);
     assert_false(hart->jit_stop);
     hart->pc = hart->jit.pc;
-    assert_int_equal(rv_hart_run(hart), RV_RUN_WFI);
     jit_reset(world.jit);
     rv_kept_reset(hart);
+    return reason;
+}
+
+/** The same, to a WFI. */
+static void run_unit(uint64_t pc)
+{
+    /* What it faults at or leaves aside the interpreter executes. */
+    (void)run_code(pc);
+    assert_int_equal(rv_hart_run(world.pair.one.hart), RV_RUN_WFI);
 }
 
 /* --- Each instruction ------------------------------------------------------- */
@@ -180,6 +188,17 @@ static void fill_with_wfi(void)
         pair_store(&world.pair, at, &rv_insn_table[RV_OP_wfi].match, 4);
 }
 
+/** Compare what @word at @pc made of the two. */
+static void expect_same(uint64_t pc, uint32_t word, uint64_t seed)
+{
+    if (compare_harts(&world.pair) ||
+        memcmp(ram_of(&world.pair.one) + (DATA - RAM),
+               ram_of(&world.pair.other) + (DATA - RAM), 0x4000)) {
+        jit_ir_print(describe(pc), stderr);
+        fail_msg("0x%08x, SM_SEED=%llu", word, (unsigned long long)seed);
+    }
+}
+
 /** Each once in a unit of two of it, so that what the first brings into the TLB, the
  *  second finds there. */
 static void test_instructions(void **state)
@@ -200,13 +219,7 @@ static void test_instructions(void **state)
             pair_store(&world.pair, CODE + 4, &word, 4);
             run_unit(CODE);
             run_from(&world.pair.other, CODE);
-            if (compare_harts(&world.pair) ||
-                memcmp(ram_of(&world.pair.one) + (DATA - RAM),
-                       ram_of(&world.pair.other) + (DATA - RAM), 0x4000)) {
-                jit_ir_print(describe(CODE), stderr);
-                fail_msg("%s 0x%08x, SM_SEED=%llu", rv_insn_table[op].text, word,
-                         (unsigned long long)seed);
-            }
+            expect_same(CODE, word, seed);
         }
     }
 }
@@ -727,11 +740,87 @@ static void test_floating_point(void **state)
            "  exit.plain way 0\n");
 }
 
+/* --- Across a page's end ---------------------------------------------------- */
+
+enum { ACROSS = CODE - RAM + 0xffe }; /* in RAM */
+
+/** Put @word across, and have fetches find its end or not. */
+static void put_across(uint32_t word, bool found)
+{
+    struct rv_hart *hart = world.pair.one.hart;
+    struct sm_fault fault;
+    void *host;
+
+    pair_store(&world.pair, RAM + ACROSS, &word, 4);
+    world.behind = ram_of(&world.pair.one) + ACROSS + 2;
+    if (found)
+        assert_int_equal(sm_tlb_touch(hart->vcpu, RAM + ACROSS + 2, 2, SM_FETCH,
+                                      hart->mode_fetch, 0, &host, &fault), SM_STEP_DONE);
+    else
+        rv_regime_flush(hart);
+}
+
+/** Each instruction, and whatever it does, where its end may have to be fetched first. */
+static void test_across(void **state)
+{
+    struct fpu_random random = fpu_random_init(2);
+
+    fill_with_wfi();
+    for (unsigned round = 0; round < 12; round++) {
+        new_jit(round & 1 ? JIT_OPT_ALL : 0);
+        for (unsigned op = 1; op < RV_N_OPS; op++) {
+            const uint32_t *wfi = &rv_insn_table[RV_OP_wfi].match;
+            const uint64_t seed = random.state;
+            const uint32_t word = random_word(&random, (enum rv_op)op);
+            struct rv_insn insn;
+
+            rv_decode(rv_hart_isa(world.pair.one.hart), word, &insn);
+            random_state(&random, &insn);
+            put_across(word, round % 4 != 3);
+            run_unit(RAM + ACROSS);
+            assert_true(world.trace.crosses);
+            run_from(&world.pair.other, RAM + ACROSS);
+            expect_same(RAM + ACROSS, word, seed);
+            pair_store(&world.pair, RAM + ACROSS - 2, wfi, 4);
+            pair_store(&world.pair, RAM + ACROSS + 2, wfi, 4);
+        }
+    }
+}
+
+/** A unit goes on only while its last two bytes are what it was made of. */
+static void test_what_is_behind(void **state)
+{
+    const uint32_t addi = enc(RV_OP_addi, A0, A0, 0, 0x123);
+    struct rv_hart *hart = world.pair.one.hart;
+    const uint16_t other = 0x0455; /* addi a0, a0, 0x45 */
+    struct program prog = at(RAM + ACROSS - 4);
+
+    new_jit(JIT_OPT_ALL);
+    put(&prog, RV_OP_addi, A1, A1, 0, 1);
+    put_across(addi, true);
+    assert_int_equal(run_code(RAM + ACROSS - 4), JIT_OUT_LINK);
+    expect_parts(2, 1, 6);
+    assert_true(hart->pc == RAM + ACROSS + 4 && hart->x[A0] == 0x123 && hart->x[A1] == 1);
+    put_across(addi, false);
+    assert_int_equal(run_code(RAM + ACROSS - 4), JIT_OUT_ASIDE);
+    assert_true(hart->pc == RAM + ACROSS && hart->x[A0] == 0x123 && hart->x[A1] == 2);
+    /* Described as it was, run as it is. */
+    put_across(addi, true);
+    world.behind = (const uint8_t *)&other;
+    assert_int_equal(run_code(RAM + ACROSS - 4), JIT_OUT_ASIDE);
+    assert_true(hart->pc == RAM + ACROSS && hart->x[A0] == 0x123 && hart->x[A1] == 3);
+    /* Nowhere: the interpreter's, or, if it comes first, nothing. */
+    world.behind = NULL;
+    assert_int_equal(run_code(RAM + ACROSS - 4), JIT_OUT_ASIDE);
+    assert_true(hart->pc == RAM + ACROSS && hart->x[A1] == 4);
+    assert_null(describe(RAM + ACROSS));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_instructions),
+        TEST(test_instructions), TEST(test_across), TEST(test_what_is_behind),
         TEST(test_fp_enter),
         TEST(test_fp_flags),
         TEST(test_kept),
