@@ -115,7 +115,7 @@ static void ours_new(struct ours *ours, const struct rv_isa *isa,
         options.jit_heat = 1;
         options.jit_seed = (uint32_t)gen_next(random);
         options.jit_opt = (uint32_t)(gen_next(random) | gen_next(random)) & JIT_OPT_ALL;
-        options.jit_flags = (uint32_t)(gen_next(random) & gen_next(random)) & 15;
+        options.jit_flags = (uint32_t)(gen_next(random) & gen_next(random)) & 31;
         printf("seed %u, optimisations %#x, flags %#x\n", options.jit_seed,
                options.jit_opt, options.jit_flags);
     }
