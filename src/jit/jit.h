@@ -36,6 +36,7 @@
 #include "softmmu/softtlb_hit.h"
 
 struct jit;
+struct jit_perfmap;
 struct jit_unit;
 struct jit_exit; /* a way out that may be linked                               */
 
@@ -148,6 +149,8 @@ struct jit_options {
     size_t cache_size;       /* bytes of code, at most                          */
     const struct jit_guest *guest;
     void *state;             /* the guest: what .offset counts from             */
+    struct jit_perfmap *names; /* whom to tell names of code, or NULL; outlives the jit,
+                                and may be others' too                          */
 };
 
 /** Whether this host can run generated code. */
@@ -171,12 +174,9 @@ struct jit_ir *jit_begin(struct jit *jit, uint32_t without);
  *
  *  @host    address of its first guest instruction; for indirect jumps
  *  @stamp   the request word that it may begin under
- *  @owner   whatever the caller wants to know of it again
  *  Returns  NULL if the IR overflowed or is refused; or the cache is full, *full */
-struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
-                         bool *full);
+struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, bool *full);
 
-void *jit_unit_owner(const struct jit_unit *unit);
 /** What @unit is better made without, as its runs have shown.  If that is anything it does
  *  not begin any more: it polls out, and is to be made again. */
 uint32_t jit_unit_refused(const struct jit_unit *unit);
@@ -205,7 +205,10 @@ struct jit_stats {
 };
 void jit_get_stats(const struct jit *jit, struct jit_stats *out);
 
-/** Host code of @unit, for who prints it.  Returns its bytes */
+/** Have whoever looks at host code know @unit by @name, until it ends. */
+void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *name);
+
+/** Host code of @unit, where it runs, for who prints it.  Returns its bytes */
 size_t jit_unit_code(const struct jit_unit *unit, const void **code);
 
 /** Write host code, a line for each instruction if we were built with a disassembler. */

@@ -349,7 +349,7 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
     enum jit_reason reason;
 
     st->page = st->pc & SM_PAGE_MASK;
-    reason = (enum jit_reason)jit->enter(jit->state, jit_mcode_run(&jit->code, unit->code));
+    reason = (enum jit_reason)jit->enter(jit->state, unit->run);
     if (st->fp_live) {
         fp_take(jit);
         st->fp_live = 0;

@@ -18,6 +18,7 @@
 #include "softmmu/softmmu.h"
 
 struct rv_hart;
+struct jit_perfmap; /* jit/perfmap.h */
 
 enum rv_ext {
 #define RV_EXT(id, name, rv64, max, isa) RV_EXT_##id,
@@ -116,6 +117,8 @@ struct rv_hart_options {
     FILE *log;          /* where .log_items go, or NULL; harts may share one     */
     uint32_t log_items; /* enum rv_log_item                                     */
     uint32_t reserved2;
+    struct jit_perfmap *names; /* whom to tell names of host code, or NULL; harts may
+                          share one, which outlives them                        */
 };
 #define RV_CODE_SIZE (UINT64_C(32) << 20)
 

@@ -16,6 +16,7 @@
 #include "riscv/translate.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ struct rv_units {
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
+    bool named;        /* somebody wants to know code by name                  */
 };
 
 /* --- Table --------------------------------------------------------------------------- */
@@ -114,6 +116,7 @@ int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
         rv_units_free(hart);
         return error;
     }
+    units->named = given->names != NULL;
     /* Touched as it fills. */
     units->arena_size = SM_MAX(options.cache_size / ARENA_SHARE, (size_t)MIN_ARENA);
     units->arena = malloc(units->arena_size);
@@ -276,6 +279,16 @@ static bool is_aside(const struct jit_ir *ir)
            ir->way[ir->insn[0].imm].kind == JIT_EXIT_ASIDE;
 }
 
+/** Name @unit after the guest address that it was made at, as QEMU does: it runs wherever
+ *  its page is mapped. */
+static void name(struct rv_units *units, const struct rv_unit *unit, uint64_t pc)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "guest-0x%" PRIx64, pc);
+    jit_unit_name(units->jit, unit->code, text);
+}
+
 /** Translate what is at @pc and @host.
  *  Returns  NULL, with *full if that is because code or arena are */
 static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *host,
@@ -310,10 +323,12 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     memcpy(unit->part, trace.part, trace.n_parts * sizeof(trace.part[0]));
     memcpy(bytes_of(unit), trace.bytes, trace.n_bytes);
     rv_unit_log_in(hart, pc, &trace, ir);
-    unit->code = jit_end(units->jit, host, stamp, unit, full);
+    unit->code = jit_end(units->jit, host, stamp, full);
     if (!unit->code)
         return NULL;
     rv_unit_log_out(hart, unit->code);
+    if (SM_UNLIKELY(units->named))
+        name(units, unit, pc);
     units->used += size;
     unit->next = *head_of(units, host);
     *head_of(units, host) = unit;
