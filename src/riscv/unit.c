@@ -35,9 +35,8 @@ struct rv_unit {
     const uint8_t *host;   /* of the first byte                                */
     uint32_t stamp;        /* (U1)                                             */
     uint16_t offset;       /* of it in the guest's page                        */
-    uint16_t n_bytes;      /* of all parts; they follow .part[n_parts]         */
     uint8_t n_parts;
-    struct rv_part part[];
+    struct rv_part part[]; /* [n_parts], and then the bytes of all of them      */
 };
 
 struct rv_units {
@@ -101,8 +100,6 @@ int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
     struct rv_units *units;
     int error;
 
-    if (!jit_supported())
-        return -ENOTSUP;
     units = calloc(1, sizeof(*units));
     if (!units)
         return -ENOMEM;
@@ -185,25 +182,9 @@ static bool equals_memory(struct rv_unit *unit)
     const uint8_t *bytes = bytes_of(unit);
 
     for (unsigned i = 0; i < unit->n_parts; i++) {
-        const uint8_t *const host = page + unit->part[i].offset;
-        const unsigned size = unit->part[i].size;
-        unsigned n = 0;
-
-        for (; n + 8 <= size; n += 8) {
-            uint64_t copy;
-
-            memcpy(&copy, bytes + n, 8);
-            if (copy != sm_host_load(host + n, 3))
-                return false;
-        }
-        for (; n < size; n += 2) {
-            uint16_t copy;
-
-            memcpy(&copy, bytes + n, 2);
-            if (copy != sm_host_load(host + n, 1))
-                return false;
-        }
-        bytes += size;
+        if (!rv_code_equals(bytes, page + unit->part[i].offset, unit->part[i].size))
+            return false;
+        bytes += unit->part[i].size;
     }
     return true;
 }
@@ -317,7 +298,6 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
         .host = host,
         .stamp = stamp,
         .offset = (uint16_t)offset,
-        .n_bytes = trace.n_bytes,
         .n_parts = trace.n_parts,
     };
     memcpy(unit->part, trace.part, trace.n_parts * sizeof(trace.part[0]));
@@ -411,7 +391,6 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
 
     state->data = hart->fast->table[hart->mode_data];
     state->fetch = hart->fast->table[hart->mode_fetch];
-    state->page = hart->pc & SM_PAGE_MASK;
     state->pc = hart->pc;
     if (SM_UNLIKELY(hart->log != NULL))
         rv_unit_log_entry(hart, unit->code);

@@ -364,6 +364,7 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
     assert_ptr_equal(state->data, hart->fast->table[hart->mode_data]);
     assert_ptr_equal(state->fetch, hart->fast->table[hart->mode_fetch]);
     assert_int_equal(state->pc, hart->pc);
+    state->page = state->pc & SM_PAGE_MASK;
     while (true) {
         const uint64_t begin = state->pc;
         uint64_t target = 0;
