@@ -83,8 +83,8 @@ struct jit_state {
     uint64_t value; /* of a load or store that calls out                       */
     struct jit_exit *exit;             /* with JIT_OUT_LINK                    */
     struct jit_jump_entry *jumps;      /* 1 << JIT_JUMP_BITS                   */
-    void *host_stack;
-    uint32_t mxcsr_guest, mxcsr_host;
+    uint32_t mxcsr_guest;   /* what .fp_enter() said                            */
+    uint32_t mxcsr_scratch; /* for moves between MXCSR and a register           */
     uint8_t fp_live;   /* the host's FPU is in the guest's mode                */
     uint8_t fp_ready;  /* .fp_enter() would do nothing but say JIT_GO: the owner sets and
                           clears it, as it does .fp_live where that ends       */
@@ -201,7 +201,7 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit);
 struct jit_stats {
     uint32_t struct_size, reserved;
     uint64_t units, units_ended, resets, links, guest_insns, host_bytes, cache_used,
-        cache_size, translate_ns;
+        cache_size, sites_used, sites_size, translate_ns;
 };
 void jit_get_stats(const struct jit *jit, struct jit_stats *out);
 

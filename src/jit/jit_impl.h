@@ -167,7 +167,7 @@ enum { JIT_MAX_STAMPS = 16, JIT_MAX_REFUSED = 64,
        JIT_NEAR_WORTH = 64, JIT_NEAR_BUDGET = 64, JIT_NEAR_SAMPLES = 2 };
 
 struct jit_exit {
-    struct jit_unit *from, *to;  /* .to NULL: not linked                        */
+    struct jit_unit *to;         /* NULL: not linked                            */
     struct jit_exit *next;       /* of those that lead to .to                   */
     uint8_t *jump;     /* displacement that leads to where the way goes on, or, if it
                           is FAR, to the guard; else to .unlinked               */

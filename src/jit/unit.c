@@ -8,7 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK = 256 << 10, MAX_SITES = 1 << 20 };
+enum {
+    CHUNK = 256 << 10,
+    /* Code bytes that a site has: an access is 70 at least.  Only calls have fewer, so the
+     * cache may be full of them before it is full of code. */
+    SITE_BYTES = 64
+};
 
 struct jit_chunk {
     struct jit_chunk *next;
@@ -122,8 +127,8 @@ int jit_new(const struct jit_options *options, struct jit **out)
     jit->st = (struct jit_state *)jit_home(jit, jit->guest.state_offset);
     jit_ir_init(&jit->ir, jit->guest.globals, jit->guest.n_globals);
     jit_alloc_pins(&jit->pins, &jit_host_regs, &jit->guest, jit->flags, jit->seed);
-    jit->max_sites = MAX_SITES; /* touched as they are used */
-    jit->site = malloc(sizeof(*jit->site) * MAX_SITES);
+    jit->max_sites = (uint32_t)SM_MIN(options->cache_size / SITE_BYTES, (size_t)UINT32_MAX);
+    jit->site = malloc(sizeof(*jit->site) * jit->max_sites); /* touched as it fills */
     jit->lower = jit_host_new();
     jit->st->jumps = calloc((size_t)1 << JIT_JUMP_BITS, sizeof(*jit->st->jumps));
     error = jit->site && jit->lower && jit->st->jumps
@@ -332,4 +337,6 @@ void jit_get_stats(const struct jit *jit, struct jit_stats *out)
     out->struct_size = sizeof(*out);
     out->cache_used = jit->code.used;
     out->cache_size = jit->code.size;
+    out->sites_used = jit->n_sites;
+    out->sites_size = jit->max_sites;
 }
