@@ -195,6 +195,7 @@ struct rv_stats {
     uint64_t units, units_ended, units_verified, unit_links, unit_resets;
     uint64_t unit_insns, unit_bytes; /* guest instructions and host code of all units */
     uint64_t code_used, code_size;   /* bytes                                  */
+    uint64_t sites_used, sites_size; /* places in code that C code serves        */
     uint64_t translate_ns;
 };
 void rv_hart_get_stats(const struct rv_hart *hart, struct rv_stats *out);

@@ -479,5 +479,7 @@ void rv_units_count(const struct rv_hart *hart, struct rv_stats *out)
     out->unit_bytes = jit.host_bytes;
     out->code_used = jit.cache_used;
     out->code_size = jit.cache_size;
+    out->sites_used = jit.sites_used;
+    out->sites_size = jit.sites_size;
     out->translate_ns = jit.translate_ns;
 }
