@@ -179,8 +179,8 @@ static void a_cache_may_have_too_few_sites_for_a_unit(void **state)
 {
     bool full = false;
 
-    begin(1 << 16, 0);
-    assert_null(make_calls(2000, &full));
+    begin(1 << 15, 0);
+    assert_null(make_calls(1000, &full));
     assert_true(full);
     assert_non_null(make_calls(60, &full));
     assert_false(full);
