@@ -115,7 +115,8 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
  *  walked to before, nothing is to be marked and nobody is to be told.
  *
  *  For whoever saw the hit path decline and can ask it once more.  Calls nothing back and
- *  reports nothing; what is refused, or takes more, is asked by the functions above.
+ *  reports nothing; what is refused, or takes more, is asked by the functions above, and so
+ *  is everything of a vCPU that counts hits (SM_VCPU_COUNT_HITS).
  *  Returns  whether there is an entry now
  *  Cost     some 10 ns */
 bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access);

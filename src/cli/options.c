@@ -194,6 +194,7 @@ static const struct option options[] = {
          "write what is translated and run to standard error\n"
          "('-d help' lists items)"),
     TEXT("D", jit.log_file, "FILE", "write it to that file instead"),
+    FLAG("perfmap", jit.perfmap, "name translated code in /tmp/perf-PID.map, for perf"),
     FLAG("stats", print_stats, "print figures of the run at its end"),
 };
 
@@ -202,7 +203,7 @@ static const char *const lacking[] = {
     "S", "acpitable", "action", "add-fd", "audio", "audiodev", "blockdev", "boot",
     "cdrom", "chroot", "compat", "daemonize", "debugcon", "dfilter", "enable-kvm",
     "fsdev", "full-screen", "fw_cfg", "g", "gdb", "hda", "hdb", "hdc", "hdd", "icount",
-    "incoming", "iscsi", "k", "loadvm", "mem-path", "mem-prealloc", "msg", "mtdblock",
+    "incoming", "iscsi", "jitdump", "k", "loadvm", "mem-path", "mem-prealloc", "msg", "mtdblock",
     "netdev", "numa", "one-insn-per-tb", "overcommit", "parallel", "pflash", "plugin",
     "preconfig", "prom-env", "qmp-pretty", "readconfig", "run-with", "runas", "s",
     "sandbox", "sd", "seed", "semihosting", "semihosting-config", "set", "singlestep",

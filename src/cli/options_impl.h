@@ -75,6 +75,7 @@ struct parser {
     GPtrArray *search;
     unsigned char escape;
     bool nographic, no_display, nodefaults, snapshot;
+    bool jit_on;               /* jit=on, in words                              */
 };
 
 /* --- options_values.c ----------------------------------------------------------- */
@@ -128,6 +129,8 @@ int option_accel(struct parser *parser, const char *text);
 SM_MUST_CHECK int option_jit_property(struct parser *parser,
                                       const struct option_pair *pair);
 int option_log(struct parser *parser, const char *text);
+/** Warn whoever asked for translation where there is none. */
+void option_finish_jit(const struct parser *parser);
 int option_global(struct parser *parser, const char *text);
 int option_rtc(struct parser *parser, const char *text);
 /** Work out what -smp left open, cores first, as QEMU does since 6.2. */

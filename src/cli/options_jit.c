@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* options_jit.c - reads what concerns the translator: properties of -accel tcg, -d, -D. */
+/* options_jit.c - reads what concerns the translator: properties of -accel tcg, -d. */
 #include <errno.h>
 #include <string.h>
 
@@ -57,8 +57,11 @@ int option_jit_property(struct parser *parser, const struct option_pair *pair)
     if (strcmp(pair->key, "jit") == 0) {
         result = option_switch(parser, pair->key, pair->value, &on);
         jit->off = !result && !on;
+        parser->jit_on = !result && on;
         return result;
     }
+    if (strcmp(pair->key, "jit-gdb") == 0)
+        return option_switch(parser, pair->key, pair->value, &jit->gdb);
     if (strcmp(pair->key, "tb-size") != 0 && strcmp(pair->key, "jit-seed") != 0 &&
         strcmp(pair->key, "jit-heat") != 0)
         return -ENOENT;
@@ -75,7 +78,29 @@ int option_jit_property(struct parser *parser, const struct option_pair *pair)
     return 0;
 }
 
-/* --- -d, -D --------------------------------------------------------------------- */
+void option_finish_jit(const struct parser *parser)
+{
+    const struct machine_config *const config = parser->config;
+    const struct machine_jit *const jit = &config->jit;
+    const char *const asked = jit->perfmap     ? "-perfmap"
+                              : jit->gdb       ? "jit-gdb=on"
+                              : parser->jit_on ? "jit=on"
+                                               : NULL;
+    const char *why = NULL;
+
+    if (!jit_supported())
+        why = "there is no translator for this host";
+    else if (jit->off)
+        why = "jit=off";
+    else if (config->stale.check || config->stale.keep)
+        why = "translations are checked";
+    else if (config->check_code)
+        why = "code-check=immediate";
+    if (asked && why)
+        option_warn(parser, "%s has no effect: guest code is interpreted (%s)", asked, why);
+}
+
+/* --- -d --------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

@@ -473,8 +473,11 @@ int option_finish_machine(struct parser *parser)
     if (config->initrd && !config->kernel)
         return option_error_bare(parser, "-initrd only allowed with -kernel option");
     result = finish_accel(parser);
-    if (!result)
+    parser->place = (struct option_place){0};
+    if (!result) {
+        option_finish_jit(parser);
         result = option_finish_smp(parser);
+    }
     if (!result)
         result = finish_cpu(parser);
     return result;

@@ -36,6 +36,7 @@
 #include "softmmu/softtlb_hit.h"
 
 struct jit;
+struct jit_perfmap;
 struct jit_unit;
 struct jit_exit; /* a way out that may be linked                               */
 
@@ -82,8 +83,8 @@ struct jit_state {
     uint64_t value; /* of a load or store that calls out                       */
     struct jit_exit *exit;             /* with JIT_OUT_LINK                    */
     struct jit_jump_entry *jumps;      /* 1 << JIT_JUMP_BITS                   */
-    void *host_stack;
-    uint32_t mxcsr_guest, mxcsr_host;
+    uint32_t mxcsr_guest;   /* what .fp_enter() said                            */
+    uint32_t mxcsr_scratch; /* for moves between MXCSR and a register           */
     uint8_t fp_live;   /* the host's FPU is in the guest's mode                */
     uint8_t fp_ready;  /* .fp_enter() would do nothing but say JIT_GO: the owner sets and
                           clears it, as it does .fp_live where that ends       */
@@ -148,6 +149,8 @@ struct jit_options {
     size_t cache_size;       /* bytes of code, at most                          */
     const struct jit_guest *guest;
     void *state;             /* the guest: what .offset counts from             */
+    struct jit_perfmap *names; /* whom to tell names of code, or NULL; outlives the jit,
+                                and may be others' too                          */
 };
 
 /** Whether this host can run generated code. */
@@ -171,12 +174,9 @@ struct jit_ir *jit_begin(struct jit *jit, uint32_t without);
  *
  *  @host    address of its first guest instruction; for indirect jumps
  *  @stamp   the request word that it may begin under
- *  @owner   whatever the caller wants to know of it again
  *  Returns  NULL if the IR overflowed or is refused; or the cache is full, *full */
-struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
-                         bool *full);
+struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, bool *full);
 
-void *jit_unit_owner(const struct jit_unit *unit);
 /** What @unit is better made without, as its runs have shown.  If that is anything it does
  *  not begin any more: it polls out, and is to be made again. */
 uint32_t jit_unit_refused(const struct jit_unit *unit);
@@ -201,11 +201,14 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit);
 struct jit_stats {
     uint32_t struct_size, reserved;
     uint64_t units, units_ended, resets, links, guest_insns, host_bytes, cache_used,
-        cache_size, translate_ns;
+        cache_size, sites_used, sites_size, translate_ns;
 };
 void jit_get_stats(const struct jit *jit, struct jit_stats *out);
 
-/** Host code of @unit, for who prints it.  Returns its bytes */
+/** Have whoever looks at host code know @unit by @name, until it ends. */
+void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *name);
+
+/** Host code of @unit, where it runs, for who prints it.  Returns its bytes */
 size_t jit_unit_code(const struct jit_unit *unit, const void **code);
 
 /** Write host code, a line for each instruction if we were built with a disassembler. */

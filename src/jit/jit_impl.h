@@ -24,6 +24,7 @@
 #include "base/base.h"
 #include "jit/jit.h"
 #include "jit/mcode.h"
+#include "jit/perfmap.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -166,7 +167,7 @@ enum { JIT_MAX_STAMPS = 16, JIT_MAX_REFUSED = 64,
        JIT_NEAR_WORTH = 64, JIT_NEAR_BUDGET = 64, JIT_NEAR_SAMPLES = 2 };
 
 struct jit_exit {
-    struct jit_unit *from, *to;  /* .to NULL: not linked                        */
+    struct jit_unit *to;         /* NULL: not linked                            */
     struct jit_exit *next;       /* of those that lead to .to                   */
     uint8_t *jump;     /* displacement that leads to where the way goes on, or, if it
                           is FAR, to the guard; else to .unlinked               */
@@ -179,10 +180,10 @@ struct jit_exit {
 };
 
 struct jit_unit {
-    void *owner;
     const void *host;  /* of its first instruction, and                          */
     uint64_t page;     /* of the guest page's first byte                        */
     uint8_t *code;     /* where it is written                                   */
+    const uint8_t *run; /* where it runs                                        */
     uint32_t size;
     uint8_t n_stamps;
     bool ended;
@@ -204,6 +205,7 @@ struct jit {
     uint8_t *state;          /* the guest                                       */
     struct jit_state *st;
     struct jit_mcode code;
+    struct jit_perfmap *names; /* or NULL                                       */
     size_t thunks;           /* bytes of them, before all units                 */
     struct jit_pins pins;
     struct jit_ir ir;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run.c - enters generated code, and does for it what it has no code of its own for.
  */
+#include "base/bits.h"
 #include "jit/jit_impl.h"
 
 #include <string.h>
@@ -201,14 +202,14 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
     case JIT_SITE_LR:
     case JIT_SITE_SC: return slow_atomic(jit, frame, site);
     case JIT_SITE_CHECK: return slow_check(jit, frame, site);
-    case JIT_SITE_CALL: break; /* jit_call_out()                               */
     case JIT_SITE_FENTER:
         status = jit->guest.fp_enter(jit->state);
         if (status == JIT_GO)
             jit->st->fp_live = 1;
         return status;
+    case JIT_SITE_CALL: break;
     }
-    return JIT_FAULT;
+    sm_broken("a call is jit_call_out()'s", __FILE__, __LINE__);
 }
 
 static void fp_take(struct jit *jit)
@@ -250,9 +251,8 @@ static bool plain(const struct jit *jit, uint64_t address, unsigned size,
 static bool quick_access(struct jit *jit, struct jit_frame *frame,
                          const struct jit_site *site)
 {
-    const uint64_t base =
-        site->base_const ? site->constant : value_of(jit, frame, site->base);
-    const uint64_t address = base + (uint64_t)(int64_t)site->imm;
+    const uint64_t address =
+        address_of(jit, frame, site) + (uint64_t)(int64_t)site->imm;
     const bool store = site->kind == JIT_SITE_STORE;
     const enum sm_access access = store ? SM_WRITE : SM_READ;
     const unsigned bits = jit_mem_bits(site->mem), size = 1u << bits;
@@ -279,7 +279,7 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     }
     value = second ? split_load(host, second, rest, size) : sm_host_load(host, bits);
     if (site->mem & JIT_MEM_SIGNED)
-        value = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
+        value = (uint64_t)sm_sign_extend(value, 8 * size);
     put_loaded(jit, frame, site, value);
     return true;
 }
@@ -349,7 +349,7 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
     enum jit_reason reason;
 
     st->page = st->pc & SM_PAGE_MASK;
-    reason = (enum jit_reason)jit->enter(jit->state, jit_mcode_run(&jit->code, unit->code));
+    reason = (enum jit_reason)jit->enter(jit->state, unit->run);
     if (st->fp_live) {
         fp_take(jit);
         st->fp_live = 0;

@@ -8,7 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK = 256 << 10, MAX_SITES = 1 << 20 };
+enum {
+    CHUNK = 256 << 10,
+    /* Code bytes that a site has: an access is 70 at least.  Only calls have fewer, so the
+     * cache may be full of them before it is full of code. */
+    SITE_BYTES = 64
+};
 
 struct jit_chunk {
     struct jit_chunk *next;
@@ -63,6 +68,43 @@ static bool is_valid(const struct jit_options *options)
            guest->n_globals <= JIT_MAX_GLOBALS;
 }
 
+/** Say what lies before all units. */
+static void name_thunks(struct jit *jit)
+{
+    /* In this order in memory; what has no name of its own is its neighbour's. */
+    const struct {
+        const void *code;
+        const char *name;
+    } thunk[] = {
+        {jit->code.run, "thunk-enter"},
+        {jit->leave, "thunk-leave"},
+        {jit->link, "thunk-link"},
+        {jit->jump, "thunk-jump"},
+        {jit->call, "thunk-call"},
+        {jit->slow[0], "thunk-slow"},
+        {jit->slow[1], "thunk-slow-fp"},
+        {jit->near[0][0], "thunk-near-load"},
+        {jit->near[0][1], "thunk-near-load-group"},
+        {jit->near[1][0], "thunk-near-store"},
+        {jit->near[1][1], "thunk-near-store-group"},
+        {jit->pool, NULL},
+    };
+
+    for (unsigned i = 0; jit->names && thunk[i].name; i++) {
+        const uint8_t *const begin = thunk[i].code, *const end = thunk[i + 1].code;
+
+        sm_assert(begin < end);
+        jit_perfmap_add(jit->names, begin, (size_t)(end - begin), thunk[i].name);
+    }
+}
+
+/** Nothing is named any more from @from bytes of code on. */
+static void drop_names(struct jit *jit, size_t from)
+{
+    if (jit->names && jit->code.write)
+        jit_perfmap_drop(jit->names, jit->code.run + from, jit->code.size - from);
+}
+
 int jit_new(const struct jit_options *options, struct jit **out)
 {
     const size_t page = 1 << 16; /* hosts' pages are not larger */
@@ -81,11 +123,12 @@ int jit_new(const struct jit_options *options, struct jit **out)
     jit->opt = options->opt;
     jit->seed = options->seed;
     jit->state = options->state;
+    jit->names = options->names;
     jit->st = (struct jit_state *)jit_home(jit, jit->guest.state_offset);
     jit_ir_init(&jit->ir, jit->guest.globals, jit->guest.n_globals);
     jit_alloc_pins(&jit->pins, &jit_host_regs, &jit->guest, jit->flags, jit->seed);
-    jit->max_sites = MAX_SITES; /* touched as they are used */
-    jit->site = malloc(sizeof(*jit->site) * MAX_SITES);
+    jit->max_sites = (uint32_t)SM_MIN(options->cache_size / SITE_BYTES, (size_t)UINT32_MAX);
+    jit->site = malloc(sizeof(*jit->site) * jit->max_sites); /* touched as it fills */
     jit->lower = jit_host_new();
     jit->st->jumps = calloc((size_t)1 << JIT_JUMP_BITS, sizeof(*jit->st->jumps));
     error = jit->site && jit->lower && jit->st->jumps
@@ -98,6 +141,7 @@ int jit_new(const struct jit_options *options, struct jit **out)
         jit_free(jit);
         return error;
     }
+    name_thunks(jit);
     jit_forget_returns(jit);
     *out = jit;
     return 0;
@@ -108,6 +152,7 @@ void jit_free(struct jit *jit)
     if (!jit)
         return;
     drop_kept(jit);
+    drop_names(jit, 0);
     if (jit->code.write)
         jit_mcode_unmap(&jit->code);
     jit_ir_fini(&jit->ir);
@@ -134,6 +179,7 @@ void jit_reset(struct jit *jit)
     jit_forget_returns(jit);
     forget_jumps(jit);
     drop_kept(jit);
+    drop_names(jit, jit->thunks);
     jit_mcode_reset(&jit->code, jit->thunks);
     jit->n_sites = 0;
     jit->stats.resets++;
@@ -178,8 +224,7 @@ static bool prepare(struct jit *jit)
                      &jit->seed);
 }
 
-struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
-                         bool *full)
+struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, bool *full)
 {
     const uint32_t n_sites = jit->n_sites;
     const uint64_t began = now();
@@ -192,7 +237,7 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
     if (!unit)
         return NULL;
     *unit = (struct jit_unit){
-        .owner = owner, .host = host,
+        .host = host,
         .page = (uint64_t)(uintptr_t)host - (uint64_t)(int64_t)jit->ir.place[0].offset};
     unit->evicted = jit->alloc.evicted;
     if (!jit_host_emit(jit, unit, stamp, full)) {
@@ -200,16 +245,12 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
         jit->n_sites = n_sites;
         return NULL;
     }
+    unit->run = jit_mcode_run(&jit->code, unit->code);
     jit->stats.units++;
     jit->stats.guest_insns += jit->ir.n_places;
     jit->stats.host_bytes += unit->size;
     jit->stats.translate_ns += now() - began;
     return unit;
-}
-
-void *jit_unit_owner(const struct jit_unit *unit)
-{
-    return unit->owner;
 }
 
 uint32_t jit_unit_refused(const struct jit_unit *unit)
@@ -219,8 +260,14 @@ uint32_t jit_unit_refused(const struct jit_unit *unit)
 
 size_t jit_unit_code(const struct jit_unit *unit, const void **code)
 {
-    *code = unit->code;
+    *code = unit->run;
     return unit->size;
+}
+
+void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *name)
+{
+    if (jit->names)
+        jit_perfmap_add(jit->names, unit->run, unit->size, name);
 }
 
 /* --- Living and ending ---------------------------------------------------------------------- */
@@ -255,8 +302,10 @@ void jit_unit_end(struct jit *jit, struct jit_unit *unit)
     unit->ended = true;
     while (unit->incoming)
         unlink_exit(jit, unit->incoming);
-    if (entry->code == jit_mcode_run(&jit->code, unit->code))
+    if (entry->code == unit->run)
         *entry = (struct jit_jump_entry){0};
+    if (jit->names)
+        jit_perfmap_drop(jit->names, unit->run, unit->size);
     jit->stats.units_ended++;
 }
 
@@ -279,7 +328,7 @@ void jit_publish(struct jit *jit, struct jit_unit *unit)
 
     if (!(jit->flags & JIT_NO_JUMPS) && !unit->ended)
         jit->st->jumps[jit_jump_slot(host)] =
-            (struct jit_jump_entry){host, jit_mcode_run(&jit->code, unit->code)};
+            (struct jit_jump_entry){host, unit->run};
 }
 
 void jit_get_stats(const struct jit *jit, struct jit_stats *out)
@@ -288,4 +337,6 @@ void jit_get_stats(const struct jit *jit, struct jit_stats *out)
     out->struct_size = sizeof(*out);
     out->cache_used = jit->code.used;
     out->cache_size = jit->code.size;
+    out->sites_used = jit->n_sites;
+    out->sites_size = jit->max_sites;
 }

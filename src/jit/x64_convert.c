@@ -273,10 +273,10 @@ static void raised(struct jit_lower *l, const struct jit_insn *insn)
 {
     const unsigned target = x64_target(l, insn->d, X64_RAX);
 
-    x64_stmxcsr(&l->a, X64_STATE(l, mxcsr_host));
+    x64_stmxcsr(&l->a, X64_STATE(l, mxcsr_scratch));
     x64_lea_here(&l->a, X64_RCX,
                  jit_mcode_write(&l->jit->code, l->jit->pool) + 16 * X64_POOL_FLAGS);
-    x64_load(&l->a, 2, false, X64_RAX, X64_STATE(l, mxcsr_host));
+    x64_load(&l->a, 2, false, X64_RAX, X64_STATE(l, mxcsr_scratch));
     x64_alu_ri(&l->a, X64_AND, false, X64_RAX, 0x3f);
     x64_load(&l->a, 0, false, target, x64_at2(X64_RCX, X64_RAX, 0, 0));
     x64_done(l, insn->d, target);

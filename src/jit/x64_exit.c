@@ -125,7 +125,7 @@ static struct jit_exit *new_exit(struct jit_lower *l, unsigned kind, int32_t off
         l->failed = true;
         return NULL;
     }
-    *exit = (struct jit_exit){.from = l->unit, .kind = (uint8_t)kind, .offset = offset};
+    *exit = (struct jit_exit){.kind = (uint8_t)kind, .offset = offset};
     return exit;
 }
 

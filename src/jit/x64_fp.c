@@ -141,11 +141,11 @@ static void cold_fma(struct jit_lower *l, const struct x64_cold *cold)
 
     x64_comis(&l->a, d, false, a, b);
     x64_jcc(&l->a, X64_P, &done);
-    x64_stmxcsr(&l->a, X64_STATE(l, mxcsr_host));
+    x64_stmxcsr(&l->a, X64_STATE(l, mxcsr_scratch));
     x64_movaps(&l->a, X64_XMM0, a);
     x64_sse_rr(&l->a, X64_FMUL, d, X64_XMM0, b);
     x64_comis(&l->a, d, false, X64_XMM0, X64_XMM0);
-    x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_host)); /* leaves the comparison's flags */
+    x64_ldmxcsr(&l->a, X64_STATE(l, mxcsr_scratch)); /* leaves the comparison's flags */
     x64_jcc(&l->a, X64_NP, &done);
     x64_ps_rr(&l->a, X64_XORPS, X64_XMM0, X64_XMM0);
     x64_sse_rr(&l->a, X64_FDIV, d, X64_XMM0, X64_XMM0);

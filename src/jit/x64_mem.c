@@ -116,6 +116,7 @@ static void look_near(struct jit_lower *l, const struct jit_insn *insn, struct x
 
 void x64_cold_near(struct jit_lower *l, struct x64_cold *cold)
 {
+    struct x64_label miss = {0};
     struct x64 *const a = &l->a;
 
     if (cold->disp)
@@ -124,13 +125,19 @@ void x64_cold_near(struct jit_lower *l, struct x64_cold *cold)
         x64_mov_rr(a, true, X64_RAX, cold->base);
     x64_lea(a, true, X64_RDX, x64_at(X64_TABLE, cold->near));
     x64_call_to(a, jit_mcode_write(&l->jit->code, l->jit->near[cold->write][cold->group]));
-    if (cold->way != X64_RCX)
-        x64_mov_rr(a, true, cold->way, X64_RCX);
     if (cold->base == X64_RDX && cold->base_const)
-        x64_mov_ri(a, X64_RDX, cold->constant);
+        x64_mov_ri(a, X64_RDX, cold->constant); /* moves leave flags alone */
     else if (cold->base == X64_RDX)
         x64_load(a, 3, false, X64_RDX, x64_home(l, cold->home));
-    x64_jcc(a, X64_E, &cold->found); /* moves leave flags alone */
+    if (cold->way == X64_RCX) {
+        x64_jcc(a, X64_E, &cold->found);
+    } else {
+        /* The base may end here, and the way take its place: not where the site looks. */
+        x64_jcc(a, X64_NE, &miss);
+        x64_mov_rr(a, true, cold->way, X64_RCX);
+        x64_jmp(a, &cold->found);
+        x64_bind(a, &miss);
+    }
     x64_cold_site(l, cold);
 }
 

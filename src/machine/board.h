@@ -286,6 +286,7 @@ struct machine {
     bool compare_all;            /* the same                                    */
     struct machine_jit jit;      /* .log_file is not kept                       */
     FILE *log;                   /* of the harts, or NULL                       */
+    struct jit_perfmap *names;   /* the same                                    */
 
     struct chardev *chr;
     struct block **blocks;   /* [n_blocks], as config->drives                   */

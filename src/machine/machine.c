@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "jit/jit.h"
+#include "jit/perfmap.h"
 #include "machine/board.h"
 
 static const struct board *const boards[] = {&board_spike, &board_virt};
@@ -290,6 +292,21 @@ static int open_log(struct machine *machine, char **error)
                         g_strerror(errno));
 }
 
+/** Open what tells perf and GDB of host code. */
+static int open_names(struct machine *machine, char **error)
+{
+    const unsigned flags = (machine->jit.perfmap ? JIT_PERFMAP_PERF : 0u) |
+                           (machine->jit.gdb ? JIT_PERFMAP_GDB : 0u);
+    int err;
+
+    if (!flags || machine->jit.off || machine->dump_only || !jit_supported())
+        return 0;
+    err = jit_perfmap_open(flags, &machine->names);
+    return !err ? 0
+                : machine_fail(error, -err, "Could not open '/tmp/perf-%ld.map': %s",
+                               (long)getpid(), g_strerror(-err));
+}
+
 static int make_all(struct machine *machine, char **error)
 {
     const struct machine_config *config = machine->config;
@@ -307,6 +324,8 @@ static int make_all(struct machine *machine, char **error)
         err = host_ends_open(machine, error);
     if (!err)
         err = open_log(machine, error);
+    if (!err)
+        err = open_names(machine, error);
     if (!err)
         err = make_board(machine, error);
     if (!err)
@@ -387,6 +406,7 @@ void machine_free(struct machine *machine)
     harts_free(machine);
     if (machine->log && machine->log != stderr)
         fclose(machine->log);
+    jit_perfmap_close(machine->names);
     machine_stale_free(machine);
     if (machine->topo)
         free_memory(machine);

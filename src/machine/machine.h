@@ -68,9 +68,10 @@ struct machine_stale {
     uint32_t sample;   /* tlb-check-sample=: one hit in so many; 0: each       */
 };
 
-/** -accel tcg,jit=, jit-*=, tb-size=, and -d: how guest code is translated. */
+/** -accel tcg,jit=, jit-*=, tb-size=, -d and -perfmap: how guest code is translated. */
 struct machine_jit {
     bool off;            /* interpret only                                      */
+    bool perfmap, gdb;   /* tell perf, GDB what host code is (jit/perfmap.h)     */
     uint32_t flags;      /* enum jit_flag (jit/jit.h)                           */
     uint32_t without;    /* enum jit_opt: those not to use                      */
     uint32_t seed;       /* not 0: registers are allocated at random            */

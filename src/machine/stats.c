@@ -38,6 +38,8 @@ static void add_hart(struct totals *totals, const struct hart_slot *slot)
     totals->hart.unit_bytes += hart.unit_bytes;
     totals->hart.code_used += hart.code_used;
     totals->hart.code_size += hart.code_size;
+    totals->hart.sites_used += hart.sites_used;
+    totals->hart.sites_size += hart.sites_size;
     totals->hart.translate_ns += hart.translate_ns;
     for (unsigned i = 0; i < SM_N_ACCESS; i++) {
         totals->tlb.fills[i] += tlb.fills[i];
@@ -66,11 +68,15 @@ static void print_units(FILE *file, const struct rv_stats *hart)
     print(file, "unit links", hart->unit_links);
     print(file, "unit resets", hart->unit_resets);
     print(file, "unit instructions", hart->unit_insns);
+    fprintf(file, "unit instructions on average: %.1f\n",
+            hart->units ? (double)hart->unit_insns / (double)hart->units : 0.0);
     print(file, "unit bytes", hart->unit_bytes);
     fprintf(file, "unit bytes per instruction: %.2f\n",
             hart->unit_insns ? (double)hart->unit_bytes / (double)hart->unit_insns : 0.0);
     print(file, "code bytes used", hart->code_used);
     print(file, "code bytes at most", hart->code_size);
+    print(file, "code sites used", hart->sites_used);
+    print(file, "code sites at most", hart->sites_size);
     print(file, "translation nanoseconds", hart->translate_ns);
 }
 

@@ -167,7 +167,8 @@ int harts_new(struct machine *machine, const struct rv_isa *isa)
             .jit_heat = machine->jit.heat,
             .code_size = machine->jit.code_size,
             .log = machine->log,
-            .log_items = machine->jit.log_items};
+            .log_items = machine->jit.log_items,
+            .names = machine->names};
         int err;
 
         slot->machine = machine;

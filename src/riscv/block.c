@@ -120,24 +120,7 @@ static uint64_t rv_block_epoch(const struct rv_hart *hart)
 
 bool rv_block_equals_memory(const struct rv_block *block)
 {
-    const uint8_t *bytes = rv_block_bytes(block);
-    unsigned n = 0;
-
-    for (; n + 8 <= block->size; n += 8) {
-        uint64_t copy;
-
-        memcpy(&copy, bytes + n, 8);
-        if (copy != sm_host_load(block->host + n, 3))
-            return false;
-    }
-    for (; n < block->size; n += 2) {
-        uint16_t copy;
-
-        memcpy(&copy, bytes + n, 2);
-        if (copy != sm_host_load(block->host + n, 1))
-            return false;
-    }
-    return true;
+    return rv_code_equals(rv_block_bytes(block), block->host, block->size);
 }
 
 bool rv_block_verify(struct rv_hart *hart, struct rv_block *block)

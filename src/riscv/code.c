@@ -43,6 +43,27 @@ struct rv_code {
     struct rv_code_page *head[1 << HASH_BITS];
 };
 
+bool rv_code_equals(const uint8_t *copy, const uint8_t *host, unsigned size)
+{
+    unsigned n = 0;
+
+    for (; n + 8 <= size; n += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, copy + n, 8);
+        if (eight != sm_host_load(host + n, 3))
+            return false;
+    }
+    for (; n < size; n += 2) {
+        uint16_t two;
+
+        memcpy(&two, copy + n, 2);
+        if (two != sm_host_load(host + n, 1))
+            return false;
+    }
+    return true;
+}
+
 int rv_code_new(struct rv_hart *hart)
 {
     struct rv_code *const code = sm_alloc(sizeof(*code));

@@ -79,6 +79,10 @@ void rv_code_forget_blocks(struct rv_hart *hart);
  *  Returns  whether what runs may have ended: go on by looking up what comes next */
 bool rv_code_fence(struct rv_hart *hart);
 
+/** Whether the @size bytes of instructions at @copy, an even number, are those of the guest
+ *  at @host. */
+bool rv_code_equals(const uint8_t *copy, const uint8_t *host, unsigned size);
+
 /* --- unit.c, block.c --------------------------------------------------------------- */
 
 /** Compare the units of @page with memory.  Returns  how many differ; these have ended */

@@ -18,6 +18,7 @@ static int new_units(struct rv_hart *hart, const struct rv_hart_options *options
         .opt = options->jit_opt,
         .seed = options->jit_seed,
         .cache_size = options->code_size ? options->code_size : RV_CODE_SIZE,
+        .names = options->names,
     };
     int error;
 

@@ -18,6 +18,7 @@
 #include "softmmu/softmmu.h"
 
 struct rv_hart;
+struct jit_perfmap; /* jit/perfmap.h */
 
 enum rv_ext {
 #define RV_EXT(id, name, rv64, max, isa) RV_EXT_##id,
@@ -116,6 +117,8 @@ struct rv_hart_options {
     FILE *log;          /* where .log_items go, or NULL; harts may share one     */
     uint32_t log_items; /* enum rv_log_item                                     */
     uint32_t reserved2;
+    struct jit_perfmap *names; /* whom to tell names of host code, or NULL; harts may
+                          share one, which outlives them                        */
 };
 #define RV_CODE_SIZE (UINT64_C(32) << 20)
 
@@ -192,6 +195,7 @@ struct rv_stats {
     uint64_t units, units_ended, units_verified, unit_links, unit_resets;
     uint64_t unit_insns, unit_bytes; /* guest instructions and host code of all units */
     uint64_t code_used, code_size;   /* bytes                                  */
+    uint64_t sites_used, sites_size; /* places in code that C code serves        */
     uint64_t translate_ns;
 };
 void rv_hart_get_stats(const struct rv_hart *hart, struct rv_stats *out);

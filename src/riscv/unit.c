@@ -16,6 +16,7 @@
 #include "riscv/translate.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,8 @@ struct rv_unit {
     const uint8_t *host;   /* of the first byte                                */
     uint32_t stamp;        /* (U1)                                             */
     uint16_t offset;       /* of it in the guest's page                        */
-    uint16_t n_bytes;      /* of all parts; they follow .part[n_parts]         */
     uint8_t n_parts;
-    struct rv_part part[];
+    struct rv_part part[]; /* [n_parts], and then the bytes of all of them      */
 };
 
 struct rv_units {
@@ -50,6 +50,7 @@ struct rv_units {
     uint64_t resets;   /* whoever kept a unit across one has none any more     */
     bool running;      /* generated code is                                    */
     bool flush_due;    /* asked for by a callback of that                      */
+    bool named;        /* somebody wants to know code by name                  */
 };
 
 /* --- Table --------------------------------------------------------------------------- */
@@ -101,8 +102,6 @@ int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
     struct rv_units *units;
     int error;
 
-    if (!jit_supported())
-        return -ENOTSUP;
     units = calloc(1, sizeof(*units));
     if (!units)
         return -ENOMEM;
@@ -116,6 +115,7 @@ int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
         rv_units_free(hart);
         return error;
     }
+    units->named = given->names != NULL;
     /* Touched as it fills. */
     units->arena_size = SM_MAX(options.cache_size / ARENA_SHARE, (size_t)MIN_ARENA);
     units->arena = malloc(units->arena_size);
@@ -184,25 +184,9 @@ static bool equals_memory(struct rv_unit *unit)
     const uint8_t *bytes = bytes_of(unit);
 
     for (unsigned i = 0; i < unit->n_parts; i++) {
-        const uint8_t *const host = page + unit->part[i].offset;
-        const unsigned size = unit->part[i].size;
-        unsigned n = 0;
-
-        for (; n + 8 <= size; n += 8) {
-            uint64_t copy;
-
-            memcpy(&copy, bytes + n, 8);
-            if (copy != sm_host_load(host + n, 3))
-                return false;
-        }
-        for (; n < size; n += 2) {
-            uint16_t copy;
-
-            memcpy(&copy, bytes + n, 2);
-            if (copy != sm_host_load(host + n, 1))
-                return false;
-        }
-        bytes += size;
+        if (!rv_code_equals(bytes, page + unit->part[i].offset, unit->part[i].size))
+            return false;
+        bytes += unit->part[i].size;
     }
     return true;
 }
@@ -293,6 +277,16 @@ static const uint8_t *look_behind(struct rv_hart *hart, uint64_t pc)
     return host;
 }
 
+/** Name @unit after the guest address that it was made at, as QEMU does: it runs wherever
+ *  its page is mapped. */
+static void name(struct rv_units *units, const struct rv_unit *unit, uint64_t pc)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "guest-0x%" PRIx64, pc);
+    jit_unit_name(units->jit, unit->code, text);
+}
+
 /** Translate what is at @pc and @host.
  *  Returns  NULL, with *full if that is because code or arena are */
 static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *host,
@@ -325,16 +319,17 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
         .host = host,
         .stamp = stamp,
         .offset = (uint16_t)offset,
-        .n_bytes = trace.n_bytes,
         .n_parts = trace.n_parts,
     };
     memcpy(unit->part, trace.part, trace.n_parts * sizeof(trace.part[0]));
     memcpy(bytes_of(unit), trace.bytes, trace.n_bytes);
     rv_unit_log_in(hart, pc, &trace, ir);
-    unit->code = jit_end(units->jit, host, stamp, unit, full);
+    unit->code = jit_end(units->jit, host, stamp, full);
     if (!unit->code)
         return NULL;
     rv_unit_log_out(hart, unit->code);
+    if (SM_UNLIKELY(units->named))
+        name(units, unit, pc);
     units->used += size;
     unit->next = *head_of(units, host);
     *head_of(units, host) = unit;
@@ -425,7 +420,6 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
 
     state->data = hart->fast->table[hart->mode_data];
     state->fetch = hart->fast->table[hart->mode_fetch];
-    state->page = hart->pc & SM_PAGE_MASK;
     state->pc = hart->pc;
     if (SM_UNLIKELY(hart->log != NULL))
         rv_unit_log_entry(hart, unit->code);
@@ -517,5 +511,7 @@ void rv_units_count(const struct rv_hart *hart, struct rv_stats *out)
     out->unit_bytes = jit.host_bytes;
     out->code_used = jit.cache_used;
     out->code_size = jit.cache_size;
+    out->sites_used = jit.sites_used;
+    out->sites_size = jit.sites_size;
     out->translate_ns = jit.translate_ns;
 }

@@ -208,7 +208,8 @@ bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access a
     struct found found;
     uint64_t tag;
 
-    if (SM_UNLIKELY(!context))
+    /* Who asks once more after a fill would count it as a hit. */
+    if (SM_UNLIKELY(!context || (vcpu->flags & SM_VCPU_COUNT_HITS)))
         return false;
     tag = context->store->table.slot[access][sm_tlb_slot(gva)].tag;
     if (SM_UNLIKELY(!((tag ^ gva) & SM_PAGE_MASK) && (tag & special)))

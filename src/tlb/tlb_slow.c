@@ -85,6 +85,17 @@ static bool failed(struct transfer *transfer, const struct part *part, unsigned 
     return false;
 }
 
+/** Have the device of @section read the @n bytes at @gpa, from 1 to 8. */
+static enum sm_tx read_bytes(struct sm_vcpu *vcpu, struct transfer *transfer,
+                             const struct sm_flat_section *section, const struct part *part,
+                             sm_gpa gpa, unsigned n, uint64_t *value)
+{
+    transfer->entered_device = true;
+    vcpu->stats.mmio_reads++;
+    return sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), n,
+                        &part->target.attrs, value);
+}
+
 enum pass { PASS_READ, PASS_CHECK_WRITE, PASS_WRITE_DEVICES, PASS_WRITE_RAM };
 
 /** Perform one pass over the @n bytes of @section at @gpa; *n is cut to what one piece
@@ -117,14 +128,13 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
         return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
     if (pass == PASS_WRITE_RAM)
         return SM_TX_OK;
-    transfer->entered_device = true;
     if (pass == PASS_READ) {
-        vcpu->stats.mmio_reads++;
-        tx = sm_mmio_read(section->region, offset, *n, &part->target.attrs, &value);
+        tx = read_bytes(vcpu, transfer, section, part, gpa, *n, &value);
         if (tx == SM_TX_OK)
             memcpy(byte, &value, *n);
         return tx;
     }
+    transfer->entered_device = true;
     vcpu->stats.mmio_writes++;
     memcpy(&value, byte, *n);
     return sm_mmio_write(section->region, offset, *n, &part->target.attrs, value);
@@ -217,10 +227,7 @@ static bool read_device(struct sm_vcpu *vcpu, struct transfer *transfer, uint64_
     if (!section || section->translating || section->range.last - target->gpa < size - 1 ||
         sm_flat_section_host(section, target->gpa))
         return false;
-    transfer->entered_device = true;
-    vcpu->stats.mmio_reads++;
-    *tx = sm_mmio_read(section->region, sm_flat_section_offset(section, target->gpa), size,
-                       &target->attrs, value);
+    *tx = read_bytes(vcpu, transfer, section, part, target->gpa, size, value);
     return true;
 }
 

@@ -141,6 +141,8 @@ static void say_jit(GString *out, const struct machine_jit *jit)
     say_number(out, "code", jit->code_size);
     say_number(out, "log", jit->log_items);
     say_text(out, "D", jit->log_file);
+    say_flag(out, "perfmap", jit->perfmap);
+    say_flag(out, "gdb", jit->gdb);
 }
 
 static char *describe(const struct machine_config *config)
@@ -367,6 +369,9 @@ static const struct {
     {"-accel tcg,jit-jumps=off", "spike jit-flags=8"},
     {"-accel tcg,jit-checks=off,jit-link=on", "spike jit-without=4"},
     {"-accel tcg,jit-near=off", "spike jit-flags=16"},
+    {"-perfmap", "spike perfmap"},
+    {"-accel tcg,jit-gdb=on", "spike gdb"},
+    {"-accel tcg,jit-gdb=on,jit-gdb=off", "spike"},
     {"-accel tcg,jit-seed=7,jit-heat=1", "spike seed=7 heat=1"},
     {"-d in_asm,op", "spike log=3"},
     {"-d out_asm -d exec -D file", "spike log=12 D=file"},
@@ -660,6 +665,8 @@ static const struct {
     {"-accel tcg,tb-size=x", "-accel tcg,tb-size=x: Parameter 'tb-size' expects integer"},
     {"-accel tcg,jit-seed=4294967296",
      "-accel tcg,jit-seed=4294967296: Invalid 'jit-seed' setting 4294967296"},
+    {"-accel tcg,jit-gdb=2",
+     "-accel tcg,jit-gdb=2: Parameter 'jit-gdb' expects 'on' or 'off'"},
     {"-accel tcg,jit-heat=", "-accel tcg,jit-heat=: Parameter 'jit-heat' expects integer"},
     {"-accel tcg,jit-foo=on",
      "-accel tcg,jit-foo=on: Property 'tcg-accel.jit-foo' not found"},

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PROGRAM = str(BUILD / 'softmmu-system-riscv64')
@@ -52,6 +53,44 @@ def elf(machine=243, entry=0x80000000, address=0x80000000, code=b'\x6f\0\0\0', s
                           len(code) if size is None else size,
                           len(code) if size is None else size, 4096)
     return header + segment + code
+
+
+def names_code(kernel, translates):
+    """-perfmap writes a file of the running process, of code that may be executed."""
+    child = subprocess.Popen([PROGRAM, '-M', 'virt', '-nographic', '-bios', 'none', '-kernel', kernel,
+                              '-accel', 'tcg,jit-heat=1', '-perfmap'], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    path = pathlib.Path(f'/tmp/perf-{child.pid}.map')
+    text = maps = ''
+    try:
+        for _ in range(100):
+            time.sleep(0.1)
+            if not translates or child.poll() is not None:
+                break
+            text = path.read_text() if path.exists() else ''
+            if 'guest-' in text:
+                maps = pathlib.Path(f'/proc/{child.pid}/maps').read_text()
+                break
+        _, err = child.communicate(b'\x01x', 10)
+        if child.returncode or translates == (b'-perfmap has no effect' in err):
+            wrong.append(f'-perfmap: status {child.returncode}: {err}')
+        if path.exists() != translates:
+            wrong.append(f'-perfmap: {path} exists: {path.exists()}')
+    finally:
+        child.kill()
+        path.unlink(missing_ok=True)
+    runs = [(int(a, 16), int(b, 16)) for a, b in re.findall(r'^([0-9a-f]+)-([0-9a-f]+) r-x', maps, re.M)]
+    lines = text.splitlines()
+    for line in lines:
+        match = re.fullmatch(r'([0-9a-f]+) ([0-9a-f]+) (?:thunk-[a-z-]+|guest-0x[0-9a-f]+)', line)
+        if not match:
+            wrong.append(f'-perfmap: a line {line!r}')
+            continue
+        first, size = (int(text, 16) for text in match.groups())
+        if not size or not any(a <= first and first + size <= b for a, b in runs):
+            wrong.append(f'-perfmap: {line!r} is not of executable memory: {maps}')
+    if translates and not any(line.endswith(' guest-0x80000000') for line in lines):
+        wrong.append(f'-perfmap: the guest is not in {text!r}')
 
 
 def main():
@@ -167,6 +206,26 @@ def main():
         status, _, err = run(*bare, '-accel', 'tcg,jit=off', '-kernel', loop, '-d', 'in_asm')
         if status or err:
             wrong.append(f'-d with jit=off: status {status}: {err}')
+
+        names_code(file('loop', elf()), translates)
+
+        # Who asks for translation is told where there is none.
+        if not translates:
+            no_effect = r'has no effect: guest code is interpreted \(there is no translator for this host\)'
+        else:
+            no_effect = r'\A\Z'
+        for asked in ('jit=on', 'jit-gdb=on'):
+            status, _, err = run(*bare, '-accel', f'tcg,{asked}', '-kernel', loop)
+            if status or not re.search(no_effect, err) or err.count('\n') > 1:
+                wrong.append(f'{asked}: status {status}: {err}')
+        for asked, why in (('jit=off,jit-gdb=on', 'jit=off'), ('jit=on,tlb-check=report', 'translations are checked'),
+                           ('jit=on,code-check=immediate', 'code-check=immediate')):
+            status, _, err = run(*bare, '-accel', f'tcg,{asked}', '-kernel', loop)
+            if status or (translates and f'interpreted ({why})' not in err) or err.count('\n') != 1:
+                wrong.append(f'{asked}: status {status}: {err}')
+        status, _, err = run(*bare, '-kernel', loop)
+        if status or err:
+            wrong.append(f'without any option: status {status}: {err}')
 
         # A guest that changes an instruction it has executed, and executes it again: a
         # report and, of tlb-check=stop, exit status 3; nothing after a FENCE.I.

@@ -30,7 +30,6 @@ struct jit_exit {
 };
 
 struct jit_unit {
-    void *owner;
     const uint8_t *host;
     uint32_t stamp;
     bool ended;
@@ -49,6 +48,8 @@ struct jit {
     unsigned n_units, capacity; /* 0: FAKE_UNITS                                 */
     struct jit_unit *published[FAKE_JUMPS];
     unsigned n_ended, n_resets, n_links, n_forgotten, n_runs, n_published, n_made, n_stamped;
+    char named[64]; /* the last name given                                        */
+    unsigned n_named;
     bool refuse;
 };
 
@@ -168,8 +169,7 @@ struct jit_ir *jit_begin(struct jit *jit, uint32_t without)
     return &jit->ir;
 }
 
-struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void *owner,
-                         bool *full)
+struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, bool *full)
 {
     struct jit_unit *const unit = &jit->unit[jit->n_units];
 
@@ -183,15 +183,9 @@ struct jit_unit *jit_end(struct jit *jit, const void *host, uint32_t stamp, void
     *unit = fake_next;
     unit->host = host;
     unit->stamp = stamp;
-    unit->owner = owner;
     jit->n_units++;
     jit->n_made++;
     return unit;
-}
-
-void *jit_unit_owner(const struct jit_unit *unit)
-{
-    return unit->owner;
 }
 
 uint32_t jit_unit_refused(const struct jit_unit *unit);
@@ -265,6 +259,13 @@ size_t jit_unit_code(const struct jit_unit *unit, const void **code)
 {
     *code = unit;
     return sizeof(*unit);
+}
+
+void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *name)
+{
+    assert_ptr_equal(unit, &jit->unit[jit->n_units - 1]);
+    snprintf(jit->named, sizeof(jit->named), "%s", name);
+    jit->n_named++;
 }
 
 void jit_ir_print(const struct jit_ir *ir, FILE *to)
@@ -364,6 +365,7 @@ enum jit_reason jit_run(struct jit *jit, struct jit_unit *unit)
     assert_ptr_equal(state->data, hart->fast->table[hart->mode_data]);
     assert_ptr_equal(state->fetch, hart->fast->table[hart->mode_fetch]);
     assert_int_equal(state->pc, hart->pc);
+    state->page = state->pc & SM_PAGE_MASK;
     while (true) {
         const uint64_t begin = state->pc;
         uint64_t target = 0;

@@ -349,7 +349,7 @@ static bool make_unit(unsigned u, bool no_checks, bool mistake)
         make_mistake(ir);
     }
     world.unit[u] = jit_end(world.jit, code[program->page[u]] + program->start[u],
-                            sm_tlb_stamp(&world.fast), &world.unit[u], &full);
+                            sm_tlb_stamp(&world.fast), &full);
     if (!world.unit[u] && !full) {
         jit_ir_print(ir, stdout);
         fail_msg("refused");

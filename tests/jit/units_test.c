@@ -287,6 +287,27 @@ static void translation_is_written_down(void **state)
     free(text);
 }
 
+static void units_are_named(void **state)
+{
+    static struct fixture fix;
+    struct program prog = {&fix, CODE};
+
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_names = i ? (struct jit_perfmap *)&fix : NULL; /* not looked into      */
+        begin(&fix);
+        fixture_names = NULL;
+        prog.at = CODE;
+        put_loop(&prog, 100);
+        run_loop(&fix, 0);
+        assert_int_equal(fake.n_made, 1);
+        assert_int_equal(fake.n_named, i);
+        assert_string_equal(fake.named, i ? "guest-0x80001004" : "");
+        assert_ptr_equal(fake.options.names, i ? &fix : NULL);
+        fixture_fini(&fix);
+    }
+    fixture_translate = false;
+}
+
 /* --- Code that changes --------------------------------------------------------------------- */
 
 static void code_is_compared_after_a_fence(void **state)
@@ -591,6 +612,7 @@ int main(void)
         TEST(a_callback_may_stop),
         TEST(a_kick_leads_out),
         TEST(translation_is_written_down),
+        cmocka_unit_test(units_are_named),
         cmocka_unit_test_setup_teardown(code_is_compared_after_a_fence, set_up_all, tear_down),
         cmocka_unit_test_setup_teardown(stamps_that_begin_again_end_all, set_up_all, tear_down),
         TEST(a_new_view_ends_all),

@@ -7,6 +7,7 @@
 #include "jit/jit.h"
 #include "machine_test.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -412,6 +413,40 @@ static char *stats_of(struct machine_jit jit)
     return text;
 }
 
+/** The figure called @name. */
+static double figure(const char *text, const char *name)
+{
+    char line[80];
+    const char *at;
+
+    snprintf(line, sizeof(line), "\n%s: ", name);
+    at = strstr(text, line);
+    if (!at)
+        fail_msg("no %s in %s", name, text);
+    return strtod(at + strlen(line), NULL);
+}
+
+/** What was translated is told, and adds up. */
+static void check_units(const char *text)
+{
+    const double units = figure(text, "units translated");
+    const double insns = figure(text, "unit instructions");
+    const double bytes = figure(text, "unit bytes");
+    const double used = figure(text, "code bytes used");
+
+    assert_true(units >= 1 && insns >= units && bytes > insns && used > bytes);
+    assert_true(fabs(figure(text, "unit instructions on average") - insns / units) < 0.06);
+    assert_true(fabs(figure(text, "unit bytes per instruction") - bytes / insns) < 0.006);
+    assert_true(figure(text, "code bytes at most") == 4 << 20);
+    assert_true(figure(text, "code sites used") >= 1); /* the finisher's store    */
+    assert_true(figure(text, "code sites at most") > figure(text, "code sites used"));
+    assert_true(figure(text, "translation nanoseconds") > 0);
+    assert_true(figure(text, "unit resets") < 5);
+    (void)figure(text, "unit links");
+    (void)figure(text, "units ended");
+    (void)figure(text, "units verified");
+}
+
 static void stats_are_printed(void **state)
 {
     const struct machine_jit interpret = {.off = true};
@@ -427,6 +462,8 @@ static void stats_are_printed(void **state)
     assert_int_equal(!strstr(text, "\nTLB hit rate: "), jit_supported());
     assert_int_equal(strstr(text, "\nunits translated: ") != NULL, jit_supported());
     assert_non_null(strstr(text, "\nTLB misses: "));
+    if (jit_supported())
+        check_units(text);
     free(text);
 }
 

@@ -75,6 +75,7 @@ static uint32_t fixture_check_flags;
 static bool fixture_check_code, fixture_translate, fixture_compare_all;
 static uint32_t fixture_heat, fixture_vcpu_flags;
 static uint64_t fixture_code_size;
+static struct jit_perfmap *fixture_names;
 
 SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
 {
@@ -87,6 +88,7 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .translate = fixture_translate, .jit_heat = fixture_heat,
         .compare_all = fixture_compare_all,
         .code_size = fixture_code_size, .vcpu_flags = fixture_vcpu_flags,
+        .names = fixture_names,
     };
 
     *fix = (struct fixture){.time = 1000};

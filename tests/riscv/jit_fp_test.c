@@ -107,7 +107,7 @@ static struct jit_unit *make(const struct subject *subject)
                 of_class(row->c, X1, F3), subject->imm);
     jit_ir_emit(ir, JIT_OP_exit, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
                 jit_ir_way(ir, JIT_EXIT_ASIDE, 4, true));
-    unit = jit_end(jit, guest.page, 0, NULL, &full);
+    unit = jit_end(jit, guest.page, 0, &full);
     assert_non_null(unit);
     return unit;
 }
@@ -468,7 +468,7 @@ static void test_flags(void **state)
         jit_ir_emit(ir, JIT_OP_fflags, 0, X1, JIT_NONE, JIT_NONE, JIT_NONE, 0);
         jit_ir_emit(ir, JIT_OP_exit, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE,
                     jit_ir_way(ir, JIT_EXIT_ASIDE, 4, true));
-        unit = jit_end(jit, guest.page, 0, NULL, &full);
+        unit = jit_end(jit, guest.page, 0, &full);
         assert_non_null(unit);
         collect(&operands, JIT_DOUBLE, &random);
         FOR_EACH_MODE

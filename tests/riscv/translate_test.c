@@ -88,7 +88,7 @@ static enum jit_reason run_code(uint64_t pc)
     bool full = false;
 
     assert_non_null(describe(pc));
-    unit = jit_end(world.jit, host, sm_load_relaxed(&hart->fast->request), NULL, &full);
+    unit = jit_end(world.jit, host, sm_load_relaxed(&hart->fast->request), &full);
     assert_non_null(unit);
     hart->jit.data = hart->fast->table[hart->mode_data];
     hart->jit.fetch = hart->fast->table[hart->mode_fetch];

@@ -207,6 +207,35 @@ static void oracles_are_always_asked(void **state)
         assert_int_equal(asks(i * UINT64_C(0x1000), SM_READ), 1);
 }
 
+/** What generated code does: look, try, look again, or else ask.  Each access is a miss or
+ *  a hit, and where hits are counted each of them is. */
+static void a_try_is_no_second_access(void **state)
+{
+    for (unsigned counts = 0; counts < 2; counts++) {
+        struct sm_tlb_stats before, after;
+
+        fake_fini(&fake);
+        fake_init_flags(&fake, counts ? SM_VCPU_COUNT_HITS : 0);
+        fake.refill = true;
+        for (unsigned i = 1; i < 8; i++)
+            fake_map(&fake, GUEST_RAM, i * UINT64_C(0x1000),
+                     pte_of(DATA + i * UINT64_C(0x1000), PTE_RWXAD));
+        assert_int_equal(asks(0x1000, SM_READ) + asks(0x2000, SM_READ), 2);
+        before = fake_stats(&fake);
+        for (unsigned i = 0; i < 2; i++) {
+            const bool tried = !hits(0x3000, SM_READ) &&
+                               sm_tlb_try(fake.vcpu, 0x3000, MODE_S, SM_READ);
+
+            assert_int_equal(tried, !counts && i == 0);
+            if (!hits(0x3000, SM_READ))
+                assert_int_equal(asks(0x3000, SM_READ), 0);
+        }
+        after = fake_stats(&fake);
+        assert_int_equal(after.fills[SM_READ] - before.fills[SM_READ], 1);
+        assert_int_equal(after.hits[SM_READ] - before.hits[SM_READ], counts);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_leaves_are_refilled_and_flushed_whole,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(oracles_are_always_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_try_is_no_second_access, setup, teardown),
     };
     return cmocka_run_group_tests_name("refill", tests, NULL, NULL);
 }
