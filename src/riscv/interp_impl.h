@@ -34,8 +34,8 @@
 enum {
     RV_BLOCK_INSNS = 32,
     RV_BLOCK_BYTES = 4 * RV_BLOCK_INSNS,
-    RV_BLOCK_HASH_BITS = 15,
-    RV_BLOCK_ARENA = 8 << 20 /* bytes, touched as it fills: some 30000 blocks  */
+    RV_BLOCK_HASH_BITS = 17,
+    RV_BLOCK_ARENA = 32 << 20 /* bytes, touched as it fills: some 120000 blocks */
 };
 
 /** Operations that have a handler of their own. */

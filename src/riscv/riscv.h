@@ -120,7 +120,7 @@ struct rv_hart_options {
     struct jit_perfmap *names; /* whom to tell names of host code, or NULL; harts may
                           share one, which outlives them                        */
 };
-#define RV_CODE_SIZE (UINT64_C(32) << 20)
+#define RV_CODE_SIZE (UINT64_C(64) << 20)
 
 /** Create a hart, its vCPU offline, in reset with pc 0x1000.
  *  Errors   -EINVAL; -ENOMEM */

@@ -21,7 +21,7 @@
 #include <string.h>
 
 enum {
-    HASH_BITS = 15,
+    HASH_BITS = 17,
     REFUSED_BITS = 12,
     ARENA_SHARE = 2,       /* of the code's size: a half                       */
     MIN_ARENA = 1 << 16,
