@@ -223,6 +223,11 @@ size_t jit_unit_code(const struct jit_unit *unit, const void **code)
     return unit->size;
 }
 
+size_t jit_place_code(const struct jit *jit, unsigned n)
+{
+    return jit->place_code[n];
+}
+
 /* --- Living and ending ---------------------------------------------------------------------- */
 
 void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp)
