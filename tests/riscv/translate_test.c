@@ -184,6 +184,9 @@ static void fill_with_wfi(void)
  *  second finds there. */
 static void test_instructions(void **state)
 {
+    static const enum rv_op system[] = {RV_OP_ecall, RV_OP_ebreak, RV_OP_mret, RV_OP_sret,
+                                        RV_OP_fence_i, RV_OP_sfence_vma};
+    static bool tried[RV_N_OPS]; /* as operations of a unit, not left aside        */
     struct fpu_random random = fpu_random_init(1);
 
     fill_with_wfi();
@@ -198,6 +201,7 @@ static void test_instructions(void **state)
             random_state(&random, &insn);
             pair_store(&world.pair, CODE, &word, 4);
             pair_store(&world.pair, CODE + 4, &word, 4);
+            tried[insn.op] |= !round && describe(CODE)->insn[0].op != JIT_OP_exit;
             run_unit(CODE);
             run_from(&world.pair.other, CODE);
             if (compare_harts(&world.pair) ||
@@ -209,6 +213,8 @@ static void test_instructions(void **state)
             }
         }
     }
+    for (unsigned n = 0; n < SM_ARRAY_LEN(system); n++)
+        assert_true(tried[system[n]]);
 }
 
 /* --- Callbacks -------------------------------------------------------------- */
@@ -578,7 +584,12 @@ static void test_system(void **state)
 {
     static const enum rv_op asides[] = {RV_OP_wfi, RV_OP_wrs_nto, RV_OP_wrs_sto,
                                         RV_OP_illegal};
-    static const enum rv_op calls[] = {RV_OP_ecall, RV_OP_ebreak, RV_OP_mret, RV_OP_sret};
+    static const struct {
+        enum rv_op op;
+        uint32_t (*function)(void *guest, const void *arg);
+    } calls[] = {{RV_OP_ecall, rv_jit_ecall}, {RV_OP_ebreak, rv_jit_exec_system},
+                 {RV_OP_mret, rv_jit_mret},   {RV_OP_sret, rv_jit_sret},
+                 {RV_OP_sfence_vma, rv_jit_exec_system}};
     struct program prog = at(CODE);
 
     put(&prog, RV_OP_csrrw, A0, A1, 0, RV_CSRNO_stvec);
@@ -623,11 +634,26 @@ static void test_system(void **state)
         const struct jit_ir *ir;
 
         prog = at(CODE);
-        put(&prog, calls[n], 0, 0, 0, 0);
+        put(&prog, calls[n].op, 0, 0, 0, 0);
         ir = describe(CODE);
         assert_int_equal(ir->n_insns, 2);
         assert_int_equal(ir->insn[0].op, JIT_OP_call);
+        assert_ptr_equal(ir->call[0].function, calls[n].function);
     }
+    /* What comes behind is the same unit's: FENCE.I ends it if that changed. */
+    prog = at(CODE);
+    put(&prog, RV_OP_fence_i, 0, 0, 0, 0);
+    put(&prog, RV_OP_addi, A0, A0, 0, 1);
+    put(&prog, RV_OP_wfi, 0, 0, 0, 0);
+    expect(CODE,
+           "way 0: aside 0x8\n"
+           "call 0\n"
+           "place 0: 0x0..0x4\n"
+           "  call 0\n"
+           "place 1: 0x4..0x8\n"
+           "  add x10, x10, #1\n"
+           "place 2: 0x8..0xc\n"
+           "  exit.plain way 0\n");
 }
 
 /** CSRs that are plain; privilege is asked about once for each that is more. */
