@@ -310,6 +310,24 @@ static void expect(uint64_t pc, const char *text)
     free(got);
 }
 
+/** The same of one instruction. */
+static void expect_one(uint32_t word, const char *text)
+{
+    struct program prog = at(CODE);
+
+    put32(&prog, word);
+    expect(CODE, text);
+}
+
+/** What becomes of one without operands. */
+static const struct jit_ir *describe_one(enum rv_op op)
+{
+    struct program prog = at(CODE);
+
+    put(&prog, op, 0, 0, 0, 0);
+    return describe(CODE);
+}
+
 static void expect_parts(unsigned n_insns, unsigned n_parts, unsigned n_bytes)
 {
     assert_int_equal(world.trace.n_insns, n_insns);
@@ -454,33 +472,25 @@ static void test_jumps(void **state)
     expect_parts(4, 2, 16);
 
     /* Calls, returns, neither. */
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, RA, RA, 0, -3);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  add %0, x1, #-3\n"
-           "  and %1, %0, #-2\n"
-           "  here x1, page + 0x4\n"
-           "  jump.call %1\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, X0, T0, 0, 0);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  and %0, x5, #-2\n"
-           "  jump.return %0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, A0, A0, 0, 0);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  and %0, x10, #-2\n"
-           "  here x10, page + 0x4\n"
-           "  jump.plain %0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jal, X0, 0, 0, 0x1000);
-    expect(CODE,
-           "way 0: far 0x1000, retired\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jalr, RA, RA, 0, -3),
+               "place 0: 0x0..0x4\n"
+               "  add %0, x1, #-3\n"
+               "  and %1, %0, #-2\n"
+               "  here x1, page + 0x4\n"
+               "  jump.call %1\n");
+    expect_one(enc(RV_OP_jalr, X0, T0, 0, 0),
+               "place 0: 0x0..0x4\n"
+               "  and %0, x5, #-2\n"
+               "  jump.return %0\n");
+    expect_one(enc(RV_OP_jalr, A0, A0, 0, 0),
+               "place 0: 0x0..0x4\n"
+               "  and %0, x10, #-2\n"
+               "  here x10, page + 0x4\n"
+               "  jump.plain %0\n");
+    expect_one(enc(RV_OP_jal, X0, 0, 0, 0x1000),
+               "way 0: far 0x1000, retired\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
 }
 
 /** As many as a unit may have, and as many pieces. */
@@ -554,18 +564,14 @@ static void test_aligned_to_4(void **state)
            "  add x10, x11, #1\n"
            "place 1: 0x4..0x8\n"
            "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jal, RA, 0, 0, 2);
-    expect(CODE,
-           "way 0: aside 0x0\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, X0, RA, 0, 0);
-    expect(CODE,
-           "way 0: aside 0x0\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jal, RA, 0, 0, 2),
+               "way 0: aside 0x0\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jalr, X0, RA, 0, 0),
+               "way 0: aside 0x0\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_beq, 0, A0, A1, 8);
     put(&prog, RV_OP_jal, RA, 0, 0, 8);
@@ -611,12 +617,10 @@ static void test_system(void **state)
            "place 4: 0x10..0x14\n"
            "  call 1\n"
            "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_pause, 0, 0, 0, 0);
-    expect(CODE,
-           "way 0: near 0x4, retired\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_pause, 0, 0, 0, 0),
+               "way 0: near 0x4, retired\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
     for (unsigned n = 0; n < SM_ARRAY_LEN(asides); n++) {
         const struct jit_ir *ir;
 
@@ -631,11 +635,8 @@ static void test_system(void **state)
         assert_false(ir->way[0].retired);
     }
     for (unsigned n = 0; n < SM_ARRAY_LEN(calls); n++) {
-        const struct jit_ir *ir;
+        const struct jit_ir *const ir = describe_one(calls[n].op);
 
-        prog = at(CODE);
-        put(&prog, calls[n].op, 0, 0, 0, 0);
-        ir = describe(CODE);
         assert_int_equal(ir->n_insns, 2);
         assert_int_equal(ir->insn[0].op, JIT_OP_call);
         assert_ptr_equal(ir->call[0].function, calls[n].function);
