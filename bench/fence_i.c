@@ -76,23 +76,14 @@ static void measure(struct rv_hart *hart, const char *name, bool fence, bool cha
 
 int main(void)
 {
-    static const struct sm_owner_ops topo_ops = {.struct_size = sizeof(topo_ops)};
     struct sm_topology *topo;
-    struct sm_region *root, *ram;
     struct rv_isa isa;
     struct rv_hart *hart;
     struct rv_hart_options options = {
         .struct_size = sizeof(options), .isa = &isa, .ops = &owner_ops};
 
     must(rv_isa_init(&isa, "rv64"), "rv64");
-    must(sm_topology_new(&topo_ops, NULL, &topo), "topology");
-    sm_topology_begin(topo);
-    must(sm_region_new(topo, "root", UINT64_MAX, &root), "root");
-    must(sm_region_new_ram(topo, "ram", RAM_SIZE, &ram), "ram");
-    must(sm_region_map(root, RAM, ram, 0), "map");
-    must(sm_address_space_new(topo, "cpu", root, &space), "space");
-    must(sm_topology_commit(topo, NULL), "commit");
-    options.space = space;
+    options.space = space = bench_ram(RAM, RAM_SIZE, &topo);
     write_chain();
     for (unsigned immediate = 0; immediate < 2; immediate++) {
         options.check_code = immediate;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hart.h - a hart that nothing happens to: without time, timers and a thread to wake. */
+/* hart.h - a hart that nothing happens to: without time, timers and a thread to wake; and
+ * RAM for it. */
 #ifndef SM_BENCH_HART_H
 #define SM_BENCH_HART_H
 
@@ -36,5 +37,23 @@ static const struct rv_owner_ops owner_ops = {
     .arm_stimecmp = owner_arm,
     .wake = owner_wake,
 };
+
+/** An address space with @size bytes of RAM at @base, and nothing else. */
+SM_INLINE struct sm_address_space *bench_ram(uint64_t base, uint64_t size,
+                                             struct sm_topology **topo)
+{
+    static const struct sm_owner_ops topo_ops = {.struct_size = sizeof(topo_ops)};
+    struct sm_address_space *space;
+    struct sm_region *root, *ram;
+
+    must(sm_topology_new(&topo_ops, NULL, topo), "topology");
+    sm_topology_begin(*topo);
+    must(sm_region_new(*topo, "root", UINT64_MAX, &root), "root");
+    must(sm_region_new_ram(*topo, "ram", size, &ram), "ram");
+    must(sm_region_map(root, base, ram, 0), "map");
+    must(sm_address_space_new(*topo, "cpu", root, &space), "space");
+    must(sm_topology_commit(*topo, NULL), "commit");
+    return space;
+}
 
 #endif

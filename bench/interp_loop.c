@@ -138,9 +138,7 @@ static bool chosen(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct sm_owner_ops topo_ops = {.struct_size = sizeof(topo_ops)};
     struct sm_topology *topo;
-    struct sm_region *root, *ram;
     struct sm_address_space *space;
     struct rv_isa isa;
     struct rv_hart *hart;
@@ -148,14 +146,7 @@ int main(int argc, char **argv)
         .struct_size = sizeof(options), .isa = &isa, .ops = &owner_ops};
 
     must(rv_isa_init(&isa, "rv64"), "rv64");
-    must(sm_topology_new(&topo_ops, NULL, &topo), "topology");
-    sm_topology_begin(topo);
-    must(sm_region_new(topo, "root", UINT64_MAX, &root), "root");
-    must(sm_region_new_ram(topo, "ram", RAM_SIZE, &ram), "ram");
-    must(sm_region_map(root, RAM, ram, 0), "map");
-    must(sm_address_space_new(topo, "cpu", root, &space), "space");
-    must(sm_topology_commit(topo, NULL), "commit");
-    options.space = space;
+    options.space = space = bench_ram(RAM, RAM_SIZE, &topo);
     must(rv_hart_new(topo, &options, &hart), "hart");
     sm_vcpu_online(rv_hart_vcpu(hart));
 

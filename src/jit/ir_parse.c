@@ -70,8 +70,9 @@ static bool take_word(struct reader *in, const char *word)
 {
     const char *before = in->at;
     const char *name;
+    const size_t len = take_name(in, &name);
 
-    if (same(name, take_name(in, &name), word))
+    if (same(name, len, word))
         return true;
     in->at = before;
     return false;

@@ -210,6 +210,9 @@ void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *nam
 
 /** Host code of @unit, where it runs, for who prints it.  Returns its bytes */
 size_t jit_unit_code(const struct jit_unit *unit, const void **code);
+/** How many bytes of it come before what place @n of the IR became; @n the number of places:
+ *  before what is rarely run.  Of the unit made last. */
+size_t jit_place_code(const struct jit *jit, unsigned n);
 
 /** Write host code, a line for each instruction if we were built with a disassembler. */
 void jit_print_code(const void *code, size_t size, FILE *to);

@@ -211,6 +211,7 @@ struct jit {
     struct jit_ir ir;
     struct jit_alloc alloc;
     struct jit_lower *lower;  /* the back end's                                   */
+    uint32_t place_code[JIT_MAX_PLACES + 1]; /* as jit_place_code() says          */
     struct jit_site *site;
     uint32_t n_sites, max_sites;
     struct jit_chunk *chunks; /* of units and exits                             */

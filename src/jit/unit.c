@@ -270,6 +270,11 @@ void jit_unit_name(struct jit *jit, const struct jit_unit *unit, const char *nam
         jit_perfmap_add(jit->names, unit->run, unit->size, name);
 }
 
+size_t jit_place_code(const struct jit *jit, unsigned n)
+{
+    return jit->place_code[n];
+}
+
 /* --- Living and ending ---------------------------------------------------------------------- */
 
 void jit_unit_stamp(struct jit *jit, struct jit_unit *unit, uint32_t stamp)

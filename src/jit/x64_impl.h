@@ -78,10 +78,18 @@ struct jit_lower {
     unsigned counted;      /* instructions that were, here                     */
     struct x64_label head; /* behind the entry: loops come back to it          */
     struct x64_label poll; /* the way out to the owner from a unit's beginning */
+    unsigned n_marked;     /* places whose code has begun                      */
     unsigned n_cold;
     struct x64_cold cold[X64_MAX_COLD];
     bool failed;           /* no memory, or a limit                            */
 };
+
+/** What is emitted next is of place @n; those before it that have no code yet have none. */
+SM_INLINE void x64_mark(struct jit_lower *l, unsigned n)
+{
+    while (l->n_marked <= n)
+        l->jit->place_code[l->n_marked++] = (uint32_t)(l->a.at - l->unit->code);
+}
 
 /* --- x64_lower.c: operands ------------------------------------------------------- */
 

@@ -568,7 +568,7 @@ bool jit_host_emit(struct jit *jit, struct jit_unit *unit, uint32_t stamp, bool 
     l->unit = unit;
     l->stamp = stamp;
     l->counted = 0;
-    l->n_cold = 0;
+    l->n_cold = l->n_marked = 0;
     l->failed = false;
     l->head = l->poll = (struct x64_label){0};
     code->used = (code->used + 15) & ~(size_t)15;
@@ -576,10 +576,12 @@ bool jit_host_emit(struct jit *jit, struct jit_unit *unit, uint32_t stamp, bool 
     unit->code = l->a.at;
     x64_enter(l);
     for (unsigned i = 0; i < l->ir->n_insns; i++) {
+        x64_mark(l, l->ir->insn[i].at);
         l->failed |= !jit_alloc_before(l->alloc, i, &mover);
         lower(l, &l->ir->insn[i]);
         jit_alloc_after(l->alloc, i);
     }
+    x64_mark(l, l->ir->n_places);
     for (unsigned i = 0; i < l->n_cold; i++)
         lower_cold(l, &l->cold[i]);
     x64_poll_tail(l);

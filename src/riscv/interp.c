@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* interp.c - runs decoded blocks: the loop, integer instructions, the hit path.
+/* interp.c - runs decoded blocks: the loop, jumps, the hit path.
  *
  * All handlers are labels of one function, each ending in a jump to the next one's;
  * what is rare is at the function's end, and what is rarer still in functions of
@@ -169,7 +169,52 @@ static SM_NOINLINE void rv_passed(struct rv_hart *hart)
         NEXT(1);                                                                         \
     }
 
-/** The loop.  With @hart NULL it only tells @labels_out its handlers' addresses. */
+#define FLOAD(name, bits, box)                                                           \
+    L_##name:                                                                            \
+    {                                                                                    \
+        void *host;                                                                      \
+        if (SM_UNLIKELY(!rv_fs_on(hart)))                                                \
+            goto illegal;                                                                \
+        gva = RS1 + IMM;                                                                 \
+        if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_READ, &host))) {        \
+            hart->pc = pc + 2u * slot->at;                                               \
+            next = rv_load_slow(hart, gva, bits, &value, &trap);                         \
+            if (next > RV_NEXT_LEAVE)                                                    \
+                goto trapped;                                                            \
+            hart->f[slot->rd] = value | (box);                                           \
+            hart->mstatus |= RV_MSTATUS_DIRTY;                                           \
+            goto accessed;                                                               \
+        }                                                                                \
+        hart->f[slot->rd] = sm_host_load(host, bits) | (box);                            \
+        hart->mstatus |= RV_MSTATUS_DIRTY;                                               \
+        NEXT(1);                                                                         \
+    }
+
+#define FSTORE(name, bits)                                                               \
+    L_##name:                                                                            \
+    {                                                                                    \
+        void *host;                                                                      \
+        if (SM_UNLIKELY(!rv_fs_on(hart)))                                                \
+            goto illegal;                                                                \
+        gva = RS1 + IMM;                                                                 \
+        if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_WRITE, &host))) {       \
+            hart->pc = pc + 2u * slot->at;                                               \
+            next = rv_store_slow(hart, gva, bits, hart->f[slot->rs2], &trap);            \
+            goto accessed;                                                               \
+        }                                                                                \
+        sm_host_store(host, bits, hart->f[slot->rs2]);                                   \
+        NEXT(1);                                                                         \
+    }
+
+/** The loop.  With @hart NULL it only tells @labels_out its handlers' addresses.
+ *
+ *  It is one function because a computed goto stays within its function, and
+ *  each handler ends in such a jump of its own: the host then predicts each by what came
+ *  before, and pc, slot, x and table stay in registers from one instruction to the next.
+ *  A function for each handler would need calls that are guaranteed to be jumps, which not
+ *  all compilers have.  What can be elsewhere is: what is computed is a table
+ *  (interp_alu.def), accesses and ways to the next block are the macros above, and what is
+ *  rare is called. */
 static SM_NOINLINE enum rv_run rv_interpret(struct rv_hart *hart,
                                             const void *const **labels_out)
 {
@@ -418,140 +463,12 @@ L_jalr: {
     STORE(sh, 1, RS2)
     STORE(sw, 2, RS2)
     STORE(sd, 3, RS2)
-
-#define FLOAD(name, bits, box)                                                           \
-    L_##name:                                                                            \
-    {                                                                                    \
-        void *host;                                                                      \
-        if (SM_UNLIKELY(!rv_fs_on(hart)))                                                \
-            goto illegal;                                                                \
-        gva = RS1 + IMM;                                                                 \
-        if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_READ, &host))) {        \
-            hart->pc = pc + 2u * slot->at;                                               \
-            next = rv_load_slow(hart, gva, bits, &value, &trap);                         \
-            if (next > RV_NEXT_LEAVE)                                                    \
-                goto trapped;                                                            \
-            hart->f[slot->rd] = value | (box);                                           \
-            hart->mstatus |= RV_MSTATUS_DIRTY;                                           \
-            goto accessed;                                                               \
-        }                                                                                \
-        hart->f[slot->rd] = sm_host_load(host, bits) | (box);                            \
-        hart->mstatus |= RV_MSTATUS_DIRTY;                                               \
-        NEXT(1);                                                                         \
-    }
-#define FSTORE(name, bits)                                                               \
-    L_##name:                                                                            \
-    {                                                                                    \
-        void *host;                                                                      \
-        if (SM_UNLIKELY(!rv_fs_on(hart)))                                                \
-            goto illegal;                                                                \
-        gva = RS1 + IMM;                                                                 \
-        if (SM_UNLIKELY(!sm_tlb_hit(table, gva, 1u << (bits), SM_WRITE, &host))) {       \
-            hart->pc = pc + 2u * slot->at;                                               \
-            next = rv_store_slow(hart, gva, bits, hart->f[slot->rs2], &trap);            \
-            goto accessed;                                                               \
-        }                                                                                \
-        sm_host_store(host, bits, hart->f[slot->rs2]);                                   \
-        NEXT(1);                                                                         \
-    }
     FLOAD(flw, 2, UINT64_C(0xffffffff00000000))
     FLOAD(fld, 3, 0)
     FSTORE(fsw, 2)
     FSTORE(fsd, 3)
 
-    /* --- RV64I --- */
-    ALU(li, IMM)
-    ALU(auipc, pc + IMM)
-    ALU(addi, RS1 + IMM)
-    ALU(slti, (int64_t)RS1 < (int64_t)IMM)
-    ALU(sltiu, RS1 < IMM)
-    ALU(xori, RS1 ^ IMM)
-    ALU(ori, RS1 | IMM)
-    ALU(andi, RS1 & IMM)
-    ALU(slli, RS1 << slot->imm)
-    ALU(srli, RS1 >> slot->imm)
-    ALU(srai, (uint64_t)((int64_t)RS1 >> slot->imm))
-    ALU(addiw, rv_sext32(RS1 + IMM))
-    ALU(slliw, rv_sext32(RS1 << slot->imm))
-    ALU(srliw, rv_sext32((uint32_t)RS1 >> slot->imm))
-    ALU(sraiw, (uint64_t)(int64_t)((int32_t)(uint32_t)RS1 >> slot->imm))
-    ALU(add, RS1 + RS2)
-    ALU(sub, RS1 - RS2)
-    ALU(sll, RS1 << (RS2 & 63))
-    ALU(slt, (int64_t)RS1 < (int64_t)RS2)
-    ALU(sltu, RS1 < RS2)
-    ALU(xor, RS1 ^ RS2)
-    ALU(srl, RS1 >> (RS2 & 63))
-    ALU(sra, (uint64_t)((int64_t)RS1 >> (RS2 & 63)))
-    ALU(or, RS1 | RS2)
-    ALU(and, RS1 & RS2)
-    ALU(addw, rv_sext32(RS1 + RS2))
-    ALU(subw, rv_sext32(RS1 - RS2))
-    ALU(sllw, rv_sext32(RS1 << (RS2 & 31)))
-    ALU(srlw, rv_sext32((uint32_t)RS1 >> (RS2 & 31)))
-    ALU(sraw, (uint64_t)(int64_t)((int32_t)(uint32_t)RS1 >> (RS2 & 31)))
-
-    /* --- M --- */
-    ALU(mul, RS1 * RS2)
-    ALU(mulh, rv_mulh(RS1, RS2))
-    ALU(mulhsu, rv_mulhsu(RS1, RS2))
-    ALU(mulhu, rv_mulhu(RS1, RS2))
-    ALU(div, rv_div(RS1, RS2))
-    ALU(divu, rv_divu(RS1, RS2))
-    ALU(rem, rv_rem(RS1, RS2))
-    ALU(remu, rv_remu(RS1, RS2))
-    ALU(mulw, rv_sext32(RS1 * RS2))
-    ALU(divw, rv_divw(RS1, RS2))
-    ALU(divuw, rv_divuw(RS1, RS2))
-    ALU(remw, rv_remw(RS1, RS2))
-    ALU(remuw, rv_remuw(RS1, RS2))
-
-    /* --- Zba, Zbb, Zbc, Zbs, Zicond --- */
-    ALU(add_uw, (uint32_t)RS1 + RS2)
-    ALU(sh1add, (RS1 << 1) + RS2)
-    ALU(sh2add, (RS1 << 2) + RS2)
-    ALU(sh3add, (RS1 << 3) + RS2)
-    ALU(sh1add_uw, ((uint64_t)(uint32_t)RS1 << 1) + RS2)
-    ALU(sh2add_uw, ((uint64_t)(uint32_t)RS1 << 2) + RS2)
-    ALU(sh3add_uw, ((uint64_t)(uint32_t)RS1 << 3) + RS2)
-    ALU(slli_uw, (uint64_t)(uint32_t)RS1 << slot->imm)
-    ALU(andn, RS1 & ~RS2)
-    ALU(orn, RS1 | ~RS2)
-    ALU(xnor, ~(RS1 ^ RS2))
-    ALU(clz, rv_clz(RS1))
-    ALU(ctz, rv_ctz(RS1))
-    ALU(cpop, (uint64_t)__builtin_popcountll(RS1))
-    ALU(clzw, rv_clz((uint32_t)RS1) - 32)
-    ALU(ctzw, rv_ctz(RS1 | UINT64_C(1) << 32))
-    ALU(cpopw, (uint64_t)__builtin_popcountll((uint32_t)RS1))
-    ALU(sext_b, (uint64_t)(int64_t)(int8_t)RS1)
-    ALU(sext_h, (uint64_t)(int64_t)(int16_t)RS1)
-    ALU(zext_h, (uint16_t)RS1)
-    ALU(orc_b, rv_orc_b(RS1))
-    ALU(rev8, __builtin_bswap64(RS1))
-    ALU(min, (int64_t)RS1 < (int64_t)RS2 ? RS1 : RS2)
-    ALU(minu, RS1 < RS2 ? RS1 : RS2)
-    ALU(max, (int64_t)RS1 > (int64_t)RS2 ? RS1 : RS2)
-    ALU(maxu, RS1 > RS2 ? RS1 : RS2)
-    ALU(rol, rv_rol(RS1, (unsigned)RS2))
-    ALU(ror, rv_rol(RS1, -(unsigned)RS2))
-    ALU(rori, rv_rol(RS1, -(unsigned)slot->imm))
-    ALU(rolw, rv_rolw(RS1, (unsigned)RS2))
-    ALU(rorw, rv_rolw(RS1, -(unsigned)RS2))
-    ALU(roriw, rv_rolw(RS1, -(unsigned)slot->imm))
-    ALU(clmul, (uint64_t)rv_clmul128(RS1, RS2))
-    ALU(clmulr, (uint64_t)(rv_clmul128(RS1, RS2) >> 63))
-    ALU(clmulh, (uint64_t)(rv_clmul128(RS1, RS2) >> 64))
-    ALU(bclr, RS1 & ~(UINT64_C(1) << (RS2 & 63)))
-    ALU(bclri, RS1 & ~(UINT64_C(1) << slot->imm))
-    ALU(bext, (RS1 >> (RS2 & 63)) & 1)
-    ALU(bexti, (RS1 >> slot->imm) & 1)
-    ALU(binv, RS1 ^ UINT64_C(1) << (RS2 & 63))
-    ALU(binvi, RS1 ^ UINT64_C(1) << slot->imm)
-    ALU(bset, RS1 | UINT64_C(1) << (RS2 & 63))
-    ALU(bseti, RS1 | UINT64_C(1) << slot->imm)
-    ALU(czero_eqz, RS2 ? RS1 : 0)
-    ALU(czero_nez, RS2 ? 0 : RS1)
+#include "riscv/interp_alu.def"
 }
 
 const void *const *rv_interpret_labels(void)

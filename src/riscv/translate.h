@@ -161,7 +161,9 @@ enum rv_out rv_units_run(struct rv_hart *hart, struct rv_unit *unit);
 /** @trace, which begins at @pc, and what was built of it. */
 void rv_unit_log_in(const struct rv_hart *hart, uint64_t pc, const struct rv_trace *trace,
                     const struct jit_ir *ir);
-void rv_unit_log_out(const struct rv_hart *hart, const struct jit_unit *unit);
+/** @unit, which @jit made of @ir just now. */
+void rv_unit_log_out(const struct rv_hart *hart, const struct jit *jit,
+                     const struct jit_ir *ir, const struct jit_unit *unit);
 /** @unit is entered at hart->pc. */
 void rv_unit_log_entry(const struct rv_hart *hart, const struct jit_unit *unit);
 

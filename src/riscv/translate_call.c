@@ -154,43 +154,48 @@ bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
                       rw == JIT_WRITE ? SM_WRITE : SM_READ);
 }
 
+/** An atomic access that generated code does not do itself. */
+struct rv_atomic {
+    struct rv_hart *hart;
+    struct rv_before before;
+    struct rv_trap trap;
+    uint64_t value; /* what it gives                                           */
+};
+
+static struct rv_atomic rv_atomic_begin(void *guest, uint64_t value)
+{
+    return (struct rv_atomic){guest, rv_calling(guest), {0}, value};
+}
+
+static uint32_t rv_atomic_end(struct rv_atomic *atomic, enum rv_next next)
+{
+    atomic->hart->jit.value = atomic->value;
+    return rv_accessed(atomic->hart, next, &atomic->trap, atomic->before);
+}
+
 uint32_t rv_jit_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op)
 {
-    struct rv_hart *hart = guest;
-    const struct rv_before before = rv_calling(hart);
-    struct rv_trap trap = {0};
-    uint64_t old = 0;
-    const enum rv_next next = rv_rmw(hart, address, jit_mem_bits(mem), (enum sm_rmw)op,
-                                     hart->jit.value, &old, &trap);
+    struct rv_atomic it = rv_atomic_begin(guest, 0);
 
-    hart->jit.value = old;
-    return rv_accessed(hart, next, &trap, before);
+    return rv_atomic_end(&it, rv_rmw(it.hart, address, jit_mem_bits(mem), (enum sm_rmw)op,
+                                     it.hart->jit.value, &it.value, &it.trap));
 }
 
 uint32_t rv_jit_lr(void *guest, uint64_t address, uint32_t mem)
 {
-    struct rv_hart *hart = guest;
-    const struct rv_before before = rv_calling(hart);
-    struct rv_trap trap = {0};
-    uint64_t value = 0;
-    const enum rv_next next =
-        rv_load_reserved(hart, address, jit_mem_bits(mem), &value, &trap);
+    struct rv_atomic it = rv_atomic_begin(guest, 0);
 
-    hart->jit.value = value;
-    return rv_accessed(hart, next, &trap, before);
+    return rv_atomic_end(&it, rv_load_reserved(it.hart, address, jit_mem_bits(mem),
+                                               &it.value, &it.trap));
 }
 
 uint32_t rv_jit_sc(void *guest, uint64_t address, uint32_t mem)
 {
-    struct rv_hart *hart = guest;
-    const struct rv_before before = rv_calling(hart);
-    struct rv_trap trap = {0};
-    uint64_t failed = 1;
-    const enum rv_next next = rv_store_conditional(hart, address, jit_mem_bits(mem),
-                                                   hart->jit.value, &failed, &trap);
+    struct rv_atomic it = rv_atomic_begin(guest, 1); /* it fails */
 
-    hart->jit.value = failed;
-    return rv_accessed(hart, next, &trap, before);
+    return rv_atomic_end(&it, rv_store_conditional(it.hart, address, jit_mem_bits(mem),
+                                                   it.hart->jit.value, &it.value,
+                                                   &it.trap));
 }
 
 uint32_t rv_jit_touch(void *guest, uint64_t address, uint32_t size, uint32_t rw)

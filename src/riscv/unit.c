@@ -327,7 +327,7 @@ static struct rv_unit *make(struct rv_hart *hart, uint64_t pc, const uint8_t *ho
     unit->code = jit_end(units->jit, host, stamp, full);
     if (!unit->code)
         return NULL;
-    rv_unit_log_out(hart, unit->code);
+    rv_unit_log_out(hart, units->jit, ir, unit->code);
     if (SM_UNLIKELY(units->named))
         name(units, unit, pc);
     units->used += size;

@@ -59,7 +59,18 @@ void rv_unit_log_in(const struct rv_hart *hart, uint64_t pc, const struct rv_tra
     funlockfile(hart->log);
 }
 
-void rv_unit_log_out(const struct rv_hart *hart, const struct jit_unit *unit)
+/** The part of host code from byte @from to @to, which @what says. */
+static void print_code(const struct rv_hart *hart, const char *what, const uint8_t *code,
+                       size_t from, size_t to)
+{
+    if (from == to)
+        return;
+    fprintf(hart->log, "-- %s\n", what);
+    jit_print_code(code + from, to - from, hart->log);
+}
+
+void rv_unit_log_out(const struct rv_hart *hart, const struct jit *jit,
+                     const struct jit_ir *ir, const struct jit_unit *unit)
 {
     const void *code;
     size_t size;
@@ -69,7 +80,14 @@ void rv_unit_log_out(const struct rv_hart *hart, const struct jit_unit *unit)
     size = jit_unit_code(unit, &code);
     flockfile(hart->log);
     fprintf(hart->log, "OUT: [size=%zu]\n", size);
-    jit_print_code(code, size, hart->log);
+    print_code(hart, "beginning", code, 0, jit_place_code(jit, 0));
+    for (unsigned n = 0; n < ir->n_places; n++) {
+        char what[40];
+
+        snprintf(what, sizeof(what), "page + 0x%x", (unsigned)ir->place[n].offset);
+        print_code(hart, what, code, jit_place_code(jit, n), jit_place_code(jit, n + 1));
+    }
+    print_code(hart, "rarely run", code, jit_place_code(jit, ir->n_places), size);
     fputc('\n', hart->log);
     funlockfile(hart->log);
 }

@@ -13,7 +13,8 @@ const struct jit_global host_globals[N_GLOBALS] = {
 
 static const struct ir_random host_random = {
     .n_places = 24, .n_calls = MAX_CALLS, .memory_base = MEMORY_BASE,
-    .state_offset = STATE_OFFSET, .device_base = DEVICE_PAGE + 0x10, .fuel = FUEL,
+    .state_offset = STATE_OFFSET, .told_offset = TOLD_OFFSET,
+    .device_base = DEVICE_PAGE + 0x10, .fuel = FUEL,
     .fp = true, .loops = true, .faults = true};
 
 /* --- Programs ------------------------------------------------------------- */

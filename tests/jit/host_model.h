@@ -24,9 +24,10 @@ struct host_guest {
     uint64_t count;
     uint8_t state[EVAL_STATE];
     struct jit_state st;
-    uint32_t fp_flags;
+    uint8_t fp_flags; /* enum jit_fflag: those that the owner was told of         */
 };
-enum { STATE_OFFSET = offsetof(struct host_guest, state) };
+enum { STATE_OFFSET = offsetof(struct host_guest, state),
+       TOLD_OFFSET = offsetof(struct host_guest, fp_flags) };
 
 /** Both sides' view of one run. */
 struct model {

@@ -239,6 +239,8 @@ static uint8_t *state_at(struct ir_machine *machine, const struct jit_insn *insn
     const uint64_t offset =
         (uint64_t)(int64_t)insn->imm - (uint64_t)(int64_t)machine->state_offset;
 
+    if (machine->told_offset && insn->imm == machine->told_offset && size == 1)
+        return &machine->told;
     return offset <= EVAL_STATE - size ? machine->state + offset : NULL;
 }
 
@@ -249,6 +251,15 @@ static uint64_t load_bytes(const uint8_t *bytes, unsigned mem)
 
     memcpy(&value, bytes, size);
     return extended(value, 8 * size, (mem & JIT_MEM_SIGNED) != 0);
+}
+
+uint32_t ir_eval_fflags(uint32_t fp_flags)
+{
+    return (fp_flags & EVAL_FP_INVALID ? JIT_FINVALID : 0u) |
+           (fp_flags & EVAL_FP_DIVIDE ? JIT_FDIVIDE : 0u) |
+           (fp_flags & EVAL_FP_OVERFLOW ? JIT_FOVERFLOW : 0u) |
+           (fp_flags & EVAL_FP_UNDERFLOW ? JIT_FUNDERFLOW : 0u) |
+           (fp_flags & EVAL_FP_INEXACT ? JIT_FINEXACT : 0u);
 }
 
 static bool access_state(struct run *run, const struct jit_insn *insn)
@@ -695,15 +706,9 @@ static bool step(struct run *run, const struct jit_insn *insn, bool *again)
     case JIT_OP_lr:
     case JIT_OP_sc: return atomic(run, insn);
     case JIT_OP_fence: return true;
-    case JIT_OP_fflags: {
-        const uint32_t raised = machine->fp_flags;
-        write_reg(run, insn->d, (raised & EVAL_FP_INVALID ? JIT_FINVALID : 0u) |
-                                (raised & EVAL_FP_DIVIDE ? JIT_FDIVIDE : 0u) |
-                                (raised & EVAL_FP_OVERFLOW ? JIT_FOVERFLOW : 0u) |
-                                (raised & EVAL_FP_UNDERFLOW ? JIT_FUNDERFLOW : 0u) |
-                                (raised & EVAL_FP_INEXACT ? JIT_FINEXACT : 0u));
+    case JIT_OP_fflags:
+        write_reg(run, insn->d, ir_eval_fflags(machine->fp_flags));
         return true;
-    }
     case JIT_OP_fforget:
         machine->fp_flags = 0;
         return true;

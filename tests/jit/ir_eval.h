@@ -36,12 +36,17 @@ struct ir_machine {
     uint32_t (*call)(struct ir_machine *machine, unsigned call);
     uint32_t fp_enter;          /* enum jit_status that fenter gives               */
     uint32_t fp_flags;          /* what floating point raised, EVAL_FP_*           */
+    int32_t told_offset;        /* 0, or where lds and sts find .told: a byte      */
+    uint8_t told;               /* enum jit_fflag; nothing but sts tells the owner */
     void *owner;                /* for .call                                       */
 };
 
 /** As bits of MXCSR. */
 enum { EVAL_FP_INVALID = 1, EVAL_FP_DIVIDE = 4, EVAL_FP_OVERFLOW = 8,
        EVAL_FP_UNDERFLOW = 16, EVAL_FP_INEXACT = 32 };
+
+/** These flags as enum jit_fflag. */
+uint32_t ir_eval_fflags(uint32_t fp_flags);
 
 enum ir_out {
     EVAL_LEFT,     /* by a near or far way, or a jump                              */

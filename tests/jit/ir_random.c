@@ -339,6 +339,30 @@ static void emit_float_move(struct maker *m)
     written(m, d, boxed);
 }
 
+/** What was told of flags and what was not, in all, is known; either alone is not. */
+static void emit_flags(struct maker *m)
+{
+    const jit_reg told = jit_ir_temp(m->ir, JIT_CLASS_INT);
+
+    if (chance(m, 60) || m->left || (m->random->single && m->accessed)) {
+        const jit_reg raised = jit_ir_temp(m->ir, JIT_CLASS_INT);
+        const jit_reg d = destination(m, JIT_CLASS_INT);
+
+        jit_ir_emit(m->ir, JIT_OP_lds, 0, told, JIT_NONE, JIT_NONE, JIT_NONE,
+                    m->random->told_offset);
+        jit_ir_emit(m->ir, JIT_OP_fflags, 0, raised, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+        jit_ir_emit(m->ir, JIT_OP_or, 0, d, told, raised, JIT_NONE, 0);
+        written(m, d, false);
+        return;
+    }
+    const jit_reg from = source(m), all = number(m, 31);
+    jit_ir_emit(m->ir, JIT_OP_and, 0, told, from, all, JIT_NONE, 0);
+    jit_ir_emit(m->ir, JIT_OP_sts, 0, JIT_NONE, told, JIT_NONE, JIT_NONE,
+                m->random->told_offset);
+    jit_ir_emit(m->ir, JIT_OP_fforget, 0, JIT_NONE, JIT_NONE, JIT_NONE, JIT_NONE, 0);
+    m->accessed = true;
+}
+
 /** What rounds. */
 static void emit_float(struct maker *m)
 {
@@ -358,6 +382,10 @@ static void emit_float(struct maker *m)
         /* It may write globals, for all that is known. */
         m->boxed.n = 0;
         m->fp = true;
+    }
+    if (m->random->told_offset && chance(m, 25)) {
+        emit_flags(m);
+        return;
     }
     for (unsigned i = 0; i < 3; i++) {
         if (class[i] == JIT_CLASS_INT)

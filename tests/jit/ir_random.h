@@ -10,6 +10,8 @@ struct ir_random {
     unsigned n_calls;       /* callees to choose from; 0: none                     */
     uint64_t memory_base;   /* most accesses are to [this, + EVAL_MEMORY)          */
     int32_t state_offset;   /* of EVAL_STATE bytes                                 */
+    int32_t told_offset;    /* of the byte of flags that the owner was told of; 0: what
+                               raises flags does not ask for them, or drop them    */
     uint64_t device_base;   /* some accesses are to [this, + 264); 0: none         */
     jit_reg fuel;           /* 0, or the global that units count down where they
                                begin, to leave aside at 0; they do not write it else */

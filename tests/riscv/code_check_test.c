@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* code_check_test.c - code that changes without FENCE.I, where that is to be seen. */
-#include "program.h"
+#include "two_harts.h"
 
 #include "riscv/interp_impl.h"
-
-#include <pthread.h>
 
 #define CODE (RAM + 0x1000)
 #define PATCH (RAM + 0x2000)
@@ -154,8 +152,7 @@ static void put_runner(struct program *prog)
 {
     put(prog, RV_OP_addi, S0, X0, 0, 1);
     const uint64_t again = prog->at;
-    put(prog, RV_OP_lw, T0, A1, 0, 0);
-    put(prog, RV_OP_bne, 0, T0, S0, (int32_t)(again - prog->at));
+    put_wait(prog, A1, 0);
     put(prog, RV_OP_fence, 0, 0, 0, 0xff);
     put(prog, RV_OP_jalr, RA, A3, 0, 0);
     put(prog, RV_OP_sw, 0, A1, A0, 8);
@@ -166,53 +163,37 @@ static void put_runner(struct program *prog)
     put_wfi(prog);
 }
 
-static void *run_other(void *arg)
+/** Writes an instruction, tells hart 1, and sees what hart 1 made of it; a5 has the bits
+ *  that differed. */
+static void put_writer(struct program *prog)
 {
-    struct rv_hart *hart = arg;
-
-    sm_vcpu_online(rv_hart_vcpu(hart));
-    assert_int_equal(rv_hart_run(hart), RV_RUN_WFI);
-    sm_vcpu_offline(rv_hart_vcpu(hart));
-    return NULL;
+    put(prog, RV_OP_addi, S0, X0, 0, 1);
+    const uint64_t again = prog->at;
+    put_patch(prog);
+    put_wait(prog, A1, 4);
+    put(prog, RV_OP_fence, 0, 0, 0, 0xff);
+    put(prog, RV_OP_lw, T0, A1, 0, 8);
+    put(prog, RV_OP_xor, T0, T0, T1, 0);
+    put(prog, RV_OP_or, A5, A5, T0, 0);
+    put(prog, RV_OP_addi, S0, S0, 0, 1);
+    put(prog, RV_OP_bne, 0, S0, A4, (int32_t)(again - prog->at));
+    put_wfi(prog);
 }
 
-/** Hart 0 writes an instruction, tells hart 1, and sees what hart 1 made of it. */
 static void test_two_harts(void **state)
 {
     struct fixture fix;
     struct rv_hart *other;
-    pthread_t thread;
     struct rv_isa isa = fixture_isa();
 
     begin(&fix, true);
-    const struct rv_hart_options options = {
-        .struct_size = sizeof(options), .hart_id = 6, .isa = &isa, .space = fix.space,
-        .ops = &fixture_ops, .owner = &fix, .check_code = true};
     struct program prog = {&fix, CODE}, patch = {&fix, PATCH}, writer = {&fix, CODE + 0x800};
     put_runner(&prog);
     put32(&patch, addi(0));
     put(&patch, RV_OP_jalr, X0, RA, 0, 0);
-    /* s0: the round; a2: addi a0, x0, 0; a5: sum of what differed */
-    put(&writer, RV_OP_addi, S0, X0, 0, 1);
-    const uint64_t again = writer.at;
-    put(&writer, RV_OP_andi, T1, S0, 0, 0x3ff);
-    put(&writer, RV_OP_slli, T0, T1, 0, 20);
-    put(&writer, RV_OP_or, T0, T0, A2, 0);
-    put(&writer, RV_OP_sw, 0, A3, T0, 0);
-    put(&writer, RV_OP_fence, 0, 0, 0, 0xff);
-    put(&writer, RV_OP_sw, 0, A1, S0, 0);
-    const uint64_t wait = writer.at;
-    put(&writer, RV_OP_lw, T0, A1, 0, 4);
-    put(&writer, RV_OP_bne, 0, T0, S0, (int32_t)(wait - writer.at));
-    put(&writer, RV_OP_fence, 0, 0, 0, 0xff);
-    put(&writer, RV_OP_lw, T0, A1, 0, 8);
-    put(&writer, RV_OP_xor, T0, T0, T1, 0);
-    put(&writer, RV_OP_or, A5, A5, T0, 0);
-    put(&writer, RV_OP_addi, S0, S0, 0, 1);
-    put(&writer, RV_OP_bne, 0, S0, A4, (int32_t)(again - writer.at));
-    put_wfi(&writer);
+    put_writer(&writer);
 
-    assert_int_equal(rv_hart_new(fix.topo, &options, &other), 0);
+    other = fixture_hart(&fix, 6, &isa);
     struct rv_hart *const harts[] = {fix.hart, other};
     for (unsigned i = 0; i < 2; i++) {
         rv_hart_set_x(harts[i], A1, FLAG);
@@ -221,9 +202,7 @@ static void test_two_harts(void **state)
         rv_hart_set_x(harts[i], A4, ROUNDS);
     }
     rv_hart_set_pc(other, CODE);
-    assert_int_equal(pthread_create(&thread, NULL, run_other, other), 0);
-    run_from(&fix, CODE + 0x800);
-    pthread_join(thread, NULL);
+    run_two(&fix, CODE + 0x800, other);
     assert_int_equal(rv_hart_x(fix.hart, S0), ROUNDS);
     assert_int_equal(rv_hart_x(fix.hart, A5), 0);
     rv_hart_free(other);

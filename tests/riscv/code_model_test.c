@@ -281,11 +281,8 @@ static void model_init(struct model *model, uint64_t seed, enum plant plant)
                                        &model->other), 0);
     assert_int_equal(sm_region_map(fix->root, CODE, model->other, 1), 0);
     assert_int_equal(sm_topology_commit(fix->topo, NULL), 0);
-    const struct rv_hart_options options = {
-        .struct_size = sizeof(options), .hart_id = 6, .isa = &isa, .space = fix->space,
-        .ops = &fixture_ops, .owner = fix, .translate = fixture_translate, .jit_heat = 1};
     model->hart[0] = fix->hart;
-    assert_int_equal(rv_hart_new(fix->topo, &options, &model->hart[1]), 0);
+    model->hart[1] = fixture_hart(fix, 6, &isa);
     put_functions(model);
     if (seed & 1)
         turn_on_paging(model);

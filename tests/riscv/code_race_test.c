@@ -5,12 +5,11 @@
  * Between rounds they fence often, while a third thread lets tickets end: so the pages
  * become quiet again and again, in the middle of whatever the other does.
  */
-#include "program.h"
+#include "two_harts.h"
 
 #include "memory/memory_impl.h"
 #include "riscv/code.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,27 +18,14 @@
 #define FLAG(n)  (RAM + 0x30000 + (n) * UINT64_C(0x1000)) /* what hart n says     */
 enum { ROUNDS = 60, RACES = 32, N_HARTS = 2 }; /* pages are quiet early in a race  */
 
-static void put_wait(struct program *prog, int32_t offset)
-{
-    const uint64_t again = prog->at;
-
-    put(prog, RV_OP_lw, T0, A4, 0, offset);
-    put(prog, RV_OP_bne, 0, T0, S0, (int32_t)(again - prog->at));
-}
-
 /** a1: own flags, a4: the other's; a2: addi a0, x0, 0; a3: what the other runs, a5: what
  *  this one runs; t2: rounds + 1; s1: all bits that differed. */
 static void put_hart(struct program *prog, bool full)
 {
     put(prog, RV_OP_addi, S0, X0, 0, 1);
     const uint64_t round = prog->at;
-    put(prog, RV_OP_andi, T1, S0, 0, 0x3ff);
-    put(prog, RV_OP_slli, T0, T1, 0, 20);
-    put(prog, RV_OP_or, T0, T0, A2, 0);
-    put(prog, RV_OP_sw, 0, A3, T0, 0);
-    put(prog, RV_OP_fence, 0, 0, 0, 0xff);
-    put(prog, RV_OP_sw, 0, A1, S0, 0);
-    put_wait(prog, 0);
+    put_patch(prog);
+    put_wait(prog, A4, 0);
     put(prog, RV_OP_fence, 0, 0, 0, 0xff);
     put(prog, full ? RV_OP_sfence_vma : RV_OP_fence_i, 0, 0, 0, 0);
     put(prog, RV_OP_jalr, RA, A5, 0, 0);
@@ -52,20 +38,10 @@ static void put_hart(struct program *prog, bool full)
     put(prog, RV_OP_bge, 0, SP, X0, (int32_t)(again - prog->at));
     put(prog, RV_OP_fence, 0, 0, 0, 0xff);
     put(prog, RV_OP_sw, 0, A1, S0, 8);
-    put_wait(prog, 8);
+    put_wait(prog, A4, 8);
     put(prog, RV_OP_addi, S0, S0, 0, 1);
     put(prog, RV_OP_bne, 0, S0, T2, (int32_t)(round - prog->at));
     put_wfi(prog);
-}
-
-static void *run_other(void *arg)
-{
-    struct rv_hart *hart = arg;
-
-    sm_vcpu_online(rv_hart_vcpu(hart));
-    assert_int_equal(rv_hart_run(hart), RV_RUN_WFI);
-    sm_vcpu_offline(rv_hart_vcpu(hart));
-    return NULL;
 }
 
 static uint32_t stop; /* atomic */
@@ -85,17 +61,14 @@ static uint64_t race(bool translate, bool full)
 {
     struct rv_isa isa = fixture_isa();
     struct rv_hart *hart[N_HARTS];
-    pthread_t other, worker;
+    pthread_t worker;
     struct fixture fix;
 
     fixture_translate = translate;
     fixture_heat = 1;
     fixture_init(&fix, &isa);
-    const struct rv_hart_options options = {
-        .struct_size = sizeof(options), .hart_id = 6, .isa = &isa, .space = fix.space,
-        .ops = &fixture_ops, .owner = &fix, .translate = translate, .jit_heat = 1};
     hart[0] = fix.hart;
-    assert_int_equal(rv_hart_new(fix.topo, &options, &hart[1]), 0);
+    hart[1] = fixture_hart(&fix, 6, &isa);
     for (unsigned i = 0; i < N_HARTS; i++) {
         struct program prog = {&fix, CODE(i)}, patch = {&fix, PATCH(i)};
 
@@ -112,9 +85,7 @@ static uint64_t race(bool translate, bool full)
     }
     sm_store_relaxed(&stop, 0);
     assert_int_equal(pthread_create(&worker, NULL, work, fix.topo), 0);
-    assert_int_equal(pthread_create(&other, NULL, run_other, hart[1]), 0);
-    run_from(&fix, CODE(0));
-    pthread_join(other, NULL);
+    run_two(&fix, CODE(0), hart[1]);
     sm_store_relaxed(&stop, 1);
     pthread_join(worker, NULL);
     for (unsigned i = 0; i < N_HARTS; i++) {

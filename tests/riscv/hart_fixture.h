@@ -77,12 +77,13 @@ static uint32_t fixture_heat, fixture_vcpu_flags;
 static uint64_t fixture_code_size;
 static struct jit_perfmap *fixture_names;
 
-SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
+/** A hart on the fixture's space, as said above. */
+SM_INLINE struct rv_hart *fixture_hart(struct fixture *fix, uint64_t hart_id,
+                                       const struct rv_isa *isa)
 {
-    static const struct sm_owner_ops owner = {.struct_size = sizeof(owner)};
-    struct rv_hart_options options = {
-        .struct_size = sizeof(options), .hart_id = 5, .isa = isa,
-        .ops = &fixture_ops, .owner = fix,
+    const struct rv_hart_options options = {
+        .struct_size = sizeof(options), .hart_id = hart_id, .isa = isa,
+        .space = fix->space, .ops = &fixture_ops, .owner = fix,
         .check = fixture_check, .check_flags = fixture_check_flags,
         .check_code = fixture_check_code,
         .translate = fixture_translate, .jit_heat = fixture_heat,
@@ -90,6 +91,15 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
         .code_size = fixture_code_size, .vcpu_flags = fixture_vcpu_flags,
         .names = fixture_names,
     };
+    struct rv_hart *hart;
+
+    assert_int_equal(rv_hart_new(fix->topo, &options, &hart), 0);
+    return hart;
+}
+
+SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
+{
+    static const struct sm_owner_ops owner = {.struct_size = sizeof(owner)};
 
     *fix = (struct fixture){.time = 1000};
     assert_int_equal(sm_topology_new(&owner, fix, &fix->topo), 0);
@@ -99,8 +109,7 @@ SM_INLINE void fixture_init(struct fixture *fix, const struct rv_isa *isa)
     assert_int_equal(sm_region_map(fix->root, RAM, fix->ram, 0), 0);
     assert_int_equal(sm_address_space_new(fix->topo, "cpu", fix->root, &fix->space), 0);
     assert_int_equal(sm_topology_commit(fix->topo, NULL), 0);
-    options.space = fix->space;
-    assert_int_equal(rv_hart_new(fix->topo, &options, &fix->hart), 0);
+    fix->hart = fixture_hart(fix, 5, isa);
     sm_vcpu_online(rv_hart_vcpu(fix->hart));
 }
 

@@ -130,13 +130,8 @@ static void test_csr_access(void **state)
 static void test_two_harts(void **state)
 {
     const struct rv_isa isa = fixture_isa_without(RV_EXT_C);
-    const struct rv_hart_options options = {
-        .struct_size = sizeof(options), .hart_id = 6, .isa = &isa, .space = fix.space,
-        .ops = &fixture_ops, .owner = &fix,
-    };
-    struct rv_hart *second;
+    struct rv_hart *second = fixture_hart(&fix, 6, &isa);
 
-    assert_int_equal(rv_hart_new(fix.topo, &options, &second), 0);
     rv_hart_set_x(second, 1, 9);
     assert_int_equal(rv_hart_x(fix.hart, 1), 0);
     assert_int_equal(rv_hart_id(second), 6);

@@ -73,15 +73,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void put_one(struct fixture *fix, uint32_t word)
-{
-    struct program prog = {fix, CODE};
-
-    put32(&prog, word);
-    put_wfi(&prog);
-    rv_blocks_flush(fix->hart);
-}
-
 /* --- Loads and stores ------------------------------------------------------ */
 
 static const struct {
@@ -126,7 +117,7 @@ static void test_loads(void **state)
     for (unsigned n = 0; n < 0x2000; n++)
         put_bytes(&data, &(uint8_t){byte_at(DATA + n)}, 1);
     for (size_t n = 0; n < SM_ARRAY_LEN(loads); n++) {
-        put_one(fix, enc(loads[n].op, A0, A1, 0, -7));
+        put_one(fix, CODE, enc(loads[n].op, A0, A1, 0, -7));
         for (unsigned offset = 0xfe0; offset < 0x1010; offset++) {
             const uint64_t want =
                 bytes_at(DATA + offset, loads[n].size, loads[n].is_signed);
@@ -135,10 +126,10 @@ static void test_loads(void **state)
             run_from(fix, CODE);
             assert_int_equal(rv_hart_x(fix->hart, A0), want);
         }
-        put_one(fix, enc(loads[n].op, X0, A1, 0, 0));
+        put_one(fix, CODE, enc(loads[n].op, X0, A1, 0, 0));
         run_from(fix, CODE);
         assert_int_equal(rv_hart_x(fix->hart, 0), 0);
-        put_one(fix, enc(loads[n].op, A1, A1, 0, 0));
+        put_one(fix, CODE, enc(loads[n].op, A1, A1, 0, 0));
         rv_hart_set_x(fix->hart, A1, DATA);
         run_from(fix, CODE);
         assert_int_equal(rv_hart_x(fix->hart, A1),
@@ -154,7 +145,7 @@ static void test_stores(void **state)
     for (size_t n = 0; n < SM_ARRAY_LEN(stores); n++) {
         const unsigned bits = 8 * stores[n].size;
 
-        put_one(fix, enc(stores[n].op, 0, A1, A0, 9));
+        put_one(fix, CODE, enc(stores[n].op, 0, A1, A0, 9));
         rv_hart_set_x(fix->hart, A0, value);
         for (uint64_t gpa = DATA + 0xfe0; gpa < DATA + 0x1010; gpa++) {
             for (unsigned k = 0; k < 3; k++)
@@ -186,7 +177,7 @@ static void test_device(void **state)
         const uint64_t value = world.stored[2] & sm_mask(8 * loads[n].size);
 
         world.reads = 0;
-        put_one(fix, enc(loads[n].op, A0, A1, 0, 0));
+        put_one(fix, CODE, enc(loads[n].op, A0, A1, 0, 0));
         run_from(fix, CODE);
         assert_int_equal(rv_hart_x(fix->hart, A0),
                          loads[n].is_signed
@@ -198,7 +189,7 @@ static void test_device(void **state)
         world.writes = 0;
         world.stored[3] = UINT64_MAX;
         rv_hart_set_x(fix->hart, A0, 0x0102030405060708);
-        put_one(fix, enc(stores[n].op, 0, A1, A0, 8));
+        put_one(fix, CODE, enc(stores[n].op, 0, A1, A0, 8));
         run_from(fix, CODE);
         assert_int_equal(world.stored[3], sm_insert(UINT64_MAX, 0, 8 * stores[n].size,
                                                     0x0102030405060708));
@@ -287,7 +278,7 @@ static void test_float_accesses(void **state)
 
     /* Stores leave the state clean. */
     csr_put(fix, RV_CSRNO_mstatus, UINT64_C(2) << 13);
-    put_one(fix, enc(RV_OP_fsd, 0, A1, 1, 24));
+    put_one(fix, CODE, enc(RV_OP_fsd, 0, A1, 1, 24));
     run_from(fix, CODE);
     assert_int_equal(csr_get(fix, RV_CSRNO_mstatus) & RV_MSTATUS_FS, UINT64_C(2) << 13);
 }
@@ -327,7 +318,7 @@ static void test_amos(void **state)
 
     for (unsigned op = RV_OP_amoswap_w; op <= RV_OP_amomaxu_w; op++) {
         for (unsigned bits = 32; bits <= 64; bits += 32) {
-            put_one(fix, enc((enum rv_op)(bits == 32 ? op : op + TO_D), A0, A1, A2, 3));
+            put_one(fix, CODE, enc((enum rv_op)(bits == 32 ? op : op + TO_D), A0, A1, A2, 3));
             for (size_t i = 0; i < 8; i++) {
                 for (size_t k = 0; k < 8; k++) {
                     const uint64_t old = operands[i], operand = operands[k];
@@ -386,7 +377,7 @@ static void test_misaligned_atomics(void **state)
         const bool is_w = op <= RV_OP_amomaxu_w;
 
         for (unsigned offset = 1; offset < (is_w ? 4 : 8); offset++) {
-            put_one(fix, enc((enum rv_op)op, A0, A1, A2, 0));
+            put_one(fix, CODE, enc((enum rv_op)op, A0, A1, A2, 0));
             rv_hart_set_x(fix->hart, A1, DATA + offset);
             run_from(fix, CODE);
             assert_trapped(fix,
@@ -404,7 +395,7 @@ static void test_cbo_zero(void **state)
 
     for (unsigned n = 0; n < 24; n++)
         ram_store(fix, DATA - 64 + 8 * n, UINT64_MAX);
-    put_one(fix, enc(RV_OP_cbo_zero, 0, A1, 0, 0));
+    put_one(fix, CODE, enc(RV_OP_cbo_zero, 0, A1, 0, 0));
     rv_hart_set_x(fix->hart, A1, DATA + 37);
     run_from(fix, CODE);
     for (unsigned n = 0; n < 24; n++)
@@ -490,7 +481,7 @@ static void test_cbo_permission(void **state)
             assert_trapped(fix, RV_CAUSE_ECALL_S, CODE + 4, 0);
         else
             assert_trapped(fix, RV_CAUSE_STORE_ACCESS, CODE, DATA + 0x40);
-        put_one(fix, enc(RV_OP_cbo_zero, 0, A1, 0, 0));
+        put_one(fix, CODE, enc(RV_OP_cbo_zero, 0, A1, 0, 0));
         fixture_enter(fix, RV_PRIV_S);
         run_from(fix, CODE);
         if (!(cases[n].perms & SM_PMP_W))

@@ -25,15 +25,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void put_one(struct fixture *fix, uint32_t word)
-{
-    struct program prog = {fix, CODE};
-
-    put32(&prog, word);
-    put_wfi(&prog);
-    rv_blocks_flush(fix->hart);
-}
-
 /* --- CSR instructions ------------------------------------------------------ */
 
 static void test_csr(void **state)
@@ -50,33 +41,33 @@ static void test_csr(void **state)
     for (size_t n = 0; n < SM_ARRAY_LEN(cases); n++) {
         csr_put(fix, RV_CSRNO_mscratch, 0xf0);
         rv_hart_set_x(fix->hart, A2, 0x3c); /* A2 is 12, the zimm */
-        put_one(fix, enc(cases[n].op, A0, A2, 0, RV_CSRNO_mscratch));
+        put_one(fix, CODE, enc(cases[n].op, A0, A2, 0, RV_CSRNO_mscratch));
         run_from(fix, CODE);
         assert_int_equal(rv_hart_x(fix->hart, A0), 0xf0);
         assert_int_equal(csr_get(fix, RV_CSRNO_mscratch), cases[n].want);
         /* rd is also the operand. */
         csr_put(fix, RV_CSRNO_mscratch, 0xf0);
-        put_one(fix, enc(cases[n].op, A2, A2, 0, RV_CSRNO_mscratch));
+        put_one(fix, CODE, enc(cases[n].op, A2, A2, 0, RV_CSRNO_mscratch));
         run_from(fix, CODE);
         assert_int_equal(rv_hart_x(fix->hart, A2), 0xf0);
         assert_int_equal(csr_get(fix, RV_CSRNO_mscratch), cases[n].want);
     }
     /* Without an operand, a set or clear does not write: legal on read-only ones. */
-    put_one(fix, enc(RV_OP_csrrs, A0, X0, 0, RV_CSRNO_mhartid));
+    put_one(fix, CODE, enc(RV_OP_csrrs, A0, X0, 0, RV_CSRNO_mhartid));
     run_from(fix, CODE);
     assert_int_equal(rv_hart_x(fix->hart, A0), 5);
-    put_one(fix, enc(RV_OP_csrrci, A0, 0, 0, RV_CSRNO_mhartid));
+    put_one(fix, CODE, enc(RV_OP_csrrci, A0, 0, 0, RV_CSRNO_mhartid));
     run_from(fix, CODE);
     assert_int_equal(stats_of(fix).exceptions, 0);
     /* A register that holds 0 does. */
     rv_hart_set_x(fix->hart, A0, 7);
     rv_hart_set_x(fix->hart, A1, 0);
-    put_one(fix, enc(RV_OP_csrrs, A0, A1, 0, RV_CSRNO_mhartid));
+    put_one(fix, CODE, enc(RV_OP_csrrs, A0, A1, 0, RV_CSRNO_mhartid));
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE,
                    enc(RV_OP_csrrs, A0, A1, 0, RV_CSRNO_mhartid));
     assert_int_equal(rv_hart_x(fix->hart, A0), 7);
-    put_one(fix, enc(RV_OP_csrrw, X0, A1, 0, RV_CSRNO_mhartid));
+    put_one(fix, CODE, enc(RV_OP_csrrw, X0, A1, 0, RV_CSRNO_mhartid));
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE,
                    enc(RV_OP_csrrw, X0, A1, 0, RV_CSRNO_mhartid));
@@ -95,11 +86,11 @@ static void test_ecall_ebreak(void **state)
     struct fixture *fix = *state;
 
     for (size_t n = 0; n < SM_ARRAY_LEN(cases); n++) {
-        put_one(fix, enc(RV_OP_ecall, 0, 0, 0, 0));
+        put_one(fix, CODE, enc(RV_OP_ecall, 0, 0, 0, 0));
         fixture_enter(fix, cases[n].priv);
         run_from(fix, CODE);
         assert_trapped(fix, cases[n].cause, CODE, 0);
-        put_one(fix, enc(RV_OP_ebreak, 0, 0, 0, 0));
+        put_one(fix, CODE, enc(RV_OP_ebreak, 0, 0, 0, 0));
         fixture_enter(fix, cases[n].priv);
         run_from(fix, CODE);
         assert_trapped(fix, RV_CAUSE_BREAKPOINT, CODE, CODE);
@@ -115,13 +106,13 @@ static void test_illegal(void **state)
 {
     struct fixture *fix = *state;
 
-    put_one(fix, 0xffffffff);
+    put_one(fix, CODE, 0xffffffff);
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE, 0xffffffff);
-    put_one(fix, 0xabcd8002); /* c.jr x0, and something */
+    put_one(fix, CODE, 0xabcd8002); /* c.jr x0, and something */
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE, 0x8002);
-    put_one(fix, 0);
+    put_one(fix, CODE, 0);
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE, 0);
 }
@@ -164,12 +155,12 @@ static void test_privileged(void **state)
         }
     }
     /* TW bounds the waits by no time at all. */
-    put_one(fix, enc(RV_OP_wrs_nto, 0, 0, 0, 0));
+    put_one(fix, CODE, enc(RV_OP_wrs_nto, 0, 0, 0, 0));
     csr_put(fix, RV_CSRNO_mstatus, RV_MSTATUS_TW);
     fixture_enter(fix, RV_PRIV_S);
     run_from(fix, CODE);
     assert_trapped(fix, RV_CAUSE_ILLEGAL, CODE, enc(RV_OP_wrs_nto, 0, 0, 0, 0));
-    put_one(fix, enc(RV_OP_wrs_sto, 0, 0, 0, 0));
+    put_one(fix, CODE, enc(RV_OP_wrs_sto, 0, 0, 0, 0));
     run_from(fix, CODE);
     assert_int_equal(rv_hart_pc(fix->hart), CODE + 8);
 }
@@ -237,7 +228,7 @@ static void test_fs(void **state)
         const uint32_t word = rv_insn_table[cases[n].op].match | A0 << 7 | A1 << 15 |
                               (~rv_insn_table[cases[n].op].mask & (A2 << 20));
 
-        put_one(fix, word);
+        put_one(fix, CODE, word);
         rv_hart_set_f(fix->hart, A1, 0x3ff0000000000000);
         rv_hart_set_f(fix->hart, A2, 0x3ff0000000000000);
         for (unsigned fs = OFF; fs <= DIRTY; fs++) {
@@ -255,7 +246,7 @@ static void test_fs(void **state)
     /* Flags are state too. */
     csr_put(fix, RV_CSRNO_mstatus, (uint64_t)CLEAN << 13);
     rv_hart_set_f(fix->hart, A1, 0x3ff8000000000000); /* 1.5 to an integer: inexact */
-    put_one(fix, enc(RV_OP_fcvt_w_d, X0, A1, 0, 0));
+    put_one(fix, CODE, enc(RV_OP_fcvt_w_d, X0, A1, 0, 0));
     run_from(fix, CODE);
     assert_int_equal(csr_get(fix, RV_CSRNO_mstatus) & RV_MSTATUS_DIRTY, RV_MSTATUS_DIRTY);
     assert_int_equal(csr_get(fix, RV_CSRNO_fflags), RV_FFLAG_NX);
@@ -271,7 +262,7 @@ static void test_rounding_mode(void **state)
     for (unsigned rm = 0; rm < 8; rm++) {
         const uint32_t word = enc(RV_OP_fadd_s, A0, A1, A2, 0) | rm << 12;
 
-        put_one(fix, word);
+        put_one(fix, CODE, word);
         csr_put(fix, RV_CSRNO_frm, 0);
         run_from(fix, CODE);
         if (rm == 5 || rm == 6)

@@ -78,6 +78,16 @@ SM_INLINE void put_wfi(struct program *prog)
     put(prog, RV_OP_wfi, 0, 0, 0, 0);
 }
 
+/** Have @word be all that there is to run at @pc. */
+SM_INLINE void put_one(struct fixture *fix, uint64_t pc, uint32_t word)
+{
+    struct program prog = {fix, pc};
+
+    put32(&prog, word);
+    put_wfi(&prog);
+    rv_blocks_flush(fix->hart);
+}
+
 /** Where traps to M go in these tests: one WFI. */
 #define TRAP_VECTOR (RAM + 0x3f000)
 

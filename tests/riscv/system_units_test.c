@@ -6,7 +6,7 @@
 #define CODE    (RAM + 0x8000)
 #define HANDLER (RAM + 0x4000) /* of M-mode                                     */
 #define S_TRAP  (RAM + 0x5000)
-enum { A7 = 17, T3 = 28, T4, T5, T6, END = 93 };
+enum { A7 = 17, T3 = 28, T5 = 30, END = 93 };
 
 static struct pair pair;
 static struct fpu_random rng;
@@ -46,41 +46,35 @@ static void put_both(uint64_t at, const uint32_t *words, unsigned n)
     pair_store(&pair, at, words, 4 * n);
 }
 
-/** Handlers of both modes: interrupts are turned off, what trapped is gone past, and who
- *  has END in a7 is at the program's end. */
-static void put_handlers(void)
+/** A handler: interrupts are turned off, what trapped is gone past, and who has END in a7
+ *  is at the program's end, where M-mode waits; S-mode may not write mie, and is in M-mode's
+ *  handler then.  Uses registers @x and @x + 1. */
+static void put_handler(uint64_t at, unsigned cause, unsigned epc, unsigned enables,
+                        enum rv_op back, unsigned x)
 {
-    const uint32_t m[] = {
-        csr_word(RV_OP_csrrs, T3, X0, RV_CSRNO_mcause),
-        enc(RV_OP_addi, T4, X0, 0, END),
-        enc(RV_OP_beq, 0, A7, T4, 32),
-        enc(RV_OP_bge, 0, T3, X0, 12),
-        csr_word(RV_OP_csrrw, X0, X0, RV_CSRNO_mie),
-        enc(RV_OP_mret, 0, 0, 0, 0),
-        csr_word(RV_OP_csrrs, T3, X0, RV_CSRNO_mepc),
-        enc(RV_OP_addi, T3, T3, 0, 4),
-        csr_word(RV_OP_csrrw, X0, T3, RV_CSRNO_mepc),
-        enc(RV_OP_mret, 0, 0, 0, 0),
+    const uint32_t words[] = {
+        csr_word(RV_OP_csrrs, x, X0, cause),
+        enc(RV_OP_addi, x + 1, X0, 0, END),
+        enc(RV_OP_beq, 0, A7, x + 1, 32),
+        enc(RV_OP_bge, 0, x, X0, 12),
+        csr_word(RV_OP_csrrw, X0, X0, enables),
+        enc(back, 0, 0, 0, 0),
+        csr_word(RV_OP_csrrs, x, X0, epc),
+        enc(RV_OP_addi, x, x, 0, 4),
+        csr_word(RV_OP_csrrw, X0, x, epc),
+        enc(back, 0, 0, 0, 0),
         csr_word(RV_OP_csrrw, X0, X0, RV_CSRNO_mie),
         enc(RV_OP_wfi, 0, 0, 0, 0),
     };
-    const uint32_t s[] = {
-        csr_word(RV_OP_csrrs, T5, X0, RV_CSRNO_scause),
-        enc(RV_OP_addi, T6, X0, 0, END),
-        enc(RV_OP_beq, 0, A7, T6, 32),
-        enc(RV_OP_bge, 0, T5, X0, 12),
-        csr_word(RV_OP_csrrw, X0, X0, RV_CSRNO_sie),
-        enc(RV_OP_sret, 0, 0, 0, 0),
-        csr_word(RV_OP_csrrs, T5, X0, RV_CSRNO_sepc),
-        enc(RV_OP_addi, T5, T5, 0, 4),
-        csr_word(RV_OP_csrrw, X0, T5, RV_CSRNO_sepc),
-        enc(RV_OP_sret, 0, 0, 0, 0),
-        csr_word(RV_OP_csrrw, X0, X0, RV_CSRNO_mie), /* illegal: on to M */
-    };
 
-    SM_STATIC_ASSERT(SM_ARRAY_LEN(m) == 12 && SM_ARRAY_LEN(s) == 11, "beq leads there");
-    put_both(HANDLER, m, SM_ARRAY_LEN(m));
-    put_both(S_TRAP, s, SM_ARRAY_LEN(s));
+    SM_STATIC_ASSERT(SM_ARRAY_LEN(words) == 12, "beq leads to the last two");
+    put_both(at, words, SM_ARRAY_LEN(words));
+}
+
+static void put_handlers(void)
+{
+    put_handler(HANDLER, RV_CSRNO_mcause, RV_CSRNO_mepc, RV_CSRNO_mie, RV_OP_mret, T3);
+    put_handler(S_TRAP, RV_CSRNO_scause, RV_CSRNO_sepc, RV_CSRNO_sie, RV_OP_sret, T5);
 }
 
 /** Reset both, with the same random control state, in which privilege @priv may run. */

@@ -203,6 +203,9 @@ static void expect_same(uint64_t pc, uint32_t word, uint64_t seed)
  *  second finds there. */
 static void test_instructions(void **state)
 {
+    static const enum rv_op system[] = {RV_OP_ecall, RV_OP_ebreak, RV_OP_mret, RV_OP_sret,
+                                        RV_OP_fence_i, RV_OP_sfence_vma};
+    static bool tried[RV_N_OPS]; /* as operations of a unit, not left aside        */
     struct fpu_random random = fpu_random_init(1);
 
     fill_with_wfi();
@@ -217,11 +220,14 @@ static void test_instructions(void **state)
             random_state(&random, &insn);
             pair_store(&world.pair, CODE, &word, 4);
             pair_store(&world.pair, CODE + 4, &word, 4);
+            tried[insn.op] |= !round && describe(CODE)->insn[0].op != JIT_OP_exit;
             run_unit(CODE);
             run_from(&world.pair.other, CODE);
             expect_same(CODE, word, seed);
         }
     }
+    for (unsigned n = 0; n < SM_ARRAY_LEN(system); n++)
+        assert_true(tried[system[n]]);
 }
 
 /* --- Callbacks -------------------------------------------------------------- */
@@ -315,6 +321,24 @@ static void expect(uint64_t pc, const char *text)
         fail_msg("and should be\n%s", text);
     }
     free(got);
+}
+
+/** The same of one instruction. */
+static void expect_one(uint32_t word, const char *text)
+{
+    struct program prog = at(CODE);
+
+    put32(&prog, word);
+    expect(CODE, text);
+}
+
+/** What becomes of one without operands. */
+static const struct jit_ir *describe_one(enum rv_op op)
+{
+    struct program prog = at(CODE);
+
+    put(&prog, op, 0, 0, 0, 0);
+    return describe(CODE);
 }
 
 static void expect_parts(unsigned n_insns, unsigned n_parts, unsigned n_bytes)
@@ -461,33 +485,25 @@ static void test_jumps(void **state)
     expect_parts(4, 2, 16);
 
     /* Calls, returns, neither. */
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, RA, RA, 0, -3);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  add %0, x1, #-3\n"
-           "  and %1, %0, #-2\n"
-           "  here x1, page + 0x4\n"
-           "  jump.call %1\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, X0, T0, 0, 0);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  and %0, x5, #-2\n"
-           "  jump.return %0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, A0, A0, 0, 0);
-    expect(CODE,
-           "place 0: 0x0..0x4\n"
-           "  and %0, x10, #-2\n"
-           "  here x10, page + 0x4\n"
-           "  jump.plain %0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jal, X0, 0, 0, 0x1000);
-    expect(CODE,
-           "way 0: far 0x1000, retired\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jalr, RA, RA, 0, -3),
+               "place 0: 0x0..0x4\n"
+               "  add %0, x1, #-3\n"
+               "  and %1, %0, #-2\n"
+               "  here x1, page + 0x4\n"
+               "  jump.call %1\n");
+    expect_one(enc(RV_OP_jalr, X0, T0, 0, 0),
+               "place 0: 0x0..0x4\n"
+               "  and %0, x5, #-2\n"
+               "  jump.return %0\n");
+    expect_one(enc(RV_OP_jalr, A0, A0, 0, 0),
+               "place 0: 0x0..0x4\n"
+               "  and %0, x10, #-2\n"
+               "  here x10, page + 0x4\n"
+               "  jump.plain %0\n");
+    expect_one(enc(RV_OP_jal, X0, 0, 0, 0x1000),
+               "way 0: far 0x1000, retired\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
 }
 
 /** As many as a unit may have, and as many pieces. */
@@ -561,18 +577,14 @@ static void test_aligned_to_4(void **state)
            "  add x10, x11, #1\n"
            "place 1: 0x4..0x8\n"
            "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jal, RA, 0, 0, 2);
-    expect(CODE,
-           "way 0: aside 0x0\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_jalr, X0, RA, 0, 0);
-    expect(CODE,
-           "way 0: aside 0x0\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jal, RA, 0, 0, 2),
+               "way 0: aside 0x0\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_jalr, X0, RA, 0, 0),
+               "way 0: aside 0x0\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
     prog = at(CODE);
     put(&prog, RV_OP_beq, 0, A0, A1, 8);
     put(&prog, RV_OP_jal, RA, 0, 0, 8);
@@ -591,7 +603,12 @@ static void test_system(void **state)
 {
     static const enum rv_op asides[] = {RV_OP_wfi, RV_OP_wrs_nto, RV_OP_wrs_sto,
                                         RV_OP_illegal};
-    static const enum rv_op calls[] = {RV_OP_ecall, RV_OP_ebreak, RV_OP_mret, RV_OP_sret};
+    static const struct {
+        enum rv_op op;
+        uint32_t (*function)(void *guest, const void *arg);
+    } calls[] = {{RV_OP_ecall, rv_jit_ecall}, {RV_OP_ebreak, rv_jit_exec_system},
+                 {RV_OP_mret, rv_jit_mret},   {RV_OP_sret, rv_jit_sret},
+                 {RV_OP_sfence_vma, rv_jit_exec_system}};
     struct program prog = at(CODE);
 
     put(&prog, RV_OP_csrrw, A0, A1, 0, RV_CSRNO_stvec);
@@ -613,12 +630,10 @@ static void test_system(void **state)
            "place 4: 0x10..0x14\n"
            "  call 1\n"
            "  exit.plain way 0\n");
-    prog = at(CODE);
-    put(&prog, RV_OP_pause, 0, 0, 0, 0);
-    expect(CODE,
-           "way 0: near 0x4, retired\n"
-           "place 0: 0x0..0x4\n"
-           "  exit.plain way 0\n");
+    expect_one(enc(RV_OP_pause, 0, 0, 0, 0),
+               "way 0: near 0x4, retired\n"
+               "place 0: 0x0..0x4\n"
+               "  exit.plain way 0\n");
     for (unsigned n = 0; n < SM_ARRAY_LEN(asides); n++) {
         const struct jit_ir *ir;
 
@@ -633,14 +648,26 @@ static void test_system(void **state)
         assert_false(ir->way[0].retired);
     }
     for (unsigned n = 0; n < SM_ARRAY_LEN(calls); n++) {
-        const struct jit_ir *ir;
+        const struct jit_ir *const ir = describe_one(calls[n].op);
 
-        prog = at(CODE);
-        put(&prog, calls[n], 0, 0, 0, 0);
-        ir = describe(CODE);
         assert_int_equal(ir->n_insns, 2);
         assert_int_equal(ir->insn[0].op, JIT_OP_call);
+        assert_ptr_equal(ir->call[0].function, calls[n].function);
     }
+    /* What comes behind is the same unit's: FENCE.I ends it if that changed. */
+    prog = at(CODE);
+    put(&prog, RV_OP_fence_i, 0, 0, 0, 0);
+    put(&prog, RV_OP_addi, A0, A0, 0, 1);
+    put(&prog, RV_OP_wfi, 0, 0, 0, 0);
+    expect(CODE,
+           "way 0: aside 0x8\n"
+           "call 0\n"
+           "place 0: 0x0..0x4\n"
+           "  call 0\n"
+           "place 1: 0x4..0x8\n"
+           "  add x10, x10, #1\n"
+           "place 2: 0x8..0xc\n"
+           "  exit.plain way 0\n");
 }
 
 /** CSRs that are plain; privilege is asked about once for each that is more. */

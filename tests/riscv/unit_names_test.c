@@ -174,7 +174,7 @@ static void code_is_printed_where_it_runs(void **state)
     fclose(fix.hart->log);
     fix.hart->log = NULL;
     assert_int_equal(count("guest-0x80001004", &code), 1);
-    snprintf(first, sizeof(first), "]\n0x%" PRIx64 ":  ", (uint64_t)(uintptr_t)code);
+    snprintf(first, sizeof(first), "\n0x%" PRIx64 ":  ", (uint64_t)(uintptr_t)code);
     assert_non_null(strstr(text, first));
     snprintf(first, sizeof(first), "Trace 5: 0x%" PRIx64 " ", (uint64_t)(uintptr_t)code);
     assert_non_null(strstr(text, first));
