@@ -254,6 +254,11 @@ SM_MUST_CHECK int machine_describe(struct machine *machine, char **error);
 
 /* --- machine.c ---------------------------------------------------------------------- */
 
+/** Put devices, memory images and harts into their first state, as a run begins.  For who
+ *  runs the harts himself instead of by machine_run(), too: all vCPUs offline.
+ *  Errors: -EIO with *@error */
+SM_MUST_CHECK int machine_reset(struct machine *machine, char **error);
+
 struct machine {
     const struct board *board;
     const struct machine_config *config; /* (M3) */

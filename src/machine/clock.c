@@ -222,14 +222,24 @@ struct machine_clock *machine_clock_new(GMainContext *context)
     return clock;
 }
 
+struct machine_clock *machine_clock_of(const struct dev_clock *table)
+{
+    struct machine_clock *clock = g_new0(struct machine_clock, 1);
+
+    clock->table = *table;
+    return clock;
+}
+
 void machine_clock_free(struct machine_clock *clock)
 {
     if (!clock)
         return;
-    g_source_destroy(clock->source);
-    g_source_unref(clock->source);
-    close(clock->fd);
-    pthread_mutex_destroy(&clock->lock);
+    if (clock->source) { /* else another's                                    */
+        g_source_destroy(clock->source);
+        g_source_unref(clock->source);
+        close(clock->fd);
+        pthread_mutex_destroy(&clock->lock);
+    }
     g_free(clock);
 }
 

@@ -93,7 +93,8 @@ static void power_request(void *owner, enum dev_power_event event, int code)
     machine->power_code = code;
     sm_publish(&machine->power_asked, POWER_ASKED); /* pairs with on_event()     */
     /* The guest goes no further than it must. */
-    vcpus_ask_pause(machine->vcpus);
+    if (machine->vcpus) /* else whoever runs the harts looks himself            */
+        vcpus_ask_pause(machine->vcpus);
     ring(machine);
 }
 
@@ -106,8 +107,7 @@ void machine_quit(struct machine *machine, int code)
 
 /* --- Reset -------------------------------------------------------------------------- */
 
-/** Put devices, memory images and harts into their first state; all vCPUs paused. */
-static int reset_machine(struct machine *machine, char **error)
+int machine_reset(struct machine *machine, char **error)
 {
     for (unsigned i = 0; i < machine->n_blocks; i++) {
         const struct dev_blk *blk = block_table(machine->blocks[i]);
@@ -136,7 +136,7 @@ static void handle_power(struct machine *machine)
         /* Stays as it is, to be looked at, until it is told to quit. */
     } else if (!reset || machine->no_reboot) {
         end_run(machine, reset ? 0 : machine->power_code);
-    } else if (reset_machine(machine, &error)) {
+    } else if (machine_reset(machine, &error)) {
         fprintf(stderr, "%s: %s\n", program_name(), error);
         g_free(error);
         end_run(machine, EXIT_FAILURE);
@@ -249,7 +249,8 @@ static int make_loop(struct machine *machine, char **error)
 {
     machine->context = g_main_context_new();
     machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    machine->clock = machine_clock_new(machine->context);
+    machine->clock = machine->config->clock ? machine_clock_of(machine->config->clock)
+                                            : machine_clock_new(machine->context);
     if (machine->event_fd < 0 || !machine->clock)
         return machine_fail(error, EMFILE, "cannot set up the main loop: %s",
                             g_strerror(errno));
@@ -446,7 +447,7 @@ int machine_run(struct machine *machine)
     if (err)
         error = g_strdup_printf("cannot start CPU threads: %s", g_strerror(-err));
     else
-        err = reset_machine(machine, &error);
+        err = machine_reset(machine, &error);
     if (err) {
         fprintf(stderr, "%s: %s\n", program_name(), error);
         g_free(error);

@@ -84,6 +84,8 @@ struct machine_jit {
 /** What machine_run() returns after tlb-check=stop found something. */
 enum { MACHINE_EXIT_STALE = 3 };
 
+struct dev_clock; /* devices/backend.h */
+
 struct machine_config {
     const char *board;      /* "virt" or "spike"                                */
     uint64_t ram_size;      /* bytes                                            */
@@ -107,6 +109,8 @@ struct machine_config {
     bool exact_lrsc;         /* -accel tcg,lrsc=exact                           */
     bool check_code;         /* -accel tcg,code-check=immediate                 */
     bool compare_all;        /* -accel tcg,code-watch=off                       */
+    const struct dev_clock *clock; /* guest time and timers instead of the host's, NULL:
+                               the host's.  Whoever gives it fires what is due   */
     bool print_stats;       /* say figures when the run ends, on stderr         */
     char *pidfile;          /* the program writes its process id there, or NULL */
     struct machine_serial serial[MACHINE_MAX_SERIALS];

@@ -29,6 +29,8 @@
 struct machine_clock;
 /** Timers fire on the thread that runs @context (NULL: the default one). */
 struct machine_clock *machine_clock_new(GMainContext *context);
+/** The same on @table, which is copied: its timers are its owner's to fire. */
+struct machine_clock *machine_clock_of(const struct dev_clock *table);
 void machine_clock_free(struct machine_clock *clock);
 const struct dev_clock *machine_clock_table(struct machine_clock *clock);
 

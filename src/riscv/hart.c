@@ -188,6 +188,14 @@ bool rv_hart_has_work(const struct rv_hart *hart)
     return sm_load_acquire(&hart->kicked) || rv_irq_wakeup(hart);
 }
 
+void rv_hart_observe(struct rv_hart *hart,
+                     void (*look)(void *observer, struct rv_hart *hart), void *observer)
+{
+    hart->look = look;
+    hart->observer = observer;
+    rv_blocks_flush(hart); /* blocks have their heat by whether somebody looks   */
+}
+
 /* --- Registers -------------------------------------------------------------------- */
 
 uint64_t rv_hart_x(const struct rv_hart *hart, unsigned n)

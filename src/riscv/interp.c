@@ -314,8 +314,11 @@ hot: /* @block, which begins at pc, has a unit, or is worth one */
         INTERPRET();
     }
     unit = rv_unit_of(hart, block);
-    if (!unit)
+    if (!unit) {
+        if (SM_UNLIKELY(sm_tlb_requested(fast))) /* by who looked */
+            goto refresh;
         INTERPRET();
+    }
     out = rv_units_run(hart, unit);
     table = fast->table[hart->mode_data];
     resets = hart->blocks->resets;

@@ -161,6 +161,15 @@ void rv_hart_kick(struct rv_hart *hart);
 /** Whether an interrupt is pending that ends a WFI, or a kick is. */
 bool rv_hart_has_work(const struct rv_hart *hart);
 
+/** Have @look called on the hart's thread, pc and all registers exact: before each unit of
+ *  host code that is entered from outside of such code, as it is at each trap, and before
+ *  each block that is interpreted again though it is entered often; of a hart that does
+ *  not translate, each.
+ *  It may rv_hart_kick() this hart: then rv_hart_run() returns from there, with nothing
+ *  done in between.  NULL: nobody looks.  Threads: the hart does not run. */
+void rv_hart_observe(struct rv_hart *hart,
+                     void (*look)(void *observer, struct rv_hart *hart), void *observer);
+
 /** Registers, for tests, debugger and boot.  @n 0..31; x0 stays 0. */
 uint64_t rv_hart_x(const struct rv_hart *hart, unsigned n);
 void rv_hart_set_x(struct rv_hart *hart, unsigned n, uint64_t value);

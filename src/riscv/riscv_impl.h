@@ -247,6 +247,8 @@ struct rv_hart {
     void *owner;
     struct sm_attrs attrs;      /* of this hart's data accesses                */
     struct rv_stats stats;
+    void (*look)(void *observer, struct rv_hart *hart); /* or NULL             */
+    void *observer;
     FILE *log;          /* or NULL                                             */
     uint32_t log_items; /* enum rv_log_item                                    */
 };

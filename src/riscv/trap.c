@@ -57,6 +57,8 @@ static void trap(struct rv_hart *hart, uint64_t cause, uint64_t tval, uint64_t d
     hart->wfi = false;
     sm_tlb_clear_reservation(hart->vcpu);
     rv_regime_update(hart);
+    if (SM_UNLIKELY(hart->look != NULL)) /* code that runs comes out at the handler      */
+        sm_vcpu_kick(hart->vcpu);
 }
 
 void rv_take_exception(struct rv_hart *hart, uint64_t cause, uint64_t tval)

@@ -362,7 +362,7 @@ struct rv_unit *rv_unit_at(struct rv_hart *hart, uint64_t pc, const uint8_t *hos
     return unit;
 }
 
-struct rv_unit *rv_unit_of(struct rv_hart *hart, struct rv_block *block)
+static struct rv_unit *unit_of(struct rv_hart *hart, struct rv_block *block)
 {
     struct rv_units *const units = hart->units;
 
@@ -384,10 +384,21 @@ struct rv_unit *rv_unit_of(struct rv_hart *hart, struct rv_block *block)
     return block->unit;
 }
 
+struct rv_unit *rv_unit_of(struct rv_hart *hart, struct rv_block *block)
+{
+    struct rv_unit *const unit = unit_of(hart, block);
+
+    if (SM_UNLIKELY(!unit && hart->look)) {
+        block->heat = 1; /* seen at each entry                                   */
+        hart->look(hart->observer, hart);
+    }
+    return unit;
+}
+
 uint32_t rv_unit_heat(const struct rv_hart *hart, const struct rv_block *block)
 {
     if (!hart->units)
-        return UINT32_MAX;
+        return hart->look ? 1 : UINT32_MAX;
     return find(hart->units, block->host, block->page_offset) ? 1 : hart->unit_heat;
 }
 
@@ -418,6 +429,8 @@ static enum jit_reason run(struct rv_hart *hart, struct rv_unit *unit)
     struct jit_state *const state = &hart->jit;
     enum jit_reason reason;
 
+    if (SM_UNLIKELY(hart->look != NULL))
+        hart->look(hart->observer, hart);
     state->data = hart->fast->table[hart->mode_data];
     state->fetch = hart->fast->table[hart->mode_fetch];
     state->pc = hart->pc;

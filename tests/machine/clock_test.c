@@ -223,6 +223,47 @@ static void wall_clock_is_the_hosts(void **state)
     machine_clock_free(clock);
 }
 
+static uint64_t given_now(void *opaque)
+{
+    return *(uint64_t *)opaque;
+}
+
+static void given_arm(void *opaque, struct dev_timer *timer, uint64_t deadline_ns)
+{
+    (void)timer;
+    *(uint64_t *)opaque = deadline_ns;
+}
+
+static void given_cancel(void *opaque, struct dev_timer *timer)
+{
+    given_arm(opaque, timer, UINT64_MAX);
+}
+
+/** Who gives a clock is asked for the time, and told of timers; nothing fires by itself. */
+static void a_given_clock_is_its_owners(void **state)
+{
+    uint64_t word = 7;
+    const struct dev_clock given = {.now_ns = given_now,
+                                    .wall_ns = given_now,
+                                    .arm = given_arm,
+                                    .cancel = given_cancel,
+                                    .opaque = &word};
+    struct machine_clock *clock = machine_clock_of(&given);
+    (void)state;
+
+    table = machine_clock_table(clock);
+    assert_int_equal(table->now_ns(table->opaque), 7);
+    assert_int_equal(table->wall_ns(table->opaque), 7);
+    probes_reset();
+    arm(0, 3);
+    assert_int_equal(word, 3);
+    assert_false(g_main_context_iteration(NULL, FALSE));
+    assert_int_equal(n_fired, 0);
+    cancel(0);
+    assert_true(word == UINT64_MAX);
+    machine_clock_free(clock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +272,7 @@ int main(void)
         cmocka_unit_test(endless_timer_starves_nobody),
         cmocka_unit_test(other_threads_wake_the_loop),
         cmocka_unit_test(wall_clock_is_the_hosts),
+        cmocka_unit_test(a_given_clock_is_its_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
