@@ -154,7 +154,7 @@ void compare_print_unit(struct rv_hart *hart, uint64_t pc, const uint8_t *page, 
 
     jit_ir_init(&ir, rv_jit_guest.globals, rv_jit_guest.n_globals);
     jit_ir_reset(&ir);
-    if (rv_translate(hart, page, offset, &ir, &trace)) {
+    if (rv_translate(hart, page, offset, NULL, &ir, &trace)) {
         hart->log = to;
         hart->log_items = RV_LOG_IN_ASM | RV_LOG_OP;
         rv_unit_log_in(hart, pc, &trace, &ir);
