@@ -88,8 +88,10 @@ struct sm_io_widths {
 enum sm_io_flag {
     SM_IO_BIG_ENDIAN   = 1 << 0, /* the value's first byte is its highest      */
     SM_IO_LOCKLESS     = 1 << 1, /* called without the device's lock           */
-    SM_IO_WIDEN_WRITES = 1 << 2  /* write narrower than .implements = read, merge,
+    SM_IO_WIDEN_WRITES = 1 << 2, /* write narrower than .implements = read, merge,
                                     write; without: SM_TX_ACCESS_ERROR         */
+    SM_IO_LOCKLESS_READS = 1 << 3 /* reads alone are, but for those that are part of
+                                    a write or an atomic operation             */
 };
 
 /** Behaviour of an MMIO region.  Shared by all instances; const. */

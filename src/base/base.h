@@ -22,6 +22,7 @@ SM_STATIC_ASSERT(sizeof(void *) == 8, "softmmu runs on 64-bit hosts");
 
 #define SM_NORETURN __attribute__((noreturn))
 #define SM_NOINLINE __attribute__((noinline))
+#define SM_ALWAYS_INLINE SM_INLINE __attribute__((always_inline))
 #define SM_COLD     __attribute__((cold, noinline))
 #define SM_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 

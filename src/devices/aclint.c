@@ -3,8 +3,8 @@
  *
  * Layer:    devices
  * Source:   RISC-V Advanced Core Local Interruptor Specification 1.0
- * Threads:  registers change under the device's lock.  The offset of mtime is
- *           also read without it: a hart reads its time CSR on every clock read.
+ * Threads:  registers change under the device's lock, and are read without it: harts
+ *           read the time all the time, as a CSR or here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +41,8 @@ struct aclint {
     struct aclint_timer *timers;                     /* [n_harts]                  */
     void (*time_changed)(void *owner);
     void *owner;
-    uint64_t mtime_offset; /* ticks to add to the clock's; atomic                  */
+    /* Atomic, all of them: */
+    uint64_t mtime_offset; /* ticks to add to the clock's                          */
     uint32_t msip[MAX_HARTS];
     uint64_t mtimecmp[MAX_HARTS];
 };
@@ -132,7 +133,7 @@ static uint64_t mtimer_read(struct aclint *aclint, uint64_t offset, unsigned siz
     uint64_t value = 0;
 
     if (offset >> 3 < aclint->n_harts)
-        value = aclint->mtimecmp[offset >> 3];
+        value = sm_load_relaxed(&aclint->mtimecmp[offset >> 3]);
     else if ((offset & ~UINT64_C(7)) == MTIMER_MTIME)
         value = aclint_mtime(aclint);
     return dword_read(value, offset, size);
@@ -144,7 +145,8 @@ static void mtimer_write(struct aclint *aclint, uint64_t offset, unsigned size,
     if (offset >> 3 < aclint->n_harts) {
         const unsigned n = (unsigned)(offset >> 3);
 
-        aclint->mtimecmp[n] = dword_write(aclint->mtimecmp[n], offset, size, value);
+        sm_store_relaxed(&aclint->mtimecmp[n],
+                         dword_write(aclint->mtimecmp[n], offset, size, value));
         update_timer(aclint, n);
     } else if ((offset & ~UINT64_C(7)) == MTIMER_MTIME) {
         set_mtime(aclint, dword_write(aclint_mtime(aclint), offset, size, value));
@@ -153,7 +155,7 @@ static void mtimer_write(struct aclint *aclint, uint64_t offset, unsigned size,
 
 static uint64_t msip_read(struct aclint *aclint, uint64_t offset)
 {
-    return offset >> 2 < aclint->n_harts ? aclint->msip[offset >> 2] : 0;
+    return offset >> 2 < aclint->n_harts ? sm_load_relaxed(&aclint->msip[offset >> 2]) : 0;
 }
 
 static void msip_write(struct aclint *aclint, uint64_t offset, uint64_t value)
@@ -161,7 +163,7 @@ static void msip_write(struct aclint *aclint, uint64_t offset, uint64_t value)
     if (offset >> 2 < aclint->n_harts) {
         const unsigned n = (unsigned)(offset >> 2);
 
-        aclint->msip[n] = value & 1;
+        sm_store_relaxed(&aclint->msip[n], (uint32_t)(value & 1));
         dev_line_set(&aclint->msi_line[n], value & 1);
     }
 }
@@ -277,12 +279,12 @@ static enum sm_tx clint_io_write(void *dev, uint64_t offset, unsigned size,
 }
 
 static const struct sm_io_ops mswi_ops = {
-    .struct_size = sizeof(struct sm_io_ops),
+    .struct_size = sizeof(struct sm_io_ops), .flags = SM_IO_LOCKLESS_READS,
     .read = mswi_io_read, .write = mswi_io_write, .peek = mswi_io_peek,
     .accepts = {4, 8, false}, .implements = {4, 4, false},
 };
 static const struct sm_io_ops mtimer_ops = {
-    .struct_size = sizeof(struct sm_io_ops),
+    .struct_size = sizeof(struct sm_io_ops), .flags = SM_IO_LOCKLESS_READS,
     .read = mtimer_io_read, .write = mtimer_io_write, .peek = mtimer_io_peek,
     .accepts = {4, 8, false}, .implements = {4, 8, false},
 };
@@ -292,7 +294,7 @@ static const struct sm_io_ops sswi_ops = {
     .accepts = {4, 8, false}, .implements = {4, 4, false},
 };
 static const struct sm_io_ops clint_ops = {
-    .struct_size = sizeof(struct sm_io_ops),
+    .struct_size = sizeof(struct sm_io_ops), .flags = SM_IO_LOCKLESS_READS,
     .read = clint_io_read, .write = clint_io_write, .peek = clint_io_peek,
     .accepts = {4, 8, false}, .implements = {4, 8, false},
 };

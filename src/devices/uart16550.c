@@ -406,6 +406,9 @@ static enum sm_tx uart_read(void *dev, uint64_t offset, unsigned size,
             uart->thr_pending = 0;
         break;
     case REG_LSR:
+        /* Drivers that poll read this again and again: mostly nothing changes. */
+        if (!(uart->lsr & LSR_ERRORS) && uart->thr_seen == uart->thr_pending)
+            return SM_TX_OK;
         uart->lsr &= (uint8_t)~LSR_ERRORS;
         uart->thr_seen = uart->thr_pending;
         break;

@@ -101,6 +101,7 @@ struct jit_alloc {
 struct jit_pins {
     uint8_t n;
     uint8_t global[JIT_HOST_REGS], reg[JIT_HOST_REGS];
+    int32_t home[JIT_HOST_REGS]; /* of the globals                              */
 };
 
 /** Choose the globals that keep a register across units. */

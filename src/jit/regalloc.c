@@ -54,6 +54,7 @@ void jit_alloc_pins(struct jit_pins *pins, const struct jit_host *host,
             if (guest->globals[g].rank == rank &&
                 guest->globals[g].class == JIT_CLASS_INT) {
                 pins->global[pins->n] = (uint8_t)g;
+                pins->home[pins->n] = guest->globals[g].offset;
                 pins->reg[pins->n++] = regs[rank - 1];
             }
 }

@@ -21,39 +21,27 @@ static void home_store(const struct jit *jit, int32_t offset, uint64_t value)
     memcpy(jit_home(jit, offset), &value, sizeof(value));
 }
 
-static uint64_t *held_in(struct jit_frame *frame, unsigned file, unsigned reg)
+static uint64_t held_in(const struct jit_frame *frame, unsigned file, unsigned reg)
 {
-    return file ? &frame->fp[reg] : &frame->reg[reg];
-}
-
-/** Store what is pinned, or load it. */
-static void move_pins(const struct jit *jit, struct jit_frame *frame,
-                      const struct jit_site *site, bool load)
-{
-    for (unsigned p = 0; p < jit->pins.n; p++) {
-        const int32_t home = jit->guest.globals[jit->pins.global[p]].offset;
-        uint64_t *const held = &frame->reg[jit->pins.reg[p]];
-
-        if (site->unit->evicted >> p & 1)
-            continue;
-        if (load)
-            *held = home_load(jit, home);
-        else
-            home_store(jit, home, *held);
-    }
+    return file ? frame->fp[reg] : frame->reg[reg];
 }
 
 /** Write home what is pinned, and what is dirty (J2). */
-static void write_back(const struct jit *jit, struct jit_frame *frame,
+static void write_back(const struct jit *jit, const struct jit_frame *frame,
                        const struct jit_site *site)
 {
-    move_pins(jit, frame, site, false);
+    const uint32_t evicted = site->unit->evicted;
+    const unsigned n = jit->pins.n;
+
+    for (unsigned p = 0; p < n; p++)
+        if (!(evicted >> p & 1))
+            home_store(jit, jit->pins.home[p], frame->reg[jit->pins.reg[p]]);
     for (unsigned file = 0; file < 2; file++)
         for (unsigned left = site->regs.dirty[file]; left; left &= left - 1) {
             const unsigned reg = (unsigned)__builtin_ctz(left);
 
             home_store(jit, jit->guest.globals[site->regs.owner[file][reg]].offset,
-                       *held_in(frame, file, reg));
+                       held_in(frame, file, reg));
         }
 }
 
@@ -114,11 +102,17 @@ static uint64_t address_of(const struct jit *jit, const struct jit_frame *frame,
     return site->base_const ? site->constant : value_of(jit, frame, site->base);
 }
 
+/** What @site loads or stores. */
+static uint64_t accessed_at(const struct jit *jit, const struct jit_frame *frame,
+                            const struct jit_site *site)
+{
+    return address_of(jit, frame, site) + (uint64_t)(int64_t)site->imm;
+}
+
 static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
                             const struct jit_site *site)
 {
-    const uint64_t address =
-        address_of(jit, frame, site) + (uint64_t)(int64_t)site->imm;
+    const uint64_t address = accessed_at(jit, frame, site);
 
     if (site->kind == JIT_SITE_STORE) {
         jit->st->value = stored(jit, frame, site);
@@ -246,13 +240,20 @@ static bool plain(const struct jit *jit, uint64_t address, unsigned size,
            sm_tlb_hit(jit->st->data, address, size, access, host);
 }
 
+/** Whether the entry of @address says that whoever is not RAM answers. */
+static bool goes_by_bus(const struct sm_tlb_table *table, uint64_t address,
+                        enum sm_access access)
+{
+    return table->slot[access][sm_tlb_slot(address)].tag ==
+           ((address & SM_PAGE_MASK) | SM_TLB_MMIO);
+}
+
 /** Make an access to plain memory that missed, or crosses the end of a page: nobody else is
  *  concerned, so nothing need be at home.  Returns  false if it is none */
 static bool quick_access(struct jit *jit, struct jit_frame *frame,
                          const struct jit_site *site)
 {
-    const uint64_t address =
-        address_of(jit, frame, site) + (uint64_t)(int64_t)site->imm;
+    const uint64_t address = accessed_at(jit, frame, site);
     const bool store = site->kind == JIT_SITE_STORE;
     const enum sm_access access = store ? SM_WRITE : SM_READ;
     const unsigned bits = jit_mem_bits(site->mem), size = 1u << bits;
@@ -260,6 +261,8 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     void *host, *second = NULL;
     uint64_t value = 0;
 
+    if (goes_by_bus(jit->st->data, address, access))
+        return false;
     if (SM_UNLIKELY(rest < size)) {
         if (!plain(jit, address, rest, access, &host) ||
             !plain(jit, address + rest, size - rest, access, &second) ||

@@ -176,22 +176,11 @@ static bool is_plain(const struct mmio *mmio, uint64_t offset, unsigned size)
            !mmio->debug;
 }
 
-static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
-                              uint64_t *value)
+static SM_NOINLINE enum sm_tx read_pieces(const struct mmio *mmio, uint64_t offset,
+                                          unsigned size, uint64_t *value)
 {
     uint64_t all = 0;
 
-    if (reads_memory(mmio->region)) {
-        *value = load_memory(mmio->region, offset, size);
-        return SM_TX_OK;
-    }
-    if (SM_LIKELY(is_plain(mmio, offset, size))) {
-        const enum sm_tx tx = mmio->region->ops->read(mmio->region->device->dev, offset,
-                                                      size, mmio->attrs, &all);
-        if (SM_LIKELY(tx == SM_TX_OK))
-            *value = all & sm_mask(8 * size);
-        return tx;
-    }
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
             next_piece(&mmio->region->ops->implements, offset + done, size - done);
@@ -204,6 +193,24 @@ static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned
     }
     *value = all;
     return SM_TX_OK;
+}
+
+SM_ALWAYS_INLINE enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset,
+                                        unsigned size, uint64_t *value)
+{
+    uint64_t all = 0;
+
+    if (reads_memory(mmio->region)) {
+        *value = load_memory(mmio->region, offset, size);
+        return SM_TX_OK;
+    }
+    if (SM_UNLIKELY(!is_plain(mmio, offset, size)))
+        return read_pieces(mmio, offset, size, value);
+    const enum sm_tx tx = mmio->region->ops->read(mmio->region->device->dev, offset, size,
+                                                  mmio->attrs, &all);
+    if (SM_LIKELY(tx == SM_TX_OK))
+        *value = all & sm_mask(8 * size);
+    return tx;
 }
 
 static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
@@ -225,10 +232,17 @@ static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigne
 
 /* --- Statistics --------------------------------------------------------- */
 
-/* Count one more; where the device's lock is held, nobody else does. */
-static void count(const struct sm_region *region, uint64_t *counter)
+/* Whether others may be in @region at the same time, reading or writing. */
+static bool is_lockless(const struct sm_region *region, bool write)
 {
-    if (SM_UNLIKELY(region->ops->flags & SM_IO_LOCKLESS))
+    return region->ops->flags &
+           (write ? SM_IO_LOCKLESS : SM_IO_LOCKLESS | SM_IO_LOCKLESS_READS);
+}
+
+/* Count one more; where nobody else may be in there, nobody else does. */
+static void count(const struct sm_region *region, bool write, uint64_t *counter)
+{
+    if (is_lockless(region, write))
         sm_fetch_add_relaxed(counter, 1);
     else
         sm_store_relaxed(counter, sm_load_relaxed(counter) + 1);
@@ -239,8 +253,8 @@ static void count_access(struct sm_region *region, bool write, unsigned size,
 {
     struct sm_io_counts *counts = &region->counts;
 
-    count(region, SM_LIKELY(tx == SM_TX_OK) ? &counts->done[write][sm_log2(size)]
-                                            : &counts->failed[write]);
+    count(region, write, SM_LIKELY(tx == SM_TX_OK) ? &counts->done[write][sm_log2(size)]
+                                                   : &counts->failed[write]);
 }
 
 enum sm_tx sm_mmio_refuse(struct sm_region *region)
@@ -257,10 +271,9 @@ struct visit {
     bool hooked;
 };
 
-static bool enter(struct sm_region *region, struct visit *visit)
+SM_ALWAYS_INLINE bool enter(struct sm_region *region, struct visit *visit, bool write)
 {
-    if (!sm_device_enter(region->device, &visit->frame,
-                         region->ops->flags & SM_IO_LOCKLESS))
+    if (!sm_device_enter(region->device, &visit->frame, is_lockless(region, write)))
         return false;
     /* An agent's hook is its topology's for as long as it is online. */
     visit->hooked = !sm_thread.agent || sm_thread.agent->topo != region->topo;
@@ -288,7 +301,7 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
     }
     if (SM_UNLIKELY(!accepted(region, offset, size, attrs) ||
                     !(mmio.debug ? (bool)region->ops->peek : (bool)region->ops->read) ||
-                    !enter(region, &visit)))
+                    !enter(region, &visit, false)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx = read_inside(&mmio, offset, size, value);
     count_access(region, false, size, tx);
@@ -308,7 +321,7 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
         return SM_TX_OK;
     }
     if (SM_UNLIKELY(mmio.debug || !accepted(region, offset, size, attrs) ||
-                    !region->ops->write || !enter(region, &visit)))
+                    !region->ops->write || !enter(region, &visit, true)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx = write_inside(&mmio, offset, size, value);
     count_access(region, true, size, tx);
@@ -338,7 +351,7 @@ static enum sm_tx update(struct sm_region *region, uint64_t offset, unsigned siz
     const struct mmio mmio = {region, &halves, false};
     if (harmless(attrs) || !accepted(region, offset, size, attrs) ||
         (!region->ops->read && !reads_memory(region)) || !region->ops->write ||
-        !enter(region, &visit))
+        !enter(region, &visit, true))
         return sm_mmio_refuse(region);
     if (lockless) /* at least among themselves */
         pthread_mutex_lock(&region->device->atomic_lock);

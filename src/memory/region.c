@@ -208,7 +208,8 @@ static bool widths_ok(const struct sm_io_widths *widths)
 
 static bool ops_ok(const struct sm_io_ops *ops)
 {
-    const uint32_t known = SM_IO_BIG_ENDIAN | SM_IO_LOCKLESS | SM_IO_WIDEN_WRITES;
+    const uint32_t known = SM_IO_BIG_ENDIAN | SM_IO_LOCKLESS | SM_IO_WIDEN_WRITES |
+                           SM_IO_LOCKLESS_READS;
 
     return sm_sized_ok(ops, sizeof(*ops), sizeof(*ops)) && !(ops->flags & ~known) &&
            (ops->read || ops->write) && widths_ok(&ops->accepts) &&

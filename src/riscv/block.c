@@ -378,7 +378,13 @@ static struct rv_block *rv_block_decode(struct rv_hart *hart, uint64_t pc,
     return block;
 }
 
-/** Fetch one parcel where it may not come straight from host memory. */
+/** Whether what is at @pc and @host is the first half of an instruction of two pages. */
+static bool rv_crosses(uint64_t pc, const void *host)
+{
+    return (pc & ~SM_PAGE_MASK) == SM_PAGE_SIZE - 2 && (sm_host_load(host, 1) & 3) == 3;
+}
+
+/** Fetch one parcel, of an instruction that may not come whole from host memory. */
 static enum rv_next rv_fetch_parcel(struct rv_hart *hart, uint64_t pc, uint32_t *parcel,
                                     struct rv_trap *trap)
 {
@@ -389,7 +395,13 @@ static enum rv_next rv_fetch_parcel(struct rv_hart *hart, uint64_t pc, uint32_t 
     };
     struct sm_fault fault = {0};
     struct sm_value value = {0};
+    void *host;
 
+    if (SM_LIKELY(!rv_checks(hart) && sm_tlb_hit(hart->fast->table[hart->mode_fetch], pc, 2,
+                                                 SM_FETCH, &host))) {
+        *parcel = (uint32_t)sm_host_load(host, 1);
+        return RV_NEXT;
+    }
     /* DONE_LEAVE asks for a safe point after the instruction: the next block's
      * beginning is one, and its request is raised. */
     switch (sm_tlb_read_slow(hart->vcpu, pc, op, &value, &fault)) {
@@ -450,7 +462,7 @@ enum rv_next rv_block_make(struct rv_hart *hart, uint64_t pc, struct rv_block **
             return RV_NEXT_STOP;
     }
     /* Only a hit says that the whole page is there and may be executed. */
-    if (rv_fetch_hit(hart, pc, &host)) {
+    if (rv_fetch_hit(hart, pc, &host) && (rv_checks(hart) || !rv_crosses(pc, host))) {
         block = rv_block_at(hart, pc, host);
         if (rv_checks(hart))
             rv_check_block(hart, block, pc);

@@ -103,6 +103,7 @@ void rv_regime_flush(struct rv_hart *hart)
     const struct sm_tlb_scope everything = {
         .range = {0, UINT64_MAX}, .modes = ALL_MODES, .stage = 1};
 
+    rv_rewalk_forget(hart);
     hart->own_flush = true;
     sm_tlb_flush_local(hart->vcpu, &everything);
     hart->own_flush = false;
@@ -125,6 +126,8 @@ struct protect_ctx {
     struct sm_pmp *pmp;
     bool machine;
     struct sm_walk_trail *trail; /* or NULL                                    */
+    const struct rv_hart *hart;
+    struct rv_rewalk *again;     /* or NULL: what notes the steps              */
 };
 
 static void protect(void *ctx, sm_gpa gpa, unsigned size, uint8_t *perms,
@@ -140,6 +143,13 @@ static void visit(void *ctx, const struct sm_walk_step *step)
     const struct protect_ctx *by = ctx;
 
     sm_walk_trail_add(by->trail, step);
+}
+
+static void note(void *ctx, const struct sm_walk_step *step)
+{
+    const struct protect_ctx *by = ctx;
+
+    rv_rewalk_note(by->again, by->hart, step);
 }
 
 /** Describe the fault of @req.  A cache-block operation faults as a store does, and
@@ -176,25 +186,10 @@ static void offer_refill(struct sm_vcpu *vcpu, const struct sm_walk *walk,
         sm_vcpu_set_refill(vcpu, mode, &refill);
 }
 
-static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
-                            struct sm_xlate *out, struct sm_fault *fault)
+/** How the walk for @req goes. */
+static uint32_t flags_of(const struct rv_hart *hart, const struct sm_xlate_req *req)
 {
-    struct rv_hart *hart = sm_vcpu_guest(vcpu);
-    /* Not hart->satp: a mode that is not in use keeps the key of its last use. */
-    const uint64_t satp = hart->mode_satp[req->mode];
-    struct protect_ctx by = {&hart->pmp, req->mode == RV_MODE_M, NULL};
     uint32_t flags = modes[req->mode].flags;
-    struct sm_walk_result result;
-    enum sm_walk_status status;
-    struct sm_walk walk = {
-        .struct_size = sizeof(walk),
-        .access = req->access,
-        .space = hart->space,
-        .attrs = &hart->attrs,
-        .protect = protect,
-        .ctx = &by,
-        .cache = sm_vcpu_walk_cache(vcpu, req->mode),
-    };
 
     if ((hart->menvcfg & RV_ENVCFG_ADUE) || (req->flags & SM_REQ_ANY_AD))
         flags |= SM_WALK_AD;
@@ -204,12 +199,41 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
         flags |= SM_WALK_NO_MEMTYPE;
     if (req->flags & SM_REQ_PROBE)
         flags |= SM_WALK_PROBE;
-    walk.stage[0].format = format_of(satp);
-    walk.stage[0].root = sm_extract(satp, 0, 44) << SM_PAGE_BITS;
-    walk.stage[0].flags = flags;
+    return flags;
+}
 
+/** Answer @req by tables that @format describes, or none.
+ *  @again  not NULL: to know next time what was read */
+static bool fill_by_walk(struct rv_hart *hart, const struct sm_xlate_req *req,
+                         const struct sm_pt_format *format, uint32_t flags,
+                         struct rv_rewalk *again, struct sm_xlate *out,
+                         struct sm_fault *fault)
+{
+    struct protect_ctx by = {&hart->pmp, req->mode == RV_MODE_M, NULL, hart, again};
+    struct sm_walk_result result;
+    enum sm_walk_status status;
+    struct sm_walk walk = {
+        .struct_size = sizeof(walk),
+        .access = req->access,
+        .space = hart->space,
+        .attrs = &hart->attrs,
+        .protect = protect,
+        .ctx = &by,
+        .cache = sm_vcpu_walk_cache(hart->vcpu, req->mode),
+    };
+
+    walk.stage[0].format = format;
+    walk.stage[0].root = sm_extract(hart->mode_satp[req->mode], 0, 44) << SM_PAGE_BITS;
+    walk.stage[0].flags = flags;
+    if (!walk.cache) /* of an oracle, which knows nothing */
+        by.again = NULL;
+    if (by.again) {
+        rv_rewalk_begin(again);
+        walk.cache = NULL; /* every step is to be seen */
+        walk.visit = note;
+    }
     if (SM_UNLIKELY(hart->check_flags)) {
-        by.trail = sm_vcpu_walk_trail(vcpu, 3, RV_PTE_A | RV_PTE_D);
+        by.trail = sm_vcpu_walk_trail(hart->vcpu, 3, RV_PTE_A | RV_PTE_D);
         walk.visit = visit;
     }
 
@@ -231,9 +255,28 @@ static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req
     };
     if (modes[req->mode].flags & SM_WALK_USER)
         out->attrs.flags |= SM_ATTR_USER;
-    if (walk.stage[0].format && !(req->flags & SM_REQ_PROBE))
-        offer_refill(vcpu, &walk, &by, req->mode, out);
+    if (by.again)
+        rv_rewalk_end(again, out);
+    if (format && !(req->flags & SM_REQ_PROBE))
+        offer_refill(hart->vcpu, &walk, &by, req->mode, out);
     return true;
+}
+
+static bool regime_tlb_fill(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
+                            struct sm_xlate *out, struct sm_fault *fault)
+{
+    struct rv_hart *const hart = sm_vcpu_guest(vcpu);
+    /* Not hart->satp: a mode that is not in use keeps the key of its last use. */
+    const uint64_t satp = hart->mode_satp[req->mode];
+    const struct sm_pt_format *const format = format_of(satp);
+    const uint32_t flags = flags_of(hart, req);
+    struct rv_rewalk *again = NULL;
+
+    if (req->access == SM_FETCH && format && !(flags & SM_WALK_PROBE))
+        again = rv_rewalk_find(hart, req, satp, flags);
+    if (again && SM_LIKELY(rv_rewalk_answers(again, req->gva, out)))
+        return true;
+    return fill_by_walk(hart, req, format, flags, again, out, fault);
 }
 
 static void regime_bus_error(struct sm_vcpu *vcpu, const struct sm_xlate_req *req,
@@ -254,6 +297,7 @@ static void regime_flushed(struct sm_vcpu *vcpu, const struct sm_tlb_scope *scop
     if (!hart->own_flush) {
         rv_blocks_flush(hart);
         rv_units_flush(hart);
+        rv_rewalk_forget(hart);
     }
     rv_units_moved(hart);
 }

@@ -185,6 +185,17 @@ enum rv_passing {
 
 enum { RV_X_SINK = 32 }; /* where the interpreter sends what is written to x0 */
 
+/** A walk that a fetch made, and what its way consists of: rewalk.c. */
+enum { RV_N_REWALKS = 8, RV_REWALK_STEPS = 5 };
+struct rv_rewalk {
+    uint64_t page, satp;
+    uint32_t flags; /* SM_WALK_*                                               */
+    uint8_t mode, state, n;
+    const uint8_t *host[RV_REWALK_STEPS]; /* of the .n entries that it read     */
+    uint64_t entry[RV_REWALK_STEPS];
+    struct sm_xlate xlate; /* of the page's first byte                          */
+};
+
 struct rv_hart {
     /* Hot: registers and what the hit path reads. */
     uint64_t x[RV_X_SINK + 1];
@@ -232,6 +243,7 @@ struct rv_hart {
     uint64_t mode_satp[RV_N_MODES]; /* MODE bare: 0                            */
     uint8_t modes_selected;         /* bit n: mode_satp[n] was selected        */
     bool own_flush; /* in a flush of translations that this hart asked for     */
+    struct rv_rewalk rewalk[RV_N_REWALKS]; /* by page                           */
 
     uint32_t check_flags; /* of the vCPU's checker; 0: there is none             */
     bool check_code;   /* compare each block at each entry (B1)                 */
@@ -366,6 +378,23 @@ bool rv_sfence_inval_ir(struct rv_hart *hart);
 /** FENCE.I: stores before it are seen by fetches after it.
  *  Returns  whether what runs may have ended */
 bool rv_fence_i(struct rv_hart *hart);
+
+/* --- rewalk.c ---------------------------------------------------------------------- */
+
+/** Find what is known of the walk for the fetch @req; NULL: it is not worth while.
+ *  @satp  and @flags (SM_WALK_*) are all else that it depends on */
+struct rv_rewalk *rv_rewalk_find(struct rv_hart *hart, const struct sm_xlate_req *req,
+                                 uint64_t satp, uint32_t flags);
+/** Answer by it, if it would read what it read. */
+bool rv_rewalk_answers(const struct rv_rewalk *walk, uint64_t gva, struct sm_xlate *out);
+/** Let it be the walk that is made now, of which each step is noted, and that succeeds if
+ *  its end is told. */
+void rv_rewalk_begin(struct rv_rewalk *walk);
+void rv_rewalk_note(struct rv_rewalk *walk, const struct rv_hart *hart,
+                    const struct sm_walk_step *step);
+void rv_rewalk_end(struct rv_rewalk *walk, const struct sm_xlate *xlate);
+/** Forget all: what is protected has changed, or a view. */
+void rv_rewalk_forget(struct rv_hart *hart);
 
 /* --- check.c ------------------------------------------------------------------------ */
 

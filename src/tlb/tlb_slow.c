@@ -85,17 +85,6 @@ static bool failed(struct transfer *transfer, const struct part *part, unsigned 
     return false;
 }
 
-/** Have the device of @section read the @n bytes at @gpa, from 1 to 8. */
-static enum sm_tx read_bytes(struct sm_vcpu *vcpu, struct transfer *transfer,
-                             const struct sm_flat_section *section, const struct part *part,
-                             sm_gpa gpa, unsigned n, uint64_t *value)
-{
-    transfer->entered_device = true;
-    vcpu->stats.mmio_reads++;
-    return sm_mmio_read(section->region, sm_flat_section_offset(section, gpa), n,
-                        &part->target.attrs, value);
-}
-
 enum pass { PASS_READ, PASS_CHECK_WRITE, PASS_WRITE_DEVICES, PASS_WRITE_RAM };
 
 /** Perform one pass over the @n bytes of @section at @gpa; *n is cut to what one piece
@@ -128,13 +117,14 @@ static enum sm_tx piece(struct sm_vcpu *vcpu, struct transfer *transfer, enum pa
         return section->readonly ? SM_TX_ACCESS_ERROR : SM_TX_OK;
     if (pass == PASS_WRITE_RAM)
         return SM_TX_OK;
+    transfer->entered_device = true;
     if (pass == PASS_READ) {
-        tx = read_bytes(vcpu, transfer, section, part, gpa, *n, &value);
+        vcpu->stats.mmio_reads++;
+        tx = sm_mmio_read(section->region, offset, *n, &part->target.attrs, &value);
         if (tx == SM_TX_OK)
             memcpy(byte, &value, *n);
         return tx;
     }
-    transfer->entered_device = true;
     vcpu->stats.mmio_writes++;
     memcpy(&value, byte, *n);
     return sm_mmio_write(section->region, offset, *n, &part->target.attrs, value);
@@ -211,26 +201,6 @@ static bool run(struct sm_vcpu *vcpu, struct transfer *transfer, enum pass pass)
     return true;
 }
 
-/** Read all of a device that answers for all of it, which most reads of devices are.
- *  Returns  false, with nothing done, if it is another's affair */
-static bool read_device(struct sm_vcpu *vcpu, struct transfer *transfer, uint64_t *value,
-                        enum sm_tx *tx)
-{
-    const struct part *const part = &transfer->part[0];
-    const struct sm_tlb_target *const target = &part->target;
-    const unsigned size = part->req.size;
-    const struct sm_flat_section *section;
-
-    if (transfer->n_parts > 1 || target->host || target->tx != SM_TX_OK || size > 8)
-        return false;
-    section = sm_address_space_section(target->space, target->gpa);
-    if (!section || section->translating || section->range.last - target->gpa < size - 1 ||
-        sm_flat_section_host(section, target->gpa))
-        return false;
-    *tx = read_bytes(vcpu, transfer, section, part, target->gpa, size, value);
-    return true;
-}
-
 /** After a callback the map may have changed. */
 static enum sm_step done(const struct transfer *transfer)
 {
@@ -289,8 +259,72 @@ static bool is_wide_ram(const struct transfer *transfer, sm_gva gva, unsigned si
     return size_bits == 4 && transfer->part[0].target.host && !(gva & 15);
 }
 
-enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
-                              struct sm_value *value, struct sm_fault *fault)
+/* --- Devices ----------------------------------------------------------------------- */
+
+/** A device that answers for all of an access, as nearly all accesses by the bus have. */
+struct place {
+    struct sm_region *region;
+    uint64_t offset;
+    struct sm_attrs attrs;
+    sm_gpa gpa;
+};
+
+/** Find who answers @op at @gva, of 1 << op.size_bits bytes to 8, if its entry says no
+ *  more than that it goes by the bus, and nobody else is concerned.
+ *  Returns  false: it is to be looked at more closely */
+static bool find_place(const struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                       enum sm_access access, struct place *out)
+{
+    const struct sm_tlb_context *const context = sm_tlb_context(vcpu, op.mode);
+    const uint64_t size = UINT64_C(1) << op.size_bits;
+    const unsigned slot = sm_tlb_slot(gva);
+    const struct sm_flat_section *section;
+    const struct sm_tlb_cold *cold;
+    struct sm_address_space *space;
+
+    /* Of the page's last byte, as a hit compares (T2). */
+    if (!context || (op.flags & (SM_MEMOP_ALIGNED | SM_MEMOP_AS_FETCH)) || size > 8 ||
+        context->store->table.slot[access][slot].tag !=
+            (((gva + size - 1) & SM_PAGE_MASK) | SM_TLB_MMIO) ||
+        SM_UNLIKELY(vcpu->check || vcpu->watching.n ||
+                    (vcpu->flags & SM_VCPU_COUNT_HITS)))
+        return false;
+    cold = &context->store->cold[access][slot];
+    out->gpa = cold->gpa | (gva & ~SM_PAGE_MASK);
+    space = vcpu->spaces[cold->space];
+    section = sm_address_space_section(space, out->gpa);
+    if (!section || section->translating || section->host ||
+        section->range.last - out->gpa < size - 1 ||
+        (access == SM_WRITE && section->readonly))
+        return false;
+    out->region = section->region;
+    out->offset = sm_flat_section_offset(section, out->gpa);
+    out->attrs = (struct sm_attrs){
+        .requester = vcpu->requester, .process = cold->process,
+        .flags = cold->flags, .space = cold->attrs_space};
+    return true;
+}
+
+/** End an access to @place that ended with @tx.  After a callback the map may have
+ *  changed. */
+static enum sm_step left_place(struct sm_vcpu *vcpu, const struct place *place, sm_gva gva,
+                               struct sm_memop op, enum sm_access access, enum sm_tx tx,
+                               struct sm_fault *fault)
+{
+    if (SM_LIKELY(tx == SM_TX_OK))
+        return SM_STEP_DONE_LEAVE;
+    const struct sm_xlate_req req = {
+        .gva = gva, .size = (uint16_t)(1u << op.size_bits), .access = (uint8_t)access,
+        .mode = op.mode};
+    return sm_tlb_bus_error(vcpu, &req, place->gpa, tx, fault);
+}
+
+/* --- Loads and stores ----------------------------------------------------------------- */
+
+/** Load what is no plain device's. */
+static SM_NOINLINE enum sm_step read_any(struct sm_vcpu *vcpu, sm_gva gva,
+                                         struct sm_memop op, struct sm_value *value,
+                                         struct sm_fault *fault)
 {
     const enum sm_access access = op.flags & SM_MEMOP_AS_FETCH ? SM_FETCH : SM_READ;
     struct sm_value result = {0, 0};
@@ -298,8 +332,6 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
     const struct sm_tlb_target *const target = &transfer.part[0].target;
     enum sm_tx tx;
 
-    sm_assert_hot(op.size_bits <= 4);
-    vcpu->stats.slow[access]++;
     if (!prepare(vcpu, &transfer, gva, 1u << op.size_bits, access, op.mode, fault))
         return SM_STEP_FAULT;
     if (misaligned(&transfer, gva, op))
@@ -318,11 +350,6 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
             (void)failed(&transfer, &transfer.part[0], 0, tx);
             return fail(vcpu, &transfer, fault);
         }
-    } else if (read_device(vcpu, &transfer, &result.lo, &tx)) {
-        if (SM_UNLIKELY(tx != SM_TX_OK)) {
-            (void)failed(&transfer, &transfer.part[0], 0, tx);
-            return fail(vcpu, &transfer, fault);
-        }
     } else {
         memset(transfer.byte, 0, sizeof transfer.byte);
         if (!run(vcpu, &transfer, PASS_READ))
@@ -334,14 +361,14 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
     return done(&transfer);
 }
 
-enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
-                               struct sm_value value, struct sm_fault *fault)
+/** Store what is no plain device's. */
+static SM_NOINLINE enum sm_step write_any(struct sm_vcpu *vcpu, sm_gva gva,
+                                          struct sm_memop op, struct sm_value value,
+                                          struct sm_fault *fault)
 {
     struct transfer transfer;
     const struct sm_tlb_target *const target = &transfer.part[0].target;
 
-    sm_assert_hot(op.size_bits <= 4);
-    vcpu->stats.slow[SM_WRITE]++;
     if (!prepare(vcpu, &transfer, gva, 1u << op.size_bits, SM_WRITE, op.mode, fault))
         return SM_STEP_FAULT;
     if (misaligned(&transfer, gva, op))
@@ -375,6 +402,45 @@ enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop
         !run(vcpu, &transfer, PASS_WRITE_RAM))
         return fail(vcpu, &transfer, fault);
     return done(&transfer);
+}
+
+enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                              struct sm_value *value, struct sm_fault *fault)
+{
+    struct place place;
+    uint64_t read = 0;
+
+    sm_assert_hot(op.size_bits <= 4);
+    vcpu->stats.slow[op.flags & SM_MEMOP_AS_FETCH ? SM_FETCH : SM_READ]++;
+    if (!find_place(vcpu, gva, op, SM_READ, &place))
+        return read_any(vcpu, gva, op, value, fault);
+    vcpu->stats.mmio_reads++;
+    const enum sm_tx tx = sm_mmio_read(place.region, place.offset, 1u << op.size_bits,
+                                       &place.attrs, &read);
+    if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
+        read = swap_bytes((struct sm_value){read, 0}, op.size_bits).lo;
+    if (SM_LIKELY(tx == SM_TX_OK)) {
+        value->lo = read;
+        value->hi = 0;
+    }
+    return left_place(vcpu, &place, gva, op, SM_READ, tx, fault);
+}
+
+enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
+                               struct sm_value value, struct sm_fault *fault)
+{
+    struct place place;
+
+    sm_assert_hot(op.size_bits <= 4);
+    vcpu->stats.slow[SM_WRITE]++;
+    if (!find_place(vcpu, gva, op, SM_WRITE, &place))
+        return write_any(vcpu, gva, op, value, fault);
+    if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
+        value = swap_bytes(value, op.size_bits);
+    vcpu->stats.mmio_writes++;
+    const enum sm_tx tx = sm_mmio_write(place.region, place.offset, 1u << op.size_bits,
+                                        &place.attrs, value.lo);
+    return left_place(vcpu, &place, gva, op, SM_WRITE, tx, fault);
 }
 
 enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,

@@ -309,6 +309,35 @@ static void atomics(void **state)
     world_fini(&world);
 }
 
+/* Reads alone take no lock; whatever else there is takes it, with the reads that it is
+ * made of. */
+static void lockless_reads(void **state)
+{
+    struct bytes bytes = {.ops.flags = SM_IO_LOCKLESS_READS | SM_IO_WIDEN_WRITES,
+                          .ops.accepts = {1, 8, false}, .ops.implements = {2, 4, false}};
+    struct world world;
+    uint64_t value;
+
+    world_init(&world);
+    struct sm_region *region = make(&world, &bytes);
+    assert_int_equal(sm_mmio_read(region, 0, 4, &plain, &value), SM_TX_OK);
+    assert_int_equal(sm_mmio_read(region, 0, 8, &plain, &value), SM_TX_OK);
+    assert_int_equal(bytes.calls, 3);
+    assert_int_equal(bytes.locked, 0);
+    assert_int_equal(sm_mmio_write(region, 0, 4, &plain, 1), SM_TX_OK);
+    assert_int_equal(bytes.locked, 1);
+    assert_int_equal(sm_mmio_write(region, 0, 1, &plain, 1), SM_TX_OK);
+    assert_int_equal(bytes.locked, 3);
+    assert_int_equal(sm_mmio_rmw(region, 0, 4, &plain, SM_RMW_ADD, 1, &value), SM_TX_OK);
+    assert_int_equal(bytes.locked, 5);
+    /* Inside is inside (L4). */
+    struct sm_device_frame frame;
+    assert_true(sm_device_enter(bytes.device, &frame, true));
+    assert_int_equal(sm_mmio_read(region, 0, 4, &plain, &value), SM_TX_ACCESS_ERROR);
+    sm_device_leave(&frame);
+    world_fini(&world);
+}
+
 /* A debugger changes nothing, unless it says that it wants to. */
 static void debuggers(void **state)
 {
@@ -411,6 +440,7 @@ static void statistics(void **state)
     world_init(&world);
     count_all(&world, 0);
     count_all(&world, SM_IO_LOCKLESS);
+    count_all(&world, SM_IO_LOCKLESS_READS);
     expect_stats(world.root, 0, 0, 0, 0, 0, 0);
     struct sm_region *region = make(&world, &bytes);
     assert_int_equal(sm_mmio_read(region, 0, 8, &plain, &value), SM_TX_OK);
@@ -457,6 +487,7 @@ int main(void)
         cmocka_unit_test(directions), cmocka_unit_test(failures),
         cmocka_unit_test(atomics),    cmocka_unit_test(pieces),
         cmocka_unit_test(debuggers),  cmocka_unit_test(statistics),
+        cmocka_unit_test(lockless_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void malformed_io(void **state)
         case 5: ops.implements.min = 3; break;
         case 6: ops.implements.max = 2; break;
         case 7: ops.implements = (struct sm_io_widths){0}; break;
-        default: ops.flags = 1 << 3; break;
+        default: ops.flags = 1 << 4; break;
         }
         assert_int_equal(sm_region_new_io(device, "io", 0xf, &ops, &region), -EINVAL);
         assert_null(region);

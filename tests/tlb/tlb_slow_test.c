@@ -230,6 +230,24 @@ static void devices_are_called_and_leave_the_block(void **state)
     assert_int_equal(sm_vcpu_fast(fake.vcpu)->request, 0); /* nothing was deferred */
 }
 
+static void devices_get_numbers_whatever_the_order_of_bytes(void **state)
+{
+    struct sm_memop op = op_of(2, MODE_BARE);
+    struct sm_value value;
+
+    fake.io_value = 0xaabbccdd;
+    op.flags = SM_MEMOP_BIG_ENDIAN;
+    for (unsigned i = 0; i < 2; i++) { /* of a page that was not met before, and was */
+        assert_int_equal(sm_tlb_read_slow(fake.vcpu, IO_AT + 0x10, op, &value, &fault),
+                         SM_STEP_DONE_LEAVE);
+        assert_int_equal(value.lo, 0xddccbbaa);
+        assert_int_equal(sm_tlb_write_slow(fake.vcpu, IO_AT + 0x10, op,
+                                           (struct sm_value){0x11223344, 0}, &fault),
+                         SM_STEP_DONE_LEAVE);
+        assert_int_equal(fake.log[fake.n_log - 1].value, 0x44332211);
+    }
+}
+
 static void devices_refuse_and_fail(void **state)
 {
     struct sm_value value = {7, 7};
@@ -423,6 +441,7 @@ int main(void)
         TEST(rom_is_read_directly_and_not_written),
         TEST(a_hole_is_a_decode_error),
         TEST(devices_are_called_and_leave_the_block),
+        TEST(devices_get_numbers_whatever_the_order_of_bytes),
         TEST(devices_refuse_and_fail),
         TEST(misaligned_device_accesses_come_in_aligned_pieces),
         TEST(a_store_over_ram_and_device_asks_the_device_first),
