@@ -707,6 +707,8 @@ static void end_child(int slave, int how)
     char *error;
 
     setsid();
+    if (how) /* a shell has what it puts into the background ignore some */
+        signal(how, SIG_DFL);
     ioctl(slave, TIOCSCTTY, 0);
     dup2(slave, 0);
     dup2(slave, 1);
