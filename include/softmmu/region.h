@@ -59,8 +59,9 @@ void sm_topology_begin(struct sm_topology *topo);
 /** Render the spaces, publish the views that changed, ask the vCPUs concerned
  *  to flush.
  *
- *  @ticket  may be NULL; done when nobody can reach what the edit removed.  0, and so
- *           done, when nothing changed, and from all but the outermost commit
+ *  @ticket  may be NULL; done when nobody can reach what the edit removed: where no view
+ *           changed, that of the last that did.  0, and so done, if none ever did, and
+ *           from all but the outermost commit
  *  Errors   -ENOMEM; -ELOOP: from a space that shows a translating region a way would
  *           lead back to that space (iommu.h, I6).  Every space keeps its view and the
  *           edit stays open: commit again, or abort.

@@ -183,7 +183,7 @@ static void publish(struct sm_root *root)
 static sm_ticket publish_all(struct sm_topology *topo)
 {
     bool any = sm_regions_given_up(topo);
-    sm_ticket ticket = 0;
+    sm_ticket ticket;
 
     sm_list_for_each(root, &topo->changed, struct sm_root, changed) {
         any = any || root->editing;
@@ -196,8 +196,9 @@ static sm_ticket publish_all(struct sm_topology *topo)
                               root);
     if (any && topo->translates)
         sm_translation_changed(topo);
-    if (any)
-        ticket = sm_topology_issue(topo);
+    /* What is taken away now may have been hidden by an edit that not all have seen yet:
+     * then its ticket is the one to wait for. */
+    ticket = any ? sm_topology_issue(topo) : sm_load_acquire(&topo->issued);
     sm_list_for_each(root, &topo->changed, struct sm_root, changed)
         if (root->before)
             sm_listeners_tell(root, ticket);
