@@ -25,7 +25,9 @@
  * Invariants:
  *  (J1) Between calls into generated code all guest registers are at home, and .pc and
  *       the instruction counter are exact.
- *  (J2) In generated code they are, where a callback runs.
+ *  (J2) In generated code they are, where a call (jit_call) runs.  Where another callback
+ *       runs, .pc and the counter are: guest registers may be in the host's, and come home
+ *       when it has returned, unless it said JIT_GO.  So it reads and writes none.
  *  (J3) A link leads to a unit that lives; a unit that ends takes its links along.
  *  (J4) Code is never writable where it is executable: it is mapped twice.
  */

@@ -26,7 +26,7 @@ static uint64_t held_in(const struct jit_frame *frame, unsigned file, unsigned r
     return file ? frame->fp[reg] : frame->reg[reg];
 }
 
-/** Write home what is pinned, and what is dirty (J2). */
+/** Write home what is pinned, and what is dirty. */
 static void write_back(const struct jit *jit, const struct jit_frame *frame,
                        const struct jit_site *site)
 {
@@ -79,21 +79,16 @@ static uint64_t put_loaded(const struct jit *jit, struct jit_frame *frame,
 
 /* --- Sites ------------------------------------------------------------------------- */
 
-/** Put what was loaded, at .value of the state, where it belongs.
+/** Put what was loaded, at .value of the state, where it belongs; leave it there as it is
+ *  at home.
  *  Returns  how the site ends, by @status, how loading did */
 static uint32_t loaded(struct jit *jit, struct jit_frame *frame,
                        const struct jit_site *site, uint32_t status)
 {
-    uint64_t value;
-
-    if (status > JIT_LEAVE)
+    if (SM_UNLIKELY(status > JIT_LEAVE))
         return status;
-    value = put_loaded(jit, frame, site, jit->st->value);
-    if (site->partly) /* whoever asks to leave also requests it */
-        return JIT_GO;
-    if (status != JIT_GO) /* it has to be at home now */
-        home_store(jit, site->value_home, value);
-    return status;
+    jit->st->value = put_loaded(jit, frame, site, jit->st->value);
+    return site->partly ? JIT_GO : status; /* whoever asks to leave also requests it */
 }
 
 static uint64_t address_of(const struct jit *jit, const struct jit_frame *frame,
@@ -110,10 +105,8 @@ static uint64_t accessed_at(const struct jit *jit, const struct jit_frame *frame
 }
 
 static uint32_t slow_access(struct jit *jit, struct jit_frame *frame,
-                            const struct jit_site *site)
+                            const struct jit_site *site, uint64_t address)
 {
-    const uint64_t address = accessed_at(jit, frame, site);
-
     if (site->kind == JIT_SITE_STORE) {
         jit->st->value = stored(jit, frame, site);
         return jit->guest.store(jit->state, address, site->mem);
@@ -190,8 +183,6 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
     uint32_t status;
 
     switch ((enum jit_site_kind)site->kind) {
-    case JIT_SITE_LOAD:
-    case JIT_SITE_STORE: return slow_access(jit, frame, site);
     case JIT_SITE_RMW:
     case JIT_SITE_LR:
     case JIT_SITE_SC: return slow_atomic(jit, frame, site);
@@ -201,9 +192,11 @@ static uint32_t slow(struct jit *jit, struct jit_frame *frame, const struct jit_
         if (status == JIT_GO)
             jit->st->fp_live = 1;
         return status;
-    case JIT_SITE_CALL: break;
+    case JIT_SITE_LOAD:
+    case JIT_SITE_STORE: /* slow_access() */
+    case JIT_SITE_CALL: break; /* jit_call_out() */
     }
-    sm_broken("a call is jit_call_out()'s", __FILE__, __LINE__);
+    sm_broken("a site of another function", __FILE__, __LINE__);
 }
 
 static void fp_take(struct jit *jit)
@@ -251,9 +244,8 @@ static bool goes_by_bus(const struct sm_tlb_table *table, uint64_t address,
 /** Make an access to plain memory that missed, or crosses the end of a page: nobody else is
  *  concerned, so nothing need be at home.  Returns  false if it is none */
 static bool quick_access(struct jit *jit, struct jit_frame *frame,
-                         const struct jit_site *site)
+                         const struct jit_site *site, uint64_t address)
 {
-    const uint64_t address = accessed_at(jit, frame, site);
     const bool store = site->kind == JIT_SITE_STORE;
     const enum sm_access access = store ? SM_WRITE : SM_READ;
     const unsigned bits = jit_mem_bits(site->mem), size = 1u << bits;
@@ -261,8 +253,6 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     void *host, *second = NULL;
     uint64_t value = 0;
 
-    if (goes_by_bus(jit->st->data, address, access))
-        return false;
     if (SM_UNLIKELY(rest < size)) {
         if (!plain(jit, address, rest, access, &host) ||
             !plain(jit, address + rest, size - rest, access, &second) ||
@@ -290,12 +280,14 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
 /** Have C code see where @site is; it runs in the host's floating-point mode. */
 static void go_out(struct jit *jit, const struct jit_site *site)
 {
-    jit->st->pc = jit->st->page + (uint64_t)(int64_t)site->offset;
+    struct jit_state *const st = jit->st;
+
+    st->pc = st->page + (uint64_t)(int64_t)site->offset;
     *(uint64_t *)jit_home(jit, jit->guest.count_offset) += site->retired;
     fp_take(jit);
 }
 
-/** Do what @status says, which is not JIT_GO. */
+/** Do what @status says, which is not JIT_GO; all is at home. */
 static uint32_t go_elsewhere(struct jit *jit, const struct jit_site *site, uint32_t status)
 {
     struct jit_state *const st = jit->st;
@@ -310,24 +302,74 @@ static uint32_t go_elsewhere(struct jit *jit, const struct jit_site *site, uint3
     return status == JIT_REFETCH ? JIT_SLOW_JUMP : JIT_OUT_LEAVE + 1u;
 }
 
+/** End @site with @status, which is not JIT_GO: from here on it is the homes that count. */
+static SM_NOINLINE uint32_t end_slow(struct jit *jit, const struct jit_frame *frame,
+                                     const struct jit_site *site, uint32_t status)
+{
+    write_back(jit, frame, site);
+    /* What was loaded may have gone to a register that was none of its guest register's. */
+    if (status <= JIT_LEAVE &&
+        (site->kind == JIT_SITE_LOAD || site->kind >= JIT_SITE_RMW))
+        home_store(jit, site->value_home, jit->st->value);
+    return go_elsewhere(jit, site, status);
+}
+
+/** Go on behind @site. */
+static uint32_t go_back(struct jit *jit, const struct jit_site *site)
+{
+    struct jit_state *const st = jit->st;
+
+    *(uint64_t *)jit_home(jit, jit->guest.count_offset) -= site->retired;
+    if (st->fp_live)
+        jit_host_fp_give(st->mxcsr_guest);
+    return JIT_SLOW_GO;
+}
+
+/** Have the guest make the access at @address. */
+static SM_NOINLINE uint32_t ask_access(struct jit *jit, struct jit_frame *frame,
+                                       const struct jit_site *site, uint64_t address)
+{
+    uint32_t status;
+
+    go_out(jit, site);
+    status = slow_access(jit, frame, site, address);
+    return SM_LIKELY(status == JIT_GO) ? go_back(jit, site)
+                                       : end_slow(jit, frame, site, status);
+}
+
+static SM_NOINLINE uint32_t access_or_ask(struct jit *jit, struct jit_frame *frame,
+                                          const struct jit_site *site, uint64_t address)
+{
+    return SM_LIKELY(quick_access(jit, frame, site, address))
+        ? (uint32_t)JIT_SLOW_GO : ask_access(jit, frame, site, address);
+}
+
+static SM_NOINLINE uint32_t ask(struct jit *jit, struct jit_frame *frame,
+                                const struct jit_site *site)
+{
+    uint32_t status;
+
+    go_out(jit, site);
+    status = slow(jit, frame, site);
+    return SM_LIKELY(status == JIT_GO) ? go_back(jit, site)
+                                       : end_slow(jit, frame, site, status);
+}
+
+/* Each way ends in a call of its own: what one of them needs does not burden the others. */
 uint32_t jit_slow(struct jit *jit, struct jit_frame *frame, uint32_t number)
 {
     const struct jit_site *const site = &jit->site[number];
-    uint32_t status;
+    uint64_t address;
 
     if (SM_UNLIKELY(jit->st->near_budget <= 0))
         sample_near(jit, site->unit);
-    if (site->kind <= JIT_SITE_STORE && SM_LIKELY(quick_access(jit, frame, site)))
-        return 0;
-    write_back(jit, frame, site);
-    go_out(jit, site);
-    status = slow(jit, frame, site);
-    if (SM_UNLIKELY(status != JIT_GO))
-        return go_elsewhere(jit, site, status);
-    *(uint64_t *)jit_home(jit, jit->guest.count_offset) -= site->retired;
-    if (jit->st->fp_live)
-        jit_host_fp_give(jit->st->mxcsr_guest);
-    return JIT_SLOW_GO;
+    if (site->kind > JIT_SITE_STORE)
+        return ask(jit, frame, site);
+    address = accessed_at(jit, frame, site);
+    return goes_by_bus(jit->st->data, address,
+                       site->kind == JIT_SITE_STORE ? SM_WRITE : SM_READ)
+        ? ask_access(jit, frame, site, address)
+        : access_or_ask(jit, frame, site, address);
 }
 
 uint32_t jit_call_out(struct jit *jit, uint32_t number)

@@ -165,8 +165,10 @@ void jit_free(struct jit *jit)
 
 void jit_forget_returns(struct jit *jit)
 {
+    uint64_t *const returns = jit->st->returns; /* once: a store might change .st */
+
     for (unsigned n = 0; n < JIT_N_RETURNS; n++)
-        jit->st->returns[n] = JIT_NO_RETURN;
+        returns[n] = JIT_NO_RETURN;
 }
 
 static void forget_jumps(struct jit *jit)

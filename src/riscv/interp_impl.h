@@ -219,6 +219,25 @@ const void *const *rv_interpret_labels(void);
 
 /* --- interp_mem.c ---------------------------------------------------------- */
 
+/** Turn a slow path's answer into the interpreter's. */
+SM_INLINE enum rv_next rv_stepped(enum sm_step step, const struct sm_fault *fault,
+                               struct rv_trap *trap)
+{
+    switch (step) {
+    case SM_STEP_DONE: return RV_NEXT;
+    case SM_STEP_DONE_LEAVE: return RV_NEXT_LEAVE;
+    case SM_STEP_STOP: return RV_NEXT_STOP;
+    case SM_STEP_FAULT: break;
+    }
+    *trap = (struct rv_trap){.cause = fault->cause, .tval = fault->gva};
+    return RV_NEXT_TRAP;
+}
+
+SM_INLINE struct sm_memop rv_memop(const struct rv_hart *hart, unsigned size_bits)
+{
+    return (struct sm_memop){.size_bits = (uint8_t)size_bits, .mode = hart->mode_data};
+}
+
 /** Load or store 1 << @size_bits bytes where the hit path declined. */
 enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
                           uint64_t *value, struct rv_trap *trap);

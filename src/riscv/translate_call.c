@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* translate_call.c - what units call: slow loads and stores, CSRs, atomics, rare FP.
  *
- * Generated code has the registers at home here, and hart->jit.pc and the counter exact;
- * hart->pc, which the interpreter's functions want, is set from the one.
+ * Generated code has hart->jit.pc and the counter exact here, and for calls also the
+ * registers at home (J2); hart->pc, which the interpreter's functions want, is set from the
+ * one.
  */
 #include "riscv/interp_impl.h"
 #include "riscv/interp_int.h"
@@ -31,18 +32,23 @@ static void rv_tables(struct rv_hart *hart)
     hart->jit.fetch = hart->fast->table[hart->mode_fetch];
 }
 
-/** Have the fetch TLB ready for @pc, to be found without leaving generated code; a fault is
- *  the interpreter's to find again. */
-static void rv_prefetch(struct rv_hart *hart, uint64_t pc)
+static SM_NOINLINE void rv_fill_fetch(struct rv_hart *hart, uint64_t pc)
 {
     struct sm_fault fault = {0};
     void *host;
 
-    if (SM_UNLIKELY(!sm_tlb_hit(hart->jit.fetch, pc, 2, SM_FETCH, &host))) {
-        (void)sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host,
-                           &fault);
-        rv_tables(hart);
-    }
+    (void)sm_tlb_touch(hart->vcpu, pc, 2, SM_FETCH, hart->mode_fetch, 0, &host, &fault);
+    rv_tables(hart);
+}
+
+/** Have the fetch TLB ready for @pc, to be found without leaving generated code; a fault is
+ *  the interpreter's to find again. */
+static void rv_prefetch(struct rv_hart *hart, uint64_t pc)
+{
+    void *host;
+
+    if (SM_UNLIKELY(!sm_tlb_hit(hart->jit.fetch, pc, 2, SM_FETCH, &host)))
+        rv_fill_fetch(hart, pc);
 }
 
 /** Go on at hart->pc, where control went. */
@@ -71,19 +77,28 @@ static uint32_t rv_refetch(struct rv_hart *hart)
     return JIT_REFETCH;
 }
 
+/** Go on behind what was called, if its unit has not ended. */
+SM_ALWAYS_INLINE uint32_t rv_went_on(struct rv_hart *hart, struct rv_before before)
+{
+    rv_tables(hart);
+    if (SM_UNLIKELY(hart->blocks->resets != before.resets))
+        return JIT_LEAVE;
+    return SM_LIKELY(hart->fetches_moved == before.moved) ? JIT_GO : rv_refetch(hart);
+}
+
 /** End one that ended with @next.
  *  Returns  enum jit_status */
 static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
                           const struct rv_trap *trap, struct rv_before before)
 {
     switch (next) {
-    case RV_NEXT:
-    case RV_NEXT_LEAVE: /* for the sake of one of these: */
-        rv_tables(hart);
-        if (SM_UNLIKELY(hart->blocks->resets != before.resets) ||
-            (next == RV_NEXT_LEAVE && rv_interrupt_due(hart)))
+    case RV_NEXT_LEAVE: /* for the sake of an interrupt, or of what else ends units */
+        if (rv_interrupt_due(hart)) {
+            rv_tables(hart);
             return JIT_LEAVE;
-        return hart->fetches_moved == before.moved ? JIT_GO : rv_refetch(hart);
+        }
+        return rv_went_on(hart, before);
+    case RV_NEXT: return rv_went_on(hart, before);
     case RV_NEXT_JUMP:
         return rv_returned(hart);
     case RV_NEXT_TRAP:
@@ -102,13 +117,13 @@ static uint32_t rv_called(struct rv_hart *hart, enum rv_next next,
 static uint32_t rv_accessed(struct rv_hart *hart, enum rv_next next,
                             const struct rv_trap *trap, struct rv_before before)
 {
-    if (next != RV_NEXT_LEAVE)
+    if (SM_UNLIKELY(next > RV_NEXT_LEAVE))
         return rv_called(hart, next, trap, before);
-    if (SM_UNLIKELY(sm_tlb_requested(hart->fast))) {
+    if (next == RV_NEXT_LEAVE && SM_UNLIKELY(sm_tlb_requested(hart->fast))) {
         rv_tables(hart);
         return JIT_LEAVE;
     }
-    return rv_called(hart, RV_NEXT, trap, before);
+    return rv_went_on(hart, before);
 }
 
 /** Leave the instruction to the interpreter. */
@@ -125,25 +140,30 @@ uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
     struct rv_hart *hart = guest;
     const struct rv_before before = rv_calling(hart);
     const unsigned bits = jit_mem_bits(mem);
+    struct sm_value value = {0};
+    struct sm_fault fault = {0};
     struct rv_trap trap = {0};
-    uint64_t value = 0;
-    const enum rv_next next = rv_load_slow(hart, address, bits, &value, &trap);
+    const enum sm_step step =
+        sm_tlb_read_slow(hart->vcpu, address, rv_memop(hart, bits), &value, &fault);
 
     if (mem & JIT_MEM_SIGNED)
-        value = (uint64_t)sm_sign_extend(value, 8u << bits);
-    hart->jit.value = value;
-    return rv_accessed(hart, next, &trap, before);
+        value.lo = (uint64_t)sm_sign_extend(value.lo, 8u << bits);
+    hart->jit.value = value.lo;
+    return rv_accessed(hart, rv_stepped(step, &fault, &trap), &trap, before);
 }
 
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
     const struct rv_before before = rv_calling(hart);
+    const unsigned bits = jit_mem_bits(mem);
+    const struct sm_value value = {.lo = hart->jit.value & sm_mask(8u << bits)};
+    struct sm_fault fault = {0};
     struct rv_trap trap = {0};
-    const enum rv_next next =
-        rv_store_slow(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
+    const enum sm_step step =
+        sm_tlb_write_slow(hart->vcpu, address, rv_memop(hart, bits), value, &fault);
 
-    return rv_accessed(hart, next, &trap, before);
+    return rv_accessed(hart, rv_stepped(step, &fault, &trap), &trap, before);
 }
 
 bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)

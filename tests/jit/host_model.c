@@ -143,14 +143,14 @@ static uint64_t mixed(uint64_t sum, uint64_t value)
     return sum ^ sum >> 32;
 }
 
-/** Note what a callback sees: all registers, where it is, how far that is. */
-static uint64_t see(struct model *model, uint64_t what, uint64_t value)
+/** Note what a callback sees: where it is, how far that is, in a @call all registers. */
+static uint64_t see(struct model *model, uint64_t what, uint64_t value, bool call)
 {
     const struct ir_machine *machine = &model->machine;
     uint64_t sum = mixed(mixed(model->log, what), value);
 
     sum = mixed(mixed(sum, machine->at_pc), machine->at_retired);
-    for (unsigned i = 0; i < N_GLOBALS; i++)
+    for (unsigned i = 0; call && i < N_GLOBALS; i++)
         sum = mixed(sum, machine->global[i]);
     model->n_logged++;
     return model->log = sum;
@@ -159,7 +159,7 @@ static uint64_t see(struct model *model, uint64_t what, uint64_t value)
 uint32_t model_call(struct ir_machine *machine, unsigned call)
 {
     struct model *model = (struct model *)(void *)machine;
-    const uint64_t fuel = machine->global[FUEL], sum = see(model, call, 0);
+    const uint64_t fuel = machine->global[FUEL], sum = see(model, call, 0, true);
     uint32_t status;
 
     status = ir_eval_call(machine, call);
@@ -177,7 +177,7 @@ uint32_t model_access(struct ir_machine *machine, uint64_t address, unsigned mem
 
     if (store)
         *value &= UINT64_MAX >> (64 - bits);
-    sum = see(model, address, store ? *value : mem);
+    sum = see(model, address, store ? *value : mem, false);
     if (address - DEVICE_PAGE >= SM_PAGE_SIZE || sum % 16 == 15)
         return JIT_FAULT;
     if (!store) {
