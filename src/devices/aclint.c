@@ -132,10 +132,10 @@ static uint64_t mtimer_read(struct aclint *aclint, uint64_t offset, unsigned siz
 {
     uint64_t value = 0;
 
-    if (offset >> 3 < aclint->n_harts)
-        value = sm_load_relaxed(&aclint->mtimecmp[offset >> 3]);
-    else if ((offset & ~UINT64_C(7)) == MTIMER_MTIME)
+    if (SM_LIKELY((offset & ~UINT64_C(7)) == MTIMER_MTIME))
         value = aclint_mtime(aclint);
+    else if (offset >> 3 < aclint->n_harts)
+        value = sm_load_relaxed(&aclint->mtimecmp[offset >> 3]);
     return dword_read(value, offset, size);
 }
 

@@ -256,6 +256,8 @@ struct sm_region {
     struct sm_ram *ram;           /* RAM, ROM, ROM device                       */
     struct sm_device *device;     /* MMIO, ROM device                           */
     const struct sm_io_ops *ops;  /* MMIO, ROM device                           */
+    uint8_t plain[2]; /* by direction, [1] writes; bits 1, 2, 4, 8: a natural access of so
+                         many bytes is one callback as it stands               */
     struct sm_iommu *iommu;       /* translating                                */
     struct sm_region *target;     /* alias                                      */
     struct sm_root *root;         /* of the spaces that begin here; or NULL    */

@@ -167,20 +167,15 @@ static enum sm_tx write_piece(const struct mmio *mmio, const struct piece *piece
                       bytes);
 }
 
-/* Is the access one callback as it stands?  Most are. */
-static bool is_plain(const struct mmio *mmio, uint64_t offset, unsigned size)
-{
-    const struct sm_io_ops *ops = mmio->region->ops;
-
-    return fits(&ops->implements, offset, size) && !(ops->flags & SM_IO_BIG_ENDIAN) &&
-           !mmio->debug;
-}
-
-static SM_NOINLINE enum sm_tx read_pieces(const struct mmio *mmio, uint64_t offset,
-                                          unsigned size, uint64_t *value)
+static enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
+                              uint64_t *value)
 {
     uint64_t all = 0;
 
+    if (reads_memory(mmio->region)) {
+        *value = load_memory(mmio->region, offset, size);
+        return SM_TX_OK;
+    }
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
             next_piece(&mmio->region->ops->implements, offset + done, size - done);
@@ -195,30 +190,9 @@ static SM_NOINLINE enum sm_tx read_pieces(const struct mmio *mmio, uint64_t offs
     return SM_TX_OK;
 }
 
-SM_ALWAYS_INLINE enum sm_tx read_inside(const struct mmio *mmio, uint64_t offset,
-                                        unsigned size, uint64_t *value)
-{
-    uint64_t all = 0;
-
-    if (reads_memory(mmio->region)) {
-        *value = load_memory(mmio->region, offset, size);
-        return SM_TX_OK;
-    }
-    if (SM_UNLIKELY(!is_plain(mmio, offset, size)))
-        return read_pieces(mmio, offset, size, value);
-    const enum sm_tx tx = mmio->region->ops->read(mmio->region->device->dev, offset, size,
-                                                  mmio->attrs, &all);
-    if (SM_LIKELY(tx == SM_TX_OK))
-        *value = all & sm_mask(8 * size);
-    return tx;
-}
-
 static enum sm_tx write_inside(const struct mmio *mmio, uint64_t offset, unsigned size,
                                uint64_t value)
 {
-    if (SM_LIKELY(is_plain(mmio, offset, size)))
-        return mmio->region->ops->write(mmio->region->device->dev, offset, size,
-                                        mmio->attrs, value & sm_mask(8 * size));
     for (unsigned done = 0; done < size;) {
         const struct piece piece =
             next_piece(&mmio->region->ops->implements, offset + done, size - done);
@@ -239,22 +213,18 @@ static bool is_lockless(const struct sm_region *region, bool write)
            (write ? SM_IO_LOCKLESS : SM_IO_LOCKLESS | SM_IO_LOCKLESS_READS);
 }
 
-/* Count one more; where nobody else may be in there, nobody else does. */
-static void count(const struct sm_region *region, bool write, uint64_t *counter)
-{
-    if (is_lockless(region, write))
-        sm_fetch_add_relaxed(counter, 1);
-    else
-        sm_store_relaxed(counter, sm_load_relaxed(counter) + 1);
-}
-
+/* Count one more; where nobody else may be in there, as it is @locked, nobody else does. */
 static void count_access(struct sm_region *region, bool write, unsigned size,
-                         enum sm_tx tx)
+                         enum sm_tx tx, bool locked)
 {
-    struct sm_io_counts *counts = &region->counts;
+    struct sm_io_counts *const counts = &region->counts;
+    uint64_t *const counter = SM_LIKELY(tx == SM_TX_OK)
+        ? &counts->done[write][sm_log2(size)] : &counts->failed[write];
 
-    count(region, write, SM_LIKELY(tx == SM_TX_OK) ? &counts->done[write][sm_log2(size)]
-                                                   : &counts->failed[write]);
+    if (locked)
+        sm_store_relaxed(counter, sm_load_relaxed(counter) + 1);
+    else
+        sm_fetch_add_relaxed(counter, 1);
 }
 
 enum sm_tx sm_mmio_refuse(struct sm_region *region)
@@ -289,8 +259,18 @@ static void leave(struct visit *visit)
     sm_device_leave(&visit->frame);
 }
 
-enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
-                        const struct sm_attrs *attrs, uint64_t *value)
+/* Is the access one callback as it stands, and somebody's who may make it?  Most are. */
+SM_ALWAYS_INLINE bool is_plain(const struct sm_region *region, uint64_t offset,
+                               unsigned size, const struct sm_attrs *attrs, bool write)
+{
+    return (region->plain[write] & size) && !(offset & (size - 1)) &&
+           !(attrs->flags & (SM_ATTR_DEBUG | SM_ATTR_RAM_ONLY)) &&
+           inside_region(region, offset, size);
+}
+
+static SM_NOINLINE enum sm_tx read_any(struct sm_region *region, uint64_t offset,
+                                       unsigned size, const struct sm_attrs *attrs,
+                                       uint64_t *value)
 {
     const struct mmio mmio = {region, attrs, harmless(attrs)};
     struct visit visit;
@@ -304,13 +284,33 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
                     !enter(region, &visit, false)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx = read_inside(&mmio, offset, size, value);
-    count_access(region, false, size, tx);
+    count_access(region, false, size, tx, visit.frame.locked);
     leave(&visit);
     return tx;
 }
 
-enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
-                         const struct sm_attrs *attrs, uint64_t value)
+enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
+                        const struct sm_attrs *attrs, uint64_t *value)
+{
+    struct visit visit;
+    uint64_t read = 0;
+
+    if (SM_UNLIKELY(!is_plain(region, offset, size, attrs, false)))
+        return read_any(region, offset, size, attrs, value);
+    if (SM_UNLIKELY(!enter(region, &visit, false)))
+        return sm_mmio_refuse(region);
+    const enum sm_tx tx =
+        region->ops->read(region->device->dev, offset, size, attrs, &read);
+    if (SM_LIKELY(tx == SM_TX_OK))
+        *value = read & sm_mask(8 * size);
+    count_access(region, false, size, tx, visit.frame.locked);
+    leave(&visit);
+    return tx;
+}
+
+static SM_NOINLINE enum sm_tx write_any(struct sm_region *region, uint64_t offset,
+                                        unsigned size, const struct sm_attrs *attrs,
+                                        uint64_t value)
 {
     const struct mmio mmio = {region, attrs, harmless(attrs)};
     struct visit visit;
@@ -324,7 +324,23 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
                     !region->ops->write || !enter(region, &visit, true)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx = write_inside(&mmio, offset, size, value);
-    count_access(region, true, size, tx);
+    count_access(region, true, size, tx, visit.frame.locked);
+    leave(&visit);
+    return tx;
+}
+
+enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
+                         const struct sm_attrs *attrs, uint64_t value)
+{
+    struct visit visit;
+
+    if (SM_UNLIKELY(!is_plain(region, offset, size, attrs, true)))
+        return write_any(region, offset, size, attrs, value);
+    if (SM_UNLIKELY(!enter(region, &visit, true)))
+        return sm_mmio_refuse(region);
+    const enum sm_tx tx = region->ops->write(region->device->dev, offset, size, attrs,
+                                             value & sm_mask(8 * size));
+    count_access(region, true, size, tx, visit.frame.locked);
     leave(&visit);
     return tx;
 }
@@ -357,13 +373,13 @@ static enum sm_tx update(struct sm_region *region, uint64_t offset, unsigned siz
         pthread_mutex_lock(&region->device->atomic_lock);
     enum sm_tx tx = read_inside(&mmio, offset, size, &found);
     if (!reads_memory(region))
-        count_access(region, false, size, tx);
+        count_access(region, false, size, tx, visit.frame.locked);
     if (tx == SM_TX_OK &&
         (!how->cas || found == (how->expected & sm_mask(8 * size)))) {
         tx = write_inside(&mmio, offset, size,
                           how->cas ? how->operand
                                    : sm_rmw_result(how->op, size, found, how->operand));
-        count_access(region, true, size, tx);
+        count_access(region, true, size, tx, visit.frame.locked);
     }
     if (lockless)
         pthread_mutex_unlock(&region->device->atomic_lock);

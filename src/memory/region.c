@@ -216,6 +216,20 @@ static bool ops_ok(const struct sm_io_ops *ops)
            widths_ok(&ops->implements);
 }
 
+/* Sizes from @widths's least to its most, a bit each. */
+static unsigned sizes_of(const struct sm_io_widths *widths)
+{
+    return 2u * widths->max - widths->min;
+}
+
+/* The sizes of natural accesses that are one callback as they stand. */
+static uint8_t plain_sizes(const struct sm_io_ops *ops, bool callback)
+{
+    if (!callback || (ops->flags & SM_IO_BIG_ENDIAN))
+        return 0;
+    return (uint8_t)(sizes_of(&ops->accepts) & sizes_of(&ops->implements));
+}
+
 int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
                      const struct sm_io_ops *ops, struct sm_region **out)
 {
@@ -226,6 +240,8 @@ int sm_region_new_io(struct sm_device *device, const char *name, uint64_t last,
         return -ENOMEM;
     region->device = device;
     region->ops = ops;
+    region->plain[0] = plain_sizes(ops, ops->read != NULL);
+    region->plain[1] = plain_sizes(ops, ops->write != NULL);
     region_enlist(region, out);
     return 0;
 }

@@ -270,35 +270,30 @@ struct place {
 };
 
 /** Find who answers @op at @gva, of 1 << op.size_bits bytes to 8, if its entry says no
- *  more than that it goes by the bus, and nobody else is concerned.
+ *  more than that it goes by the bus: then nobody checks, watches or counts it either.
  *  Returns  false: it is to be looked at more closely */
 static bool find_place(const struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                        enum sm_access access, struct place *out)
 {
-    const struct sm_tlb_context *const context = sm_tlb_context(vcpu, op.mode);
-    const uint64_t size = UINT64_C(1) << op.size_bits;
-    const unsigned slot = sm_tlb_slot(gva);
+    const struct sm_tlb_table *const table = vcpu->fast.table[op.mode];
+    const unsigned slot = sm_tlb_slot(gva), last = (1u << op.size_bits) - 1;
     const struct sm_flat_section *section;
     const struct sm_tlb_cold *cold;
-    struct sm_address_space *space;
+    sm_gpa gpa;
 
     /* Of the page's last byte, as a hit compares (T2). */
-    if (!context || (op.flags & (SM_MEMOP_ALIGNED | SM_MEMOP_AS_FETCH)) || size > 8 ||
-        context->store->table.slot[access][slot].tag !=
-            (((gva + size - 1) & SM_PAGE_MASK) | SM_TLB_MMIO) ||
-        SM_UNLIKELY(vcpu->check || vcpu->watching.n ||
-                    (vcpu->flags & SM_VCPU_COUNT_HITS)))
+    if (table->slot[access][slot].tag != (((gva + last) & SM_PAGE_MASK) | SM_TLB_MMIO) ||
+        (op.flags & (SM_MEMOP_ALIGNED | SM_MEMOP_AS_FETCH)) || op.size_bits > 3)
         return false;
-    cold = &context->store->cold[access][slot];
-    out->gpa = cold->gpa | (gva & ~SM_PAGE_MASK);
-    space = vcpu->spaces[cold->space];
-    section = sm_address_space_section(space, out->gpa);
+    cold = &sm_container_of(table, const struct sm_tlb_store, table)->cold[access][slot];
+    gpa = cold->gpa | (gva & ~SM_PAGE_MASK);
+    section = sm_address_space_section(vcpu->spaces[cold->space], gpa);
     if (!section || section->translating || section->host ||
-        section->range.last - out->gpa < size - 1 ||
-        (access == SM_WRITE && section->readonly))
+        section->range.last - gpa < last || (access == SM_WRITE && section->readonly))
         return false;
     out->region = section->region;
-    out->offset = sm_flat_section_offset(section, out->gpa);
+    out->offset = sm_flat_section_offset(section, gpa);
+    out->gpa = gpa;
     out->attrs = (struct sm_attrs){
         .requester = vcpu->requester, .process = cold->process,
         .flags = cold->flags, .space = cold->attrs_space};
