@@ -378,12 +378,6 @@ static struct rv_block *rv_block_decode(struct rv_hart *hart, uint64_t pc,
     return block;
 }
 
-/** Whether what is at @pc and @host is the first half of an instruction of two pages. */
-static bool rv_crosses(uint64_t pc, const void *host)
-{
-    return (pc & ~SM_PAGE_MASK) == SM_PAGE_SIZE - 2 && (sm_host_load(host, 1) & 3) == 3;
-}
-
 /** Fetch one parcel, of an instruction that may not come whole from host memory. */
 static enum rv_next rv_fetch_parcel(struct rv_hart *hart, uint64_t pc, uint32_t *parcel,
                                     struct rv_trap *trap)

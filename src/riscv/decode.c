@@ -18,8 +18,7 @@ const struct rv_insn_row rv_insn_table[RV_N_OPS] = {
 /* --- 32 bits --------------------------------------------------------------- */
 
 /** The operation of @word, whose major opcode is @major, a constant. */
-SM_INLINE __attribute__((always_inline)) enum rv_op rv_match(uint32_t word,
-                                                             unsigned major)
+SM_ALWAYS_INLINE enum rv_op rv_match(uint32_t word, unsigned major)
 {
 #define RV_INSN(name, text, mask, match, format, ext)                                    \
     if (((match) & 0x7f) == major && (word & (mask)) == (match))                         \

@@ -148,6 +148,12 @@ SM_INLINE struct rv_block *rv_block_at(const struct rv_hart *hart, uint64_t pc,
     return NULL;
 }
 
+/** Whether what is at @pc and @host is the first half of an instruction of two pages. */
+SM_INLINE bool rv_crosses(uint64_t pc, const void *host)
+{
+    return (pc & ~SM_PAGE_MASK) == SM_PAGE_SIZE - 2 && (sm_host_load(host, 1) & 3) == 3;
+}
+
 /** As sm_tlb_hit() says for two bytes at @pc, also while each use is checked: after a
  *  touch. */
 SM_INLINE bool rv_fetch_hit(const struct rv_hart *hart, uint64_t pc, void **host)

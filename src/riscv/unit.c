@@ -408,8 +408,7 @@ uint32_t rv_unit_heat(const struct rv_hart *hart, const struct rv_block *block)
  *  cross a page's end the interpreter keeps nothing, and does not see that they are hot. */
 static bool is_to_be_made(struct rv_hart *hart, uint64_t pc, const uint8_t *host)
 {
-    return (pc & ~SM_PAGE_MASK) == SM_PAGE_SIZE - 2 && (sm_host_load(host, 1) & 3) == 3 &&
-           !(*without(hart->units, host) & NO_UNIT);
+    return rv_crosses(pc, host) && !(*without(hart->units, host) & NO_UNIT);
 }
 
 /** The unit at @pc.  NULL: there is none, or the fetch TLB has to be asked more. */

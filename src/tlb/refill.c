@@ -91,9 +91,8 @@ struct found {
     bool global;
 };
 
-static inline __attribute__((always_inline)) void
-put(struct sm_tlb_context *context, unsigned number, sm_gva page,
-    const struct found *found)
+SM_ALWAYS_INLINE void put(struct sm_tlb_context *context, unsigned number, sm_gva page,
+                          const struct found *found)
 {
     const struct sm_tlb_refill *const by = &context->refill;
     struct sm_tlb_entry *const entry = &context->store->table.slot[0][0] + number;
@@ -149,9 +148,8 @@ static inline bool is_quiet(const struct sm_tlb_refill *by, sm_gpa gpa)
 
 /** Fill for @access to @gva, of which no entry is remembered.
  *  Returns  false, with nothing done, where that takes tlb_fill */
-static inline __attribute__((always_inline)) bool
-refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context, sm_gva gva,
-       enum sm_access access, struct found *found)
+SM_ALWAYS_INLINE bool refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
+                             sm_gva gva, enum sm_access access, struct found *found)
 {
     const struct sm_tlb_refill *const by = &context->refill;
     const sm_gva page = gva & SM_PAGE_MASK;

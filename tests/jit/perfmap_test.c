@@ -2,6 +2,7 @@
 /* perfmap_test.c - perf's file has its lines and is nobody else's; GDB's list holds the
  * units that live, whatever the order they come and go in. */
 #include "../base/test.h"
+#include "gdb_jit.h"
 
 #include "jit/perfmap.h"
 
@@ -12,17 +13,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* As GDB reads them. */
-struct jit_code_entry {
-    struct jit_code_entry *next_entry, *prev_entry;
-    const char *symfile_addr;
-    uint64_t symfile_size;
-};
-extern struct {
-    uint32_t version, action_flag;
-    struct jit_code_entry *relevant_entry, *first_entry;
-} __jit_debug_descriptor;
 
 /* --- perf: each case in a process of its own, with a file of its own --------------- */
 

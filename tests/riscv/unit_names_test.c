@@ -2,6 +2,7 @@
 /* unit_names_test.c - what GDB and perf are told of host code: thunks and units, where
  * they run, while they live. */
 #include "hart_fixture.h"
+#include "../jit/gdb_jit.h"
 
 #include "jit/jit.h"
 #include "jit/perfmap.h"
@@ -13,17 +14,6 @@
 #include <stdlib.h>
 
 #define CODE (RAM + 0x1000)
-
-/* As GDB reads them. */
-struct jit_code_entry {
-    struct jit_code_entry *next_entry, *prev_entry;
-    const char *symfile_addr;
-    uint64_t symfile_size;
-};
-extern struct {
-    uint32_t version, action_flag;
-    struct jit_code_entry *relevant_entry, *first_entry;
-} __jit_debug_descriptor;
 
 static struct jit_perfmap *names;
 
