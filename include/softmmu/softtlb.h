@@ -114,12 +114,13 @@ enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
 /** Fill the TLB for a plain load or store at @gva, if that is quick: its tables were
  *  walked to before, nothing is to be marked and nobody is to be told.
  *
- *  For whoever saw the hit path decline and can ask it once more.  Calls nothing back and
- *  reports nothing; what is refused, or takes more, is asked by the functions above, and so
- *  is everything of a vCPU that counts hits (SM_VCPU_COUNT_HITS).
- *  Returns  whether there is an entry now
+ *  For whoever saw the hit path decline.  Calls nothing back and reports nothing; what is
+ *  refused, or takes more, is asked by the functions above, and so is everything of a vCPU
+ *  that counts hits (SM_VCPU_COUNT_HITS).
+ *  Returns  where @gva and the rest of its page are, as sm_tlb_touch() says it; NULL:
+ *           nothing was done
  *  Cost     some 10 ns */
-bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access);
+void *sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access);
 
 /** Read, modify and write atomically.  A refusal of either half is a write's.
  *

@@ -114,8 +114,9 @@ struct jit_guest {
     uint32_t (*load)(void *guest, uint64_t address, uint32_t mem);
     uint32_t (*store)(void *guest, uint64_t address, uint32_t mem);
     /** Fill the TLB for a plain access at @address, if that calls nothing back and cannot
-     *  fault.  No register need be at home.  Returns  whether to look again */
-    bool (*fill)(void *guest, uint64_t address, uint32_t rw);
+     *  fault.  No register need be at home.
+     *  Returns  where @address and the rest of its page are; NULL: by .load, or .store */
+    void *(*fill)(void *guest, uint64_t address, uint32_t rw);
     /** The same of rmw (@op: enum sm_rmw), lr and sc.  .value of the state is the operand,
      *  and becomes what the operation gives. */
     uint32_t (*rmw)(void *guest, uint64_t address, uint32_t mem, uint32_t op);

@@ -223,14 +223,16 @@ static void split_store(uint8_t *host, uint8_t *second, unsigned rest, unsigned 
         sm_host_store(n < rest ? host + n : second + (n - rest), 0, value >> (8 * n));
 }
 
-/** The host address of @size bytes at @address, of one page. */
-static bool plain(const struct jit *jit, uint64_t address, unsigned size,
-                  enum sm_access access, void **host)
+/** The host address of @size bytes at @address, of one page; NULL: they are not plain. */
+static void *plain(const struct jit *jit, uint64_t address, unsigned size,
+                   enum sm_access access)
 {
-    if (SM_LIKELY(sm_tlb_hit(jit->st->data, address, size, access, host)))
-        return true;
-    return jit->guest.fill(jit->state, address, access == SM_WRITE ? JIT_WRITE : JIT_READ) &&
-           sm_tlb_hit(jit->st->data, address, size, access, host);
+    void *host;
+
+    if (SM_LIKELY(sm_tlb_hit(jit->st->data, address, size, access, &host)))
+        return host;
+    return jit->guest.fill(jit->state, address,
+                           access == SM_WRITE ? JIT_WRITE : JIT_READ);
 }
 
 /** Whether the entry of @address says that whoever is not RAM answers. */
@@ -250,17 +252,16 @@ static bool quick_access(struct jit *jit, struct jit_frame *frame,
     const enum sm_access access = store ? SM_WRITE : SM_READ;
     const unsigned bits = jit_mem_bits(site->mem), size = 1u << bits;
     const unsigned rest = (unsigned)(SM_PAGE_SIZE - (address & ~SM_PAGE_MASK));
-    void *host, *second = NULL;
+    void *const host = plain(jit, address, SM_MIN(rest, size), access);
+    void *second = NULL;
     uint64_t value = 0;
 
-    if (SM_UNLIKELY(rest < size)) {
-        if (!plain(jit, address, rest, access, &host) ||
-            !plain(jit, address + rest, size - rest, access, &second) ||
-            /* The second may have taken the first's place. */
-            !sm_tlb_hit(jit->st->data, address, rest, access, &host))
-            return false;
-    } else if (!plain(jit, address, size, access, &host)) {
+    if (!host)
         return false;
+    if (SM_UNLIKELY(rest < size)) {
+        second = plain(jit, address + rest, size - rest, access);
+        if (!second)
+            return false;
     }
     if (store) {
         value = stored(jit, frame, site);

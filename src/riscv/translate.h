@@ -81,7 +81,7 @@ bool rv_translate(struct rv_hart *hart, const uint8_t *page, unsigned offset,
 /** Callbacks of rv_jit_guest; see there. */
 uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem);
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem);
-bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw);
+void *rv_jit_fill(void *guest, uint64_t address, uint32_t rw);
 uint32_t rv_jit_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op);
 uint32_t rv_jit_lr(void *guest, uint64_t address, uint32_t mem);
 uint32_t rv_jit_sc(void *guest, uint64_t address, uint32_t mem);

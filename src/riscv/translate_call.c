@@ -166,7 +166,7 @@ uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
     return rv_accessed(hart, rv_stepped(step, &fault, &trap), &trap, before);
 }
 
-bool rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
+void *rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
 {
     const struct rv_hart *hart = guest;
 

@@ -270,11 +270,9 @@ static const uint8_t *look_behind(struct rv_hart *hart, uint64_t pc)
     const uint64_t next = (pc & SM_PAGE_MASK) + SM_PAGE_SIZE;
     void *host;
 
-    if (!sm_tlb_hit(hart->fast->table[hart->mode_fetch], next, 2, SM_FETCH, &host) &&
-        (!sm_tlb_try(hart->vcpu, next, hart->mode_fetch, SM_FETCH) ||
-         !sm_tlb_hit(hart->fast->table[hart->mode_fetch], next, 2, SM_FETCH, &host)))
-        return NULL;
-    return host;
+    if (sm_tlb_hit(hart->fast->table[hart->mode_fetch], next, 2, SM_FETCH, &host))
+        return host;
+    return sm_tlb_try(hart->vcpu, next, hart->mode_fetch, SM_FETCH);
 }
 
 /** Name @unit after the guest address that it was made at, as QEMU does: it runs wherever

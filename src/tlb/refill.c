@@ -199,18 +199,21 @@ bool sm_tlb_refill(struct sm_vcpu *vcpu, struct sm_tlb_context *context,
     return true;
 }
 
-bool sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access)
+void *sm_tlb_try(struct sm_vcpu *vcpu, sm_gva gva, uint8_t mode, enum sm_access access)
 {
     struct sm_tlb_context *const context = sm_tlb_context(vcpu, mode);
     const uint64_t special = SM_TLB_MMIO | SM_TLB_CLEAN | SM_TLB_BESIDE;
     struct found found;
     uint64_t tag;
 
-    /* Who asks once more after a fill would count it as a hit. */
+    /* Whoever is not told what was filled would look again, and count a hit. */
     if (SM_UNLIKELY(!context || (vcpu->flags & SM_VCPU_COUNT_HITS)))
-        return false;
+        return NULL;
     tag = context->store->table.slot[access][sm_tlb_slot(gva)].tag;
     if (SM_UNLIKELY(!((tag ^ gva) & SM_PAGE_MASK) && (tag & special)))
-        return false; /* why it is not plain is remembered */
-    return refill(vcpu, context, gva, access, &found);
+        return NULL; /* why it is not plain is remembered */
+    if (SM_UNLIKELY(!refill(vcpu, context, gva, access, &found)))
+        return NULL;
+    return (void *)(uintptr_t)((found.gpa | (gva & ~SM_PAGE_MASK)) +
+                               context->refill.host_bias);
 }

@@ -197,14 +197,14 @@ static uint32_t on_store(void *guest, uint64_t address, uint32_t mem)
 }
 
 /** Also in the guest's floating-point mode. */
-static bool on_fill(void *guest, uint64_t address, uint32_t rw)
+static void *on_fill(void *guest, uint64_t address, uint32_t rw)
 {
     stir();
     if (!may(address, 1, rw == JIT_WRITE) || below(3) == 0)
-        return false;
+        return NULL;
     fill(rw == JIT_WRITE ? SM_WRITE : SM_READ,
          (unsigned)((address - MEMORY_PAGE) >> SM_PAGE_BITS), true);
-    return true;
+    return byte_at(address);
 }
 
 static uint32_t on_rmw(void *guest, uint64_t address, uint32_t mem, uint32_t op)
