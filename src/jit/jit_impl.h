@@ -43,6 +43,7 @@ struct jit_host {
     uint8_t n_ints, n_fps, n_pins;
     uint8_t ints[JIT_HOST_REGS]; /* the first .n_pins for what is pinned       */
     uint8_t fps[JIT_HOST_REGS];
+    uint8_t hand; /* holds nothing else between operations: see jit_host_hands() */
 };
 
 enum { JIT_NOBODY = 0xff, JIT_MAX_ALLOC = 4096 };
@@ -249,6 +250,10 @@ SM_INLINE void *jit_home(const struct jit *jit, int32_t offset)
 /* --- A back end (x64_*.c) ---------------------------------------------------------- */
 
 extern const struct jit_host jit_host_regs;
+
+/** Whether @from may leave its result, a temporary that nobody else reads, in .hand of
+ *  jit_host_regs for @to, the next operation. */
+bool jit_host_hands(const struct jit_insn *from, const struct jit_insn *to);
 
 /** Whether this host has the instructions that the back end emits. */
 bool jit_host_supported(void);

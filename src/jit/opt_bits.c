@@ -68,6 +68,62 @@ static bool simplify_and(struct jit_fold *fold, struct jit_insn *insn, uint64_t 
     return read_lower(insn, jit_opt_low(fold, insn->a, bits));
 }
 
+/** What @value is an extension of a word of. */
+static jit_value word_of(const struct jit_fold *fold, jit_value value)
+{
+    const struct jit_known *known = &fold->known[value];
+
+    while ((known->op == JIT_OP_sxt || known->op == JIT_OP_zxt) && known->aux == JIT_32) {
+        value = known->a;
+        known = &fold->known[value];
+    }
+    return value;
+}
+
+/** A register with the low word of @value: the first that still holds it, of those that
+ *  it is made of, too; or JIT_NONE. */
+static jit_reg word_holder(const struct jit_fold *fold, jit_value value)
+{
+    const jit_value last = word_of(fold, value);
+    jit_reg reg = jit_opt_holder(fold, last);
+
+    for (; reg == JIT_NONE && value != last; value = fold->known[value].a)
+        reg = jit_opt_holder(fold, value);
+    return reg;
+}
+
+/** The sum of what is shifted out of a word to the right and in from the left, in 32 bits
+ *  sign-extended, or in 64. */
+static bool simplify_rotation(struct jit_fold *fold, struct jit_insn *insn,
+                              const struct jit_known *right, const struct jit_known *left)
+{
+    uint64_t n, m;
+    jit_reg reg;
+
+    if (!made_with(fold, right, JIT_OP_shr, &n))
+        return false;
+    if (made_with(fold, left, JIT_OP_shl, &m))
+        return n + m == 64 && left->a == right->a &&
+               jit_opt_become_on(fold, insn, JIT_OP_ror, left->a, n);
+    if (left->op != JIT_OP_sxt || left->aux != JIT_32 ||
+        !made_with(fold, &fold->known[left->a], JIT_OP_shl, &m) || n + m != 32 ||
+        fold->known[right->a].zeros < 32 ||
+        word_of(fold, right->a) != word_of(fold, fold->known[left->a].a))
+        return false;
+    reg = word_holder(fold, fold->known[left->a].a);
+    if (reg == JIT_NONE)
+        reg = word_holder(fold, right->a);
+    return reg != JIT_NONE && jit_opt_become_with(fold, insn, JIT_OP_rorw, reg, n);
+}
+
+bool jit_opt_simplify_halves(struct jit_fold *fold, struct jit_insn *insn)
+{
+    const struct jit_known *const a = jit_opt_known(fold, insn->a);
+    const struct jit_known *const b = jit_opt_known(fold, insn->b);
+
+    return simplify_rotation(fold, insn, a, b) || simplify_rotation(fold, insn, b, a);
+}
+
 bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn)
 {
     const struct jit_known *a = jit_opt_known(fold, insn->a);
@@ -79,7 +135,7 @@ bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn)
         return jit_opt_become_copy(insn, insn->a);
     }
     if (!jit_is_const(insn->b))
-        return false;
+        return insn->op != JIT_OP_and && jit_opt_simplify_halves(fold, insn);
     const uint64_t b = jit_ir_value(fold->ir, insn->b);
     if (insn->op == JIT_OP_and)
         return simplify_and(fold, insn, b);
@@ -132,6 +188,21 @@ static bool simplify_back(struct jit_fold *fold, struct jit_insn *insn, unsigned
            jit_opt_become_with(fold, insn, JIT_OP_and, reg, mask);
 }
 
+/** By a constant, @number. */
+static bool simplify_rotated_word(struct jit_fold *fold, struct jit_insn *insn,
+                                  uint64_t number)
+{
+    const unsigned n = number & 31;
+
+    if (n == 0)
+        return jit_opt_become(insn, JIT_OP_sxt, JIT_32, insn->a, JIT_NONE);
+    if (insn->op == JIT_OP_rolw)
+        return jit_opt_become_with(fold, insn, JIT_OP_rorw, insn->a, 32 - n);
+    if (number != n)
+        return jit_opt_become_with(fold, insn, JIT_OP_rorw, insn->a, n);
+    return read_lower(insn, jit_opt_low(fold, insn->a, 32));
+}
+
 bool jit_opt_simplify_shift(struct jit_fold *fold, struct jit_insn *insn)
 {
     const struct jit_known *a = jit_opt_known(fold, insn->a);
@@ -143,6 +214,8 @@ bool jit_opt_simplify_shift(struct jit_fold *fold, struct jit_insn *insn)
         return false;
     const uint64_t b = jit_ir_value(fold->ir, insn->b);
     const unsigned n = b & 63;
+    if (insn->op == JIT_OP_rolw || insn->op == JIT_OP_rorw)
+        return simplify_rotated_word(fold, insn, b);
     if (n == 0)
         return jit_opt_become_copy(insn, insn->a);
     if (b != n)

@@ -53,6 +53,13 @@ static uint64_t rotate_left(uint64_t a, unsigned n)
     return n ? a << n | a >> (64 - n) : a;
 }
 
+static uint64_t rotate_word_left(uint64_t a, unsigned n)
+{
+    const uint32_t word = (uint32_t)a;
+
+    return (uint64_t)(int64_t)(int32_t)(n ? word << n | word >> (32 - n) : word);
+}
+
 static uint64_t extend(enum jit_op op, unsigned size, uint64_t a)
 {
     const unsigned above = 64 - (8u << size);
@@ -76,6 +83,8 @@ uint64_t jit_opt_eval(enum jit_op op, unsigned aux, uint64_t a, uint64_t b, uint
     case JIT_OP_sar: return (uint64_t)((int64_t)a >> n);
     case JIT_OP_rol: return rotate_left(a, n);
     case JIT_OP_ror: return rotate_left(a, (64 - n) & 63);
+    case JIT_OP_rolw: return rotate_word_left(a, n & 31);
+    case JIT_OP_rorw: return rotate_word_left(a, (32 - n) & 31);
     case JIT_OP_mul: return a * b;
     case JIT_OP_mulhs:
     case JIT_OP_mulhu:

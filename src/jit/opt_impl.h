@@ -116,14 +116,16 @@ int jit_opt_decide(struct jit_fold *fold, enum jit_cond cond, jit_value a, jit_v
  *  1. the operands' values, constants not counted: it replaces one by lower ones, as
  *     those are that made it (O1);
  *  2. the operation: mov is the lowest, then here, the extensions, and, or, xor, shr,
- *     shl, sar, add, sub, set, sel, min and max, the products and quotients; an exit is
- *     lower than an exit_if, a loop than a loop_if;
+ *     shl, sar, ror, rorw, rolw, add, sub, set, sel, min and max, the products and
+ *     quotients; an exit is lower than an exit_if, a loop than a loop_if;
  *  3. constants that stand before other operands; counts of shifts; conditions, of which
  *     eq and ne are the lowest.
  */
 
 bool jit_opt_simplify_sum(struct jit_fold *fold, struct jit_insn *insn);
 bool jit_opt_simplify_product(struct jit_fold *fold, struct jit_insn *insn);
+/** A sum of two, of which neither has a bit of the other, made one operation. */
+bool jit_opt_simplify_halves(struct jit_fold *fold, struct jit_insn *insn);
 bool jit_opt_simplify_bits(struct jit_fold *fold, struct jit_insn *insn);
 bool jit_opt_simplify_shift(struct jit_fold *fold, struct jit_insn *insn);
 bool jit_opt_simplify_extension(struct jit_fold *fold, struct jit_insn *insn);

@@ -31,7 +31,7 @@ static bool simplify_add(struct jit_fold *fold, struct jit_insn *insn)
     uint64_t number, more;
 
     if (!constant_b(fold, insn, &number))
-        return false;
+        return jit_opt_simplify_halves(fold, insn);
     if (number == 0)
         return jit_opt_become_copy(insn, insn->a);
     const jit_value base = jit_opt_base(fold, a, &more);

@@ -212,6 +212,10 @@ static void know_two(struct jit_known *known, const struct jit_known *a,
             known->signs = known->op == JIT_OP_sar ? a->signs : 1;
         }
         break;
+    case JIT_OP_rolw:
+    case JIT_OP_rorw:
+        known->signs = 33;
+        break;
     case JIT_OP_remu: /* never above a, also by 0                              */
         known->zeros = a->zeros;
         break;

@@ -288,8 +288,16 @@ static void kill_temp(struct jit_alloc *alloc, jit_reg reg)
     alloc->temp_live[reg - JIT_TEMP0] = false;
 }
 
-/** Find a place for the temporary @reg, of which @next is the first reader. */
-static bool place_temp(struct jit_alloc *alloc, jit_reg reg, unsigned next,
+/** Whether operation @i hands the temporary @reg to the next, which alone reads it. */
+static bool is_handed(struct jit_alloc *alloc, unsigned i, jit_reg reg)
+{
+    return alloc->next[i][0] == i + 1 && alloc->temp_last[reg - JIT_TEMP0] == i + 1 &&
+           jit_host_hands(&alloc->ir->insn[i], &alloc->ir->insn[i + 1]) &&
+           !(*alloc->seed && random_next(alloc->seed) % 8 == 0);
+}
+
+/** Find a place for the temporary @reg, which operation @i writes. */
+static bool place_temp(struct jit_alloc *alloc, unsigned i, jit_reg reg,
                        const struct jit_mover *mover)
 {
     const unsigned t = reg - JIT_TEMP0;
@@ -299,9 +307,13 @@ static bool place_temp(struct jit_alloc *alloc, jit_reg reg, unsigned next,
     if (alloc->temp_live[t])
         return true;
     alloc->temp_live[t] = true;
+    if (is_handed(alloc, i, reg)) {
+        alloc->temp[t].reg = jit_host_regs.hand;
+        return true;
+    }
     alloc->temp[t].reg = JIT_IN_MEMORY;
     if (alloc->temp_last[t] <= alloc->next_call)
-        alloc->temp[t].reg = (uint8_t)take(alloc, file, next, mover);
+        alloc->temp[t].reg = (uint8_t)take(alloc, file, alloc->next[i][0], mover);
     if (alloc->temp[t].reg != JIT_IN_MEMORY) {
         alloc->pool[file].temp[alloc->temp[t].reg] = reg;
         return true;
@@ -360,7 +372,7 @@ bool jit_alloc_before(struct jit_alloc *alloc, unsigned i, const struct jit_move
     if (!row->d || written)
         return true;
     if (jit_is_temp(insn->d))
-        return place_temp(alloc, insn->d, alloc->next[i][0], mover);
+        return place_temp(alloc, i, insn->d, mover);
     place_global(alloc, insn->d, alloc->next[i][0], mover);
     return true;
 }

@@ -3,7 +3,8 @@
  *
  * Layer: jit, private to the back end.
  *
- *   x64_lower.c   integer operations, and the walk over all
+ *   x64_lower.c   operands, and the walk over all operations
+ *   x64_int.c     operations on integers
  *   x64_fp.c      floating point
  *   x64_convert.c integers from it and to it, precisions
  *   x64_mem.c     guest memory: the hit path
@@ -12,7 +13,8 @@
  *   x64_thunk.c   what all units share: entry, return, slow sites, jumps; linking
  *
  * Registers of generated code: rbp is the guest + its bias; r15 the table of loads and
- * stores; rax, rcx and rdx hold nothing between operations; xmm0 to xmm2 likewise.
+ * stores; rax, rcx and rdx hold nothing between operations, but for what one hands to the
+ * next in rax (jit_host_hands()); xmm0 to xmm2 likewise.
  * rsp is as after the entry thunk.  All others hold what the allocator put there.
  */
 #ifndef JIT_X64_IMPL_H
@@ -147,6 +149,8 @@ struct jit_site *x64_site(struct jit_lower *l, enum jit_site_kind kind,
 
 /* --- The others -------------------------------------------------------------------- */
 
+/** mov to sel. */
+void x64_lower_int(struct jit_lower *l, const struct jit_insn *insn);
 void x64_lower_fp(struct jit_lower *l, const struct jit_insn *insn);
 void x64_cold_fp(struct jit_lower *l, struct x64_cold *cold);
 void x64_lower_fenter(struct jit_lower *l, const struct jit_insn *insn);

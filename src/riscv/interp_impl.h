@@ -227,7 +227,7 @@ const void *const *rv_interpret_labels(void);
 
 /** Turn a slow path's answer into the interpreter's. */
 SM_INLINE enum rv_next rv_stepped(enum sm_step step, const struct sm_fault *fault,
-                               struct rv_trap *trap)
+                                  struct rv_trap *trap)
 {
     switch (step) {
     case SM_STEP_DONE: return RV_NEXT;

@@ -27,9 +27,7 @@ enum rv_shape {
     SHZ,    /* zero-extended word shifted by rs2 % 32; sign-extended           */
     SHS,    /* the same of a sign-extended one                                 */
     SHZI,   /* the same two by imm                                             */
-    SHSI,
-    ROTW,   /* word rotated by rs2; sign-extended                              */
-    ROTWI   /* the same by imm                                                 */
+    SHSI
 };
 
 struct rv_int_row {
@@ -71,7 +69,7 @@ static const struct rv_int_row rows[RV_N_OPS] = {
     ROW_AUX(zext_h, R1, zxt, JIT_16), ROW(rev8, R1, bswap),
     ROW(min, RR, mins), ROW(minu, RR, minu), ROW(max, RR, maxs), ROW(maxu, RR, maxu),
     ROW(rol, RR, rol), ROW(ror, RR, ror), ROW(rori, RI, ror),
-    ROW(rolw, ROTW, rol), ROW(rorw, ROTW, ror), ROW(roriw, ROTWI, ror),
+    ROW(rolw, RR, rolw), ROW(rorw, RR, rorw), ROW(roriw, RI, rorw),
     /* Zbs */
     ROW(bclr, HOLE, and), ROW(bclri, HOLEI, and), ROW(binv, BIT, xor),
     ROW(binvi, BITI, xor), ROW(bset, BIT, or), ROW(bseti, BITI, or),
@@ -102,15 +100,6 @@ static jit_reg word_z(struct rv_translation *tr, jit_reg a)
     return rv_value(tr, JIT_OP_zxt, JIT_32, a, JIT_NONE);
 }
 
-/** A word twice, so that rotating it in 64 bits by any count rotates it in 32. */
-static jit_reg word_twice(struct rv_translation *tr, jit_reg a)
-{
-    const jit_reg low = word_z(tr, a);
-    const jit_reg high = rv_value(tr, JIT_OP_shl, 0, a, rv_const(tr, 32));
-
-    return rv_value(tr, JIT_OP_or, 0, low, high);
-}
-
 /** @d = @a @op @b, sign-extended from its low word. */
 static void emit_word(struct rv_translation *tr, enum jit_op op, jit_reg d, jit_reg a,
                       jit_reg b)
@@ -139,8 +128,6 @@ static void emit_shifted_word(struct rv_translation *tr, const struct rv_int_row
             rv_emit(tr, JIT_OP_sxt, JIT_32, d, a, JIT_NONE);
         break;
     case SHSI: rv_emit(tr, op, 0, d, word_s(tr, a), imm(tr)); break;
-    case ROTW: emit_word(tr, op, d, word_twice(tr, a), rs2(tr)); break;
-    case ROTWI: emit_word(tr, op, d, word_twice(tr, a), imm(tr)); break;
     default: break;
     }
 }
@@ -197,8 +184,8 @@ static void emit_row(struct rv_translation *tr, const struct rv_int_row *row, ji
     case SHS:
     case SHZI:
     case SHSI:
-    case ROTW:
-    case ROTWI: emit_shifted_word(tr, row, d); break;
+        emit_shifted_word(tr, row, d);
+        break;
     default: emit_with(tr, row, d); break;
     }
 }

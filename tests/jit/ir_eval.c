@@ -164,6 +164,14 @@ static uint64_t high_product(unsigned op, uint64_t a, uint64_t b)
     return (uint64_t)((unsigned __int128)x * (unsigned __int128)y >> 64);
 }
 
+/** The low word of @a turned left by @n, from 0 to 32. */
+static uint64_t rotated_word(uint64_t a, unsigned n)
+{
+    const uint64_t twice = a << 32 | (a & UINT32_MAX);
+
+    return extended(twice << n >> 32, 32, true);
+}
+
 static uint64_t integer(const struct run *run, const struct jit_insn *insn)
 {
     const uint64_t a = read_reg(run, insn->a), b = read_reg(run, insn->b);
@@ -181,6 +189,8 @@ static uint64_t integer(const struct run *run, const struct jit_insn *insn)
     case JIT_OP_sar: return n ? extended(a >> n, 64 - n, true) : a;
     case JIT_OP_rol: return n ? a << n | a >> (64 - n) : a;
     case JIT_OP_ror: return n ? a >> n | a << (64 - n) : a;
+    case JIT_OP_rolw: return rotated_word(a, n % 32);
+    case JIT_OP_rorw: return rotated_word(a, 32 - n % 32);
     case JIT_OP_mul: return a * b;
     case JIT_OP_mulhs:
     case JIT_OP_mulhu:

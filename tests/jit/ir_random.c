@@ -172,6 +172,38 @@ static void emit_shift_pair(struct maker *m)
     written(m, d, false);
 }
 
+static jit_reg emit_made(struct maker *m, enum jit_op op, unsigned aux, jit_reg a,
+                         jit_reg b)
+{
+    const jit_reg t = jit_ir_temp(m->ir, JIT_CLASS_INT);
+
+    jit_ir_emit(m->ir, op, aux, t, a, b, JIT_NONE, 0);
+    written(m, t, false);
+    return t;
+}
+
+/** A rotation of 32 or 64 bits as code without such an instruction does it, or nearly. */
+static void emit_rotation(struct maker *m)
+{
+    static const uint8_t sums[] = {JIT_OP_or, JIT_OP_or, JIT_OP_xor, JIT_OP_add};
+    const bool word = chance(m, 70);
+    const unsigned bits = word ? 32 : 64, n = 1 + below(m, bits - 1);
+    const jit_reg a = source(m), again = chance(m, 95) ? a : source(m);
+    jit_reg right = word && chance(m, 95) ? emit_made(m, JIT_OP_zxt, JIT_32, a, JIT_NONE) : a;
+    jit_reg left =
+        emit_made(m, JIT_OP_shl, 0, again,
+                  number(m, chance(m, 95) ? bits - n : below(m, 64)));
+
+    right = emit_made(m, JIT_OP_shr, 0, right, number(m, n));
+    if (word && chance(m, 95))
+        left = emit_made(m, JIT_OP_sxt, JIT_32, left, JIT_NONE);
+    const bool swap = chance(m, 50);
+    const jit_reg d = destination(m, JIT_CLASS_INT);
+    jit_ir_emit(m->ir, (enum jit_op)sums[below(m, sizeof(sums))], 0, d,
+                swap ? left : right, swap ? right : left, JIT_NONE, 0);
+    written(m, d, false);
+}
+
 static void emit_integer(struct maker *m)
 {
     const enum jit_op op = (enum jit_op)below(m, JIT_OP_here + 1);
@@ -510,8 +542,10 @@ static void emit_one(struct maker *m)
         emit_usual(m);
     else if (kind < 55)
         emit_integer(m);
-    else if (kind < 60)
+    else if (kind < 58)
         emit_shift_pair(m);
+    else if (kind < 60)
+        emit_rotation(m);
     else if (kind < 64)
         emit_state(m);
     else if (kind < 67 && (m->random->rmw || m->random->reserve))

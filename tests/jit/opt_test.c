@@ -182,6 +182,44 @@ static void extensions(void **state)
          "  sxt.32 %0, x1\n  sxt.32 %1, x2\n  add %2, %0, %1\n  sxt.32 x3, %2\n");
 }
 
+/** What code does that has no rotations. */
+static void rotations(void **state)
+{
+    one("rolw x0, x1, #3", "rorw x0, x1, #29");
+    one("rorw x0, x1, #39", "rorw x0, x1, #7");
+    one("rorw x0, x1, #32", "sxt.32 x0, x1");
+    one("rolw x0, x1, #0", "sxt.32 x0, x1");
+    one("rorw x0, #0x180000001, #1", "mov x0, #0xffffffffc0000000");
+    one("rolw x0, #0x80000001, #1", "mov x0, #3");
+    fold("  zxt.32 %0, x1\n  rorw %1, %0, #7\n  sxt.32 x2, %1\n",
+         "  zxt.32 %0, x1\n  rorw %1, x1, #7\n  mov x2, %1\n");
+    fold("  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl %1, x1, #25\n  sxt.32 x3, %1\n"
+         "  or x4, x2, x3\n  add x5, x3, x2\n",
+         "  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl %1, x1, #25\n  sxt.32 x3, %1\n"
+         "  rorw x4, x1, #7\n  rorw x5, x1, #7\n");
+    /* Where the register is gone, what was made of it has the word, too. */
+    fold("  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl %1, x1, #25\n  sxt.32 x1, %1\n"
+         "  xor x1, x1, x2\n",
+         "  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl %1, x1, #25\n  sxt.32 x1, %1\n"
+         "  rorw x1, %0, #7\n");
+    /* A word that is known to be one. */
+    fold("  ld.u32 x1, [x2]\n  shr x3, x1, #31\n  shl %0, x1, #1\n  sxt.32 x4, %0\n"
+         "  or x3, x3, x4\n",
+         "  ld.u32 x1, [x2]\n  shr x3, x1, #31\n  shl %0, x1, #1\n  sxt.32 x4, %0\n"
+         "  rorw x3, x1, #31\n");
+    fold("  shr x2, x1, #40\n  shl x3, x1, #24\n  or x4, x3, x2\n",
+         "  shr x2, x1, #40\n  shl x3, x1, #24\n  ror x4, x1, #40\n");
+    /* Too far, of another, of more than a word, not extended. */
+    fold("  shr x2, x1, #40\n  shl x3, x1, #25\n  or x4, x3, x2\n",
+         "  shr x2, x1, #40\n  shl x3, x1, #25\n  or x4, x3, x2\n");
+    fold("  shr x2, x1, #40\n  shl x3, x5, #24\n  or x4, x3, x2\n",
+         "  shr x2, x1, #40\n  shl x3, x5, #24\n  or x4, x3, x2\n");
+    fold("  shr x2, x1, #7\n  shl %0, x1, #25\n  sxt.32 x3, %0\n  or x4, x2, x3\n",
+         "  shr x2, x1, #7\n  shl %0, x1, #25\n  sxt.32 x3, %0\n  or x4, x2, x3\n");
+    fold("  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl x3, x1, #25\n  or x4, x2, x3\n",
+         "  zxt.32 %0, x1\n  shr x2, %0, #7\n  shl x3, x1, #25\n  or x4, x2, x3\n");
+}
+
 static void memory(void **state)
 {
     fold("  add %0, x1, #16\n  ld.u64 x2, [%0 + 8]\n",
@@ -305,7 +343,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constants), cmocka_unit_test(identities),
         cmocka_unit_test(sums),      cmocka_unit_test(copies),
-        cmocka_unit_test(extensions), cmocka_unit_test(memory),
+        cmocka_unit_test(extensions), cmocka_unit_test(rotations),
+        cmocka_unit_test(memory),
         cmocka_unit_test(exits),     cmocka_unit_test(jumps),
         cmocka_unit_test(floats),    cmocka_unit_test(dead),
     };

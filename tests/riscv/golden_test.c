@@ -66,6 +66,16 @@ static void put_lr_sc(struct program *p)
     put(p, RV_OP_bne, 0, A2, X0, -12);
 }
 
+/** A word, as code without Zbb does it; and a sum of words, handed from one operation to
+ *  the next. */
+static void put_rotate(struct program *p)
+{
+    put(p, RV_OP_srliw, A3, A0, 0, 7);
+    put(p, RV_OP_slliw, A4, A0, 0, 25);
+    put(p, RV_OP_or, A3, A3, A4, 0);
+    put(p, RV_OP_addw, A4, A3, A1, 0);
+}
+
 static void put_branch(struct program *p)
 {
     put(p, RV_OP_beq, 0, A0, A1, 32);
@@ -115,6 +125,7 @@ static const struct golden {
     {"loop", "A loop: accesses remember the page that they reached", put_loop},
     {"amoadd", "An atomic operation", put_amoadd},
     {"lr_sc", "Load reserved, store conditional", put_lr_sc, 1},
+    {"rotate", "A rotation in three instructions", put_rotate},
     {"branch", "A branch that leaves the unit", put_branch},
     {"call", "A call, which remembers where it returns to", put_call},
     {"return", "A return to where the last call said", put_return},
