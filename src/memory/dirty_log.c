@@ -207,7 +207,8 @@ bool sm_ram_is_lent(const struct sm_ram *ram, uint64_t number)
 
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size)
 {
-    /* Marked before the note goes: what sees no note any more finds the mark. */
+    /* Marked before the note goes: what sees no note any more finds the mark.  In a
+     * section, for sm_ram_drop_logs() waits for that: the region may be going. */
     sm_rcu_lock();
     sm_ram_mark(ram, offset, size);
     sm_rcu_unlock();
@@ -465,13 +466,22 @@ void sm_dirty_log_free(struct sm_dirty_log *log)
 
 void sm_ram_drop_logs(struct sm_ram *ram)
 {
-    while (ram->logs) {
-        struct sm_dirty_log *const log = ram->logs;
-        ram->logs = log->next;
+    struct sm_dirty_log *log = ram->logs, *next;
+    struct sm_code_map *const code = ram->code;
+
+    if (!log && !code)
+        return;
+    sm_store_relaxed(&ram->logs, NULL);
+    sm_store_relaxed(&ram->code, NULL);
+    /* A mapping may outlive its region, and just now be given back: of those that have
+     * been, it is the acquire of sm_ram_put(). */
+    if (sm_load_acquire(&ram->refs) > 1)
+        sm_rcu_synchronize();
+    for (; log; log = next) {
+        next = log->next;
         sm_free(log);
     }
-    sm_free(ram->code);
-    ram->code = NULL;
+    sm_free(code);
 }
 
 uint32_t sm_ram_count_logs(const struct sm_ram *ram)

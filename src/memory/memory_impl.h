@@ -201,7 +201,8 @@ bool sm_ram_is_lent(const struct sm_ram *ram, uint64_t number);
 uintptr_t sm_ram_lend(struct sm_ram *ram, uint64_t offset, uint64_t size);
 /** Mark them, and forget the note.  Threads: any */
 void sm_ram_give_back(struct sm_ram *ram, uintptr_t note, uint64_t offset, uint64_t size);
-/** Free the logs that are left, and what is known of code.  Nobody marks. */
+/** Free the logs that are left, and what is known of code.  Nobody marks but who gives a
+ *  mapping back. */
 void sm_ram_drop_logs(struct sm_ram *ram);
 /** How many there are.  Topology locked. */
 uint32_t sm_ram_count_logs(const struct sm_ram *ram);

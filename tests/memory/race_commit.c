@@ -122,14 +122,14 @@ static void vcpu_kick(struct sm_agent *agent)
 
 static const struct sm_agent_ops vcpu_ops = {vcpu_changed, vcpu_kick};
 
-/* One access of some kind, and what it may see. */
-static void access_something(struct race *race, uint64_t *random)
+/* One access of some kind, and what it may see.  *@held is lent from one to a later one:
+ * it may outlive its region. */
+static void access_something(struct race *race, uint64_t *random, struct sm_mapping *held)
 {
     struct sm_address_space *space = race->world.space;
     const sm_gpa gpa = test_below(random, SLOTS) * SLOT_SIZE +
                        (test_below(random, SLOT_SIZE) & ~UINT64_C(7));
     uint64_t value = 0, buf[40];
-    struct sm_mapping mapping;
     struct sm_section section;
     enum sm_tx tx;
 
@@ -148,10 +148,11 @@ static void access_something(struct race *race, uint64_t *random)
         break;
     case 3: (void)!sm_address_space_store(space, gpa, &plain, 8, ALIVE); break;
     case 4:
-        tx = sm_address_space_map(space, gpa, &plain, 8, SM_WRITE, &mapping);
-        if (tx == SM_TX_OK) {
-            __atomic_store_n((uint64_t *)mapping.host, ALIVE, __ATOMIC_RELAXED);
-            sm_mapping_release(&mapping);
+        if (held->size) {
+            __atomic_store_n((uint64_t *)held->host, ALIVE, __ATOMIC_RELAXED);
+            sm_mapping_release(held);
+        } else {
+            (void)sm_address_space_map(space, gpa, &plain, 8, SM_WRITE, held);
         }
         break;
     case 5:
@@ -179,6 +180,7 @@ static void *run_vcpu(void *arg)
     struct runner *runner = arg;
     struct race *race = runner->race;
     struct sm_address_space *space = race->world.space;
+    struct sm_mapping held = {0};
 
     sm_agent_online(&runner->agent);
     while (!sm_load_relaxed(&race->stop)) {
@@ -187,7 +189,7 @@ static void *run_vcpu(void *arg)
         const struct sm_flat_section *section = sm_address_space_section(space, gpa);
         uint8_t *host = section ? sm_flat_section_host(section, gpa) : NULL;
         for (int i = 0; i < 8; i++) {
-            access_something(race, &runner->random);
+            access_something(race, &runner->random, &held);
             if (host)
                 __atomic_store_n((uint64_t *)host, ALIVE, __ATOMIC_RELAXED);
         }
@@ -201,15 +203,20 @@ static void *run_vcpu(void *arg)
             sm_agent_settle(&runner->agent, sm_topology_issue(race->world.topo));
     }
     sm_agent_offline(&runner->agent);
+    if (held.size)
+        sm_mapping_release(&held);
     return NULL;
 }
 
 static void *run_other(void *arg)
 {
     struct runner *runner = arg;
+    struct sm_mapping held = {0};
 
     while (!sm_load_relaxed(&runner->race->stop))
-        access_something(runner->race, &runner->random);
+        access_something(runner->race, &runner->random, &held);
+    if (held.size)
+        sm_mapping_release(&held);
     return NULL;
 }
 
