@@ -289,14 +289,13 @@ static SM_NOINLINE enum sm_tx read_any(struct sm_region *region, uint64_t offset
     return tx;
 }
 
-enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
-                        const struct sm_attrs *attrs, uint64_t *value)
+SM_ALWAYS_INLINE enum sm_tx read_plain(struct sm_region *region, uint64_t offset,
+                                       unsigned size, const struct sm_attrs *attrs,
+                                       uint64_t *value)
 {
     struct visit visit;
     uint64_t read = 0;
 
-    if (SM_UNLIKELY(!is_plain(region, offset, size, attrs, false)))
-        return read_any(region, offset, size, attrs, value);
     if (SM_UNLIKELY(!enter(region, &visit, false)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx =
@@ -306,6 +305,14 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
     count_access(region, false, size, tx, visit.frame.locked);
     leave(&visit);
     return tx;
+}
+
+enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size,
+                        const struct sm_attrs *attrs, uint64_t *value)
+{
+    return SM_LIKELY(is_plain(region, offset, size, attrs, false))
+        ? read_plain(region, offset, size, attrs, value)
+        : read_any(region, offset, size, attrs, value);
 }
 
 static SM_NOINLINE enum sm_tx write_any(struct sm_region *region, uint64_t offset,
@@ -329,13 +336,12 @@ static SM_NOINLINE enum sm_tx write_any(struct sm_region *region, uint64_t offse
     return tx;
 }
 
-enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
-                         const struct sm_attrs *attrs, uint64_t value)
+SM_ALWAYS_INLINE enum sm_tx write_plain(struct sm_region *region, uint64_t offset,
+                                        unsigned size, const struct sm_attrs *attrs,
+                                        uint64_t value)
 {
     struct visit visit;
 
-    if (SM_UNLIKELY(!is_plain(region, offset, size, attrs, true)))
-        return write_any(region, offset, size, attrs, value);
     if (SM_UNLIKELY(!enter(region, &visit, true)))
         return sm_mmio_refuse(region);
     const enum sm_tx tx = region->ops->write(region->device->dev, offset, size, attrs,
@@ -343,6 +349,59 @@ enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned siz
     count_access(region, true, size, tx, visit.frame.locked);
     leave(&visit);
     return tx;
+}
+
+enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
+                         const struct sm_attrs *attrs, uint64_t value)
+{
+    return SM_LIKELY(is_plain(region, offset, size, attrs, true))
+        ? write_plain(region, offset, size, attrs, value)
+        : write_any(region, offset, size, attrs, value);
+}
+
+/* --- By address --------------------------------------------------------- */
+
+/* The region that answers for @size bytes at @gpa with one callback, *offset; or NULL.
+ * What is no device's has no such sizes, nor has what translates. */
+SM_ALWAYS_INLINE struct sm_region *plain_at(const struct sm_agent *agent,
+                                            struct sm_address_space *space, sm_gpa gpa,
+                                            unsigned size, const struct sm_attrs *attrs,
+                                            bool write, uint64_t *offset)
+{
+    const struct sm_flat_section *section = agent->section;
+
+    if (SM_UNLIKELY(agent->view != sm_address_space_view(space) ||
+                    gpa - section->range.first >
+                        section->range.last - section->range.first))
+        section = sm_address_space_section(space, gpa);
+    if (SM_UNLIKELY(!section || section->range.last - gpa < size - 1 ||
+                    (write && section->readonly)))
+        return NULL;
+    *offset = sm_flat_section_offset(section, gpa);
+    return SM_LIKELY(is_plain(section->region, *offset, size, attrs, write))
+        ? section->region : NULL;
+}
+
+int sm_mmio_try_read(struct sm_agent *agent, struct sm_address_space *space, sm_gpa gpa,
+                     unsigned size, const struct sm_attrs *attrs, uint64_t *value)
+{
+    uint64_t offset;
+    struct sm_region *const region =
+        plain_at(agent, space, gpa, size, attrs, false, &offset);
+
+    return SM_LIKELY(region != NULL)
+        ? (int)read_plain(region, offset, size, attrs, value) : -1;
+}
+
+int sm_mmio_try_write(struct sm_agent *agent, struct sm_address_space *space, sm_gpa gpa,
+                      unsigned size, const struct sm_attrs *attrs, uint64_t value)
+{
+    uint64_t offset;
+    struct sm_region *const region =
+        plain_at(agent, space, gpa, size, attrs, true, &offset);
+
+    return SM_LIKELY(region != NULL)
+        ? (int)write_plain(region, offset, size, attrs, value) : -1;
 }
 
 /* --- Atomics ------------------------------------------------------------ */

@@ -23,6 +23,8 @@
 
 #include "softmmu/types.h"
 
+struct sm_address_space;
+struct sm_agent;
 struct sm_region;
 
 /** Read; *value is zero-extended, and untouched unless SM_TX_OK is returned. */
@@ -30,6 +32,14 @@ enum sm_tx sm_mmio_read(struct sm_region *region, uint64_t offset, unsigned size
                         const struct sm_attrs *attrs, uint64_t *value);
 enum sm_tx sm_mmio_write(struct sm_region *region, uint64_t offset, unsigned size,
                          const struct sm_attrs *attrs, uint64_t value);
+
+/** Read, or write, @size bytes at @gpa of @space for @agent, which is online on this thread,
+ *  if they are one device's and one callback as they stand: as nearly all are.
+ *  Returns  enum sm_tx; -1: nothing was done, look more closely */
+int sm_mmio_try_read(struct sm_agent *agent, struct sm_address_space *space, sm_gpa gpa,
+                     unsigned size, const struct sm_attrs *attrs, uint64_t *value);
+int sm_mmio_try_write(struct sm_agent *agent, struct sm_address_space *space, sm_gpa gpa,
+                      unsigned size, const struct sm_attrs *attrs, uint64_t value);
 
 /** One read and one write under one hold of the device's lock (A2). */
 enum sm_tx sm_mmio_rmw(struct sm_region *region, uint64_t offset, unsigned size,

@@ -261,39 +261,31 @@ static bool is_wide_ram(const struct transfer *transfer, sm_gva gva, unsigned si
 
 /* --- Devices ----------------------------------------------------------------------- */
 
-/** A device that answers for all of an access, as nearly all accesses by the bus have. */
+/** Where an access goes by the bus, and how. */
 struct place {
-    struct sm_region *region;
-    uint64_t offset;
-    struct sm_attrs attrs;
+    struct sm_address_space *space;
     sm_gpa gpa;
+    struct sm_attrs attrs;
 };
 
-/** Find who answers @op at @gva, of 1 << op.size_bits bytes to 8, if its entry says no
+/** Find out where @op at @gva goes, of 1 << op.size_bits bytes to 8, if its entry says no
  *  more than that it goes by the bus: then nobody checks, watches or counts it either.
  *  Returns  false: it is to be looked at more closely */
-static bool find_place(const struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
-                       enum sm_access access, struct place *out)
+SM_ALWAYS_INLINE bool find_place(const struct sm_vcpu *vcpu, sm_gva gva,
+                                 struct sm_memop op, enum sm_access access,
+                                 struct place *out)
 {
     const struct sm_tlb_table *const table = vcpu->fast.table[op.mode];
     const unsigned slot = sm_tlb_slot(gva), last = (1u << op.size_bits) - 1;
-    const struct sm_flat_section *section;
     const struct sm_tlb_cold *cold;
-    sm_gpa gpa;
 
     /* Of the page's last byte, as a hit compares (T2). */
     if (table->slot[access][slot].tag != (((gva + last) & SM_PAGE_MASK) | SM_TLB_MMIO) ||
         (op.flags & (SM_MEMOP_ALIGNED | SM_MEMOP_AS_FETCH)) || op.size_bits > 3)
         return false;
     cold = &sm_container_of(table, const struct sm_tlb_store, table)->cold[access][slot];
-    gpa = cold->gpa | (gva & ~SM_PAGE_MASK);
-    section = sm_address_space_section(vcpu->spaces[cold->space], gpa);
-    if (!section || section->translating || section->host ||
-        section->range.last - gpa < last || (access == SM_WRITE && section->readonly))
-        return false;
-    out->region = section->region;
-    out->offset = sm_flat_section_offset(section, gpa);
-    out->gpa = gpa;
+    out->space = vcpu->spaces[cold->space];
+    out->gpa = cold->gpa | (gva & ~SM_PAGE_MASK);
     out->attrs = (struct sm_attrs){
         .requester = vcpu->requester, .process = cold->process,
         .flags = cold->flags, .space = cold->attrs_space};
@@ -404,38 +396,42 @@ enum sm_step sm_tlb_read_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop 
 {
     struct place place;
     uint64_t read = 0;
+    int tx = -1;
 
     sm_assert_hot(op.size_bits <= 4);
     vcpu->stats.slow[op.flags & SM_MEMOP_AS_FETCH ? SM_FETCH : SM_READ]++;
-    if (!find_place(vcpu, gva, op, SM_READ, &place))
+    if (find_place(vcpu, gva, op, SM_READ, &place))
+        tx = sm_mmio_try_read(&vcpu->agent, place.space, place.gpa, 1u << op.size_bits,
+                              &place.attrs, &read);
+    if (tx < 0)
         return read_any(vcpu, gva, op, value, fault);
     vcpu->stats.mmio_reads++;
-    const enum sm_tx tx = sm_mmio_read(place.region, place.offset, 1u << op.size_bits,
-                                       &place.attrs, &read);
     if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
         read = swap_bytes((struct sm_value){read, 0}, op.size_bits).lo;
     if (SM_LIKELY(tx == SM_TX_OK)) {
         value->lo = read;
         value->hi = 0;
     }
-    return left_place(vcpu, &place, gva, op, SM_READ, tx, fault);
+    return left_place(vcpu, &place, gva, op, SM_READ, (enum sm_tx)tx, fault);
 }
 
 enum sm_step sm_tlb_write_slow(struct sm_vcpu *vcpu, sm_gva gva, struct sm_memop op,
                                struct sm_value value, struct sm_fault *fault)
 {
+    const bool swap = op.flags & SM_MEMOP_BIG_ENDIAN;
     struct place place;
+    int tx = -1;
 
     sm_assert_hot(op.size_bits <= 4);
     vcpu->stats.slow[SM_WRITE]++;
-    if (!find_place(vcpu, gva, op, SM_WRITE, &place))
+    if (find_place(vcpu, gva, op, SM_WRITE, &place))
+        tx = sm_mmio_try_write(&vcpu->agent, place.space, place.gpa, 1u << op.size_bits,
+                               &place.attrs,
+                               swap ? swap_bytes(value, op.size_bits).lo : value.lo);
+    if (tx < 0)
         return write_any(vcpu, gva, op, value, fault);
-    if (SM_UNLIKELY(op.flags & SM_MEMOP_BIG_ENDIAN))
-        value = swap_bytes(value, op.size_bits);
     vcpu->stats.mmio_writes++;
-    const enum sm_tx tx = sm_mmio_write(place.region, place.offset, 1u << op.size_bits,
-                                        &place.attrs, value.lo);
-    return left_place(vcpu, &place, gva, op, SM_WRITE, tx, fault);
+    return left_place(vcpu, &place, gva, op, SM_WRITE, (enum sm_tx)tx, fault);
 }
 
 enum sm_step sm_tlb_touch(struct sm_vcpu *vcpu, sm_gva gva, unsigned size,
