@@ -244,7 +244,33 @@ SM_INLINE struct sm_memop rv_memop(const struct rv_hart *hart, unsigned size_bit
     return (struct sm_memop){.size_bits = (uint8_t)size_bits, .mode = hart->mode_data};
 }
 
-/** Load or store 1 << @size_bits bytes where the hit path declined. */
+SM_INLINE enum rv_next rv_load_declined(struct rv_hart *hart, sm_gva gva,
+                                        unsigned size_bits, uint64_t *value,
+                                        struct rv_trap *trap)
+{
+    struct sm_fault fault = {0};
+    struct sm_value loaded = {0};
+    const enum sm_step step =
+        sm_tlb_read_slow(hart->vcpu, gva, rv_memop(hart, size_bits), &loaded, &fault);
+
+    *value = loaded.lo;
+    return rv_stepped(step, &fault, trap);
+}
+
+SM_INLINE enum rv_next rv_store_declined(struct rv_hart *hart, sm_gva gva,
+                                         unsigned size_bits, uint64_t value,
+                                         struct rv_trap *trap)
+{
+    struct sm_fault fault = {0};
+    const struct sm_value stored = {.lo = value & sm_mask(8u << size_bits)};
+    const enum sm_step step =
+        sm_tlb_write_slow(hart->vcpu, gva, rv_memop(hart, size_bits), stored, &fault);
+
+    return rv_stepped(step, &fault, trap);
+}
+
+/** Load or store 1 << @size_bits bytes where the hit path declined: the above, out of
+ *  line. */
 enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,
                           uint64_t *value, struct rv_trap *trap);
 enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva, unsigned size_bits,

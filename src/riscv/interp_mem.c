@@ -7,25 +7,14 @@ SM_NOINLINE enum rv_next rv_load_slow(struct rv_hart *hart, sm_gva gva,
                                       unsigned size_bits, uint64_t *value,
                                       struct rv_trap *trap)
 {
-    struct sm_fault fault = {0};
-    struct sm_value loaded = {0};
-    const enum sm_step step =
-        sm_tlb_read_slow(hart->vcpu, gva, rv_memop(hart, size_bits), &loaded, &fault);
-
-    *value = loaded.lo;
-    return rv_stepped(step, &fault, trap);
+    return rv_load_declined(hart, gva, size_bits, value, trap);
 }
 
 SM_NOINLINE enum rv_next rv_store_slow(struct rv_hart *hart, sm_gva gva,
                                        unsigned size_bits, uint64_t value,
                                        struct rv_trap *trap)
 {
-    struct sm_fault fault = {0};
-    const struct sm_value stored = {.lo = value & sm_mask(8u << size_bits)};
-    const enum sm_step step =
-        sm_tlb_write_slow(hart->vcpu, gva, rv_memop(hart, size_bits), stored, &fault);
-
-    return rv_stepped(step, &fault, trap);
+    return rv_store_declined(hart, gva, size_bits, value, trap);
 }
 
 /* --- Atomics --------------------------------------------------------------- */

@@ -140,30 +140,25 @@ uint32_t rv_jit_load(void *guest, uint64_t address, uint32_t mem)
     struct rv_hart *hart = guest;
     const struct rv_before before = rv_calling(hart);
     const unsigned bits = jit_mem_bits(mem);
-    struct sm_value value = {0};
-    struct sm_fault fault = {0};
     struct rv_trap trap = {0};
-    const enum sm_step step =
-        sm_tlb_read_slow(hart->vcpu, address, rv_memop(hart, bits), &value, &fault);
+    uint64_t value = 0;
+    const enum rv_next next = rv_load_declined(hart, address, bits, &value, &trap);
 
     if (mem & JIT_MEM_SIGNED)
-        value.lo = (uint64_t)sm_sign_extend(value.lo, 8u << bits);
-    hart->jit.value = value.lo;
-    return rv_accessed(hart, rv_stepped(step, &fault, &trap), &trap, before);
+        value = (uint64_t)sm_sign_extend(value, 8u << bits);
+    hart->jit.value = value;
+    return rv_accessed(hart, next, &trap, before);
 }
 
 uint32_t rv_jit_store(void *guest, uint64_t address, uint32_t mem)
 {
     struct rv_hart *hart = guest;
     const struct rv_before before = rv_calling(hart);
-    const unsigned bits = jit_mem_bits(mem);
-    const struct sm_value value = {.lo = hart->jit.value & sm_mask(8u << bits)};
-    struct sm_fault fault = {0};
     struct rv_trap trap = {0};
-    const enum sm_step step =
-        sm_tlb_write_slow(hart->vcpu, address, rv_memop(hart, bits), value, &fault);
+    const enum rv_next next =
+        rv_store_declined(hart, address, jit_mem_bits(mem), hart->jit.value, &trap);
 
-    return rv_accessed(hart, rv_stepped(step, &fault, &trap), &trap, before);
+    return rv_accessed(hart, next, &trap, before);
 }
 
 void *rv_jit_fill(void *guest, uint64_t address, uint32_t rw)
