@@ -17,19 +17,35 @@ static uint64_t page_rounded(uint64_t size)
     return sm_align_up(size, (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-void *sm_hostmem_map(uint64_t size)
+/** Map @size bytes, rounded up, and @slack more; NULL if that cannot be. */
+static uint8_t *map_private(uint64_t size, uint64_t slack)
 {
     const uint64_t rounded = page_rounded(size);
-    const uint64_t slack = rounded >= HUGE_SIZE ? HUGE_SIZE : 0;
 
     if (!size || rounded < size || rounded + slack < rounded ||
         rounded + slack > (uint64_t)PTRDIFF_MAX)
         return NULL;
     uint8_t *host = mmap(NULL, rounded + slack, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (host == MAP_FAILED)
-        return NULL;
-    if (slack) {
+    return host == MAP_FAILED ? NULL : host;
+}
+
+void *sm_hostmem_arena(uint64_t size)
+{
+    uint8_t *host = map_private(size, 0);
+
+    if (host)
+        madvise(host, page_rounded(size), MADV_NOHUGEPAGE); /* where they are the rule */
+    return host;
+}
+
+void *sm_hostmem_map(uint64_t size)
+{
+    const uint64_t rounded = page_rounded(size);
+    const uint64_t slack = rounded >= HUGE_SIZE ? HUGE_SIZE : 0;
+    uint8_t *host = map_private(size, slack);
+
+    if (host && slack) {
         uint8_t *aligned = (uint8_t *)sm_align_up((uintptr_t)host, HUGE_SIZE);
         const size_t before = (size_t)(aligned - host);
         if (before)
@@ -84,5 +100,6 @@ void sm_hostmem_close(int fd)
 
 void sm_hostmem_unmap(void *host, uint64_t size)
 {
-    munmap(host, page_rounded(size));
+    if (host)
+        munmap(host, page_rounded(size));
 }

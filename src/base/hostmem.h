@@ -15,6 +15,12 @@
  *  Returns  NULL when the host refuses */
 void *sm_hostmem_map(uint64_t size);
 
+/** Map @size zeroed bytes, from 1, for what grows into them, if it ever does: in pages
+ *  of the smallest size, each of which costs nothing until it is touched.  An allocator
+ *  promises no such thing, and some fill what they hand out.
+ *  Returns  NULL when the host refuses */
+void *sm_hostmem_arena(uint64_t size);
+
 /** Make a file of @size zeroed bytes, from 1, that has no name and a fixed size.
  *  Errors   -EMFILE, -ENFILE no descriptor is left; -ENOMEM */
 int sm_hostmem_shared(uint64_t size, int *fd);
@@ -28,7 +34,7 @@ int sm_hostmem_map_file(int fd, uint64_t offset, uint64_t size, bool shared, voi
 /** Close what sm_hostmem_shared() made. */
 void sm_hostmem_close(int fd);
 
-/** Give back @size bytes that a function above mapped. */
+/** Give back @size bytes that a function above mapped.  @host may be NULL. */
 void sm_hostmem_unmap(void *host, uint64_t size);
 
 #endif

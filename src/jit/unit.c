@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* unit.c - makes units, links them to each other, ends them.
  */
+#include "base/hostmem.h"
 #include "jit/jit_impl.h"
 
 #include <errno.h>
@@ -128,7 +129,7 @@ int jit_new(const struct jit_options *options, struct jit **out)
     jit_ir_init(&jit->ir, jit->guest.globals, jit->guest.n_globals);
     jit_alloc_pins(&jit->pins, &jit_host_regs, &jit->guest, jit->flags, jit->seed);
     jit->max_sites = (uint32_t)SM_MIN(options->cache_size / SITE_BYTES, (size_t)UINT32_MAX);
-    jit->site = malloc(sizeof(*jit->site) * jit->max_sites); /* touched as it fills */
+    jit->site = sm_hostmem_arena(sizeof(*jit->site) * jit->max_sites);
     jit->lower = jit_host_new();
     jit->st->jumps = calloc((size_t)1 << JIT_JUMP_BITS, sizeof(*jit->st->jumps));
     error = jit->site && jit->lower && jit->st->jumps
@@ -159,7 +160,7 @@ void jit_free(struct jit *jit)
     free(jit->st->jumps);
     jit->st->jumps = NULL;
     free(jit->lower);
-    free(jit->site);
+    sm_hostmem_unmap(jit->site, sizeof(*jit->site) * jit->max_sites);
     free(jit);
 }
 

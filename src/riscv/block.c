@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* block.c - decodes blocks of instructions, keeps them, and forgets them. */
+#include "base/hostmem.h"
 #include "riscv/code.h"
 #include "riscv/interp_impl.h"
 #include "riscv/translate.h"
@@ -29,10 +30,10 @@ int rv_blocks_new(struct rv_hart *hart)
     if (!cache)
         return -ENOMEM;
     cache->heads = calloc((size_t)1 << RV_BLOCK_HASH_BITS, sizeof(*cache->heads));
-    cache->arena = malloc(RV_BLOCK_ARENA);
+    cache->arena = sm_hostmem_arena(RV_BLOCK_ARENA);
     if (!cache->heads || !cache->arena) {
         free(cache->heads);
-        free(cache->arena);
+        sm_hostmem_unmap(cache->arena, RV_BLOCK_ARENA);
         free(cache);
         return -ENOMEM;
     }
@@ -48,7 +49,7 @@ void rv_blocks_free(struct rv_hart *hart)
     if (!cache)
         return;
     free(cache->heads);
-    free(cache->arena);
+    sm_hostmem_unmap(cache->arena, RV_BLOCK_ARENA);
     free(cache);
     hart->blocks = NULL;
 }

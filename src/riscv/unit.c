@@ -11,6 +11,7 @@
  * Memory for all that comes from one arena.  It is had back as the code is: all at once,
  * when either is full.
  */
+#include "base/hostmem.h"
 #include "riscv/code.h"
 #include "riscv/interp_impl.h"
 #include "riscv/translate.h"
@@ -116,9 +117,8 @@ int rv_units_new(struct rv_hart *hart, const struct jit_options *given)
         return error;
     }
     units->named = given->names != NULL;
-    /* Touched as it fills. */
     units->arena_size = SM_MAX(options.cache_size / ARENA_SHARE, (size_t)MIN_ARENA);
-    units->arena = malloc(units->arena_size);
+    units->arena = sm_hostmem_arena(units->arena_size);
     units->heads = calloc((size_t)1 << HASH_BITS, sizeof(*units->heads));
     if (!units->arena || !units->heads) {
         rv_units_free(hart);
@@ -136,7 +136,7 @@ void rv_units_free(struct rv_hart *hart)
     jit_free(units->jit);
     rv_kept_free(hart);
     free(units->heads);
-    free(units->arena);
+    sm_hostmem_unmap(units->arena, units->arena_size);
     free(units);
     hart->units = NULL;
 }

@@ -31,11 +31,28 @@ static void refuses(void **state)
     assert_null(sm_hostmem_map(UINT64_C(1) << 62));
 }
 
+/** Zeroed, writable to its last byte, and as choosy about sizes; nothing is no mapping. */
+static void arena(void **state)
+{
+    const uint64_t size = (UINT64_C(5) << 20) + 1;
+    uint8_t *host = sm_hostmem_arena(size);
+    (void)state;
+
+    assert_non_null(host);
+    assert_int_equal(host[0] | host[size - 1], 0);
+    host[0] = host[size - 1] = 1;
+    sm_hostmem_unmap(host, size);
+    assert_null(sm_hostmem_arena(0));
+    assert_null(sm_hostmem_arena(INT64_MAX));
+    sm_hostmem_unmap(NULL, size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
