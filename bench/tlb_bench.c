@@ -323,42 +323,46 @@ static void bench_random(void)
 
 static double copy(sm_gva to, sm_gva from)
 {
-    double best = 1e9;
+    const double start = bench_now();
 
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        const double start = bench_now();
-        for (unsigned again = 0; again < 2; again++)
-            for (uint64_t at = 0; at < COPY_PAGES * SM_PAGE_SIZE; at += 8)
-                store(to + at, load(from + at));
-        best = SM_MIN(best, (bench_now() - start) / (2 * COPY_PAGES * 512.0));
-    }
-    return best;
+    for (unsigned again = 0; again < 2; again++)
+        for (uint64_t at = 0; at < COPY_PAGES * SM_PAGE_SIZE; at += 8)
+            store(to + at, load(from + at));
+    return (bench_now() - start) / (2 * COPY_PAGES * 512.0);
 }
 
+/** To a power of two away, and to some pages beside that: memory of the host as near, or
+ *  as far.  The two in turn; of each the best counts, of the powers the worst ratio. */
 static void bench_copies(sm_gpa tables)
 {
-    const sm_gva odd = VIRTUAL + (UINT64_C(12345) << SM_PAGE_BITS);
-    double ordinary, worst = 0;
+    enum { BESIDE = 37 }; /* pages */
+    double ordinary = 0, power = 0, worst = 0;
     unsigned worst_bits = 0;
 
     if (!chosen("copy"))
         return;
-    ordinary = copy(odd, VIRTUAL);
     for (unsigned bits = 18; bits <= 35; bits++) {
         const sm_gva to = VIRTUAL + (UINT64_C(1) << bits);
-        for (uint64_t i = 0; bits >= 29 && i < COPY_PAGES; i++)
+        double best[2] = {1e9, 1e9};
+
+        for (uint64_t i = 0; bits >= 29 && i < COPY_PAGES + BESIDE; i++)
             map(tables, to + i * SM_PAGE_SIZE,
                 DATA + (UINT64_C(100000) + i) * SM_PAGE_SIZE);
-        const double took = copy(to, VIRTUAL);
-        if (took > worst) {
-            worst = took;
+        for (unsigned round = 0; round < 2 * ROUNDS; round++) {
+            const sm_gva beside = round % 2 ? BESIDE * SM_PAGE_SIZE : 0;
+            best[round % 2] = SM_MIN(best[round % 2], copy(to + beside, VIRTUAL));
+        }
+        if (best[0] / best[1] > worst) {
+            power = best[0];
+            ordinary = best[1];
+            worst = power / ordinary;
             worst_bits = bits;
         }
     }
-    report("copy, ordinary, 8 bytes", ordinary, "ns", 0);
-    printf("%-34s %8.2f ns    2^%u bytes apart\n", "copy, worst power of two", worst,
-           worst_bits);
-    report("copy, ratio", worst / ordinary, "x", 1.5);
+    printf("%-34s %8.2f ns    2^%u bytes away, the worst power\n", "copy, power of two, 8 bytes",
+           power, worst_bits);
+    report("copy, 37 pages beside that", ordinary, "ns", 0);
+    report("copy, ratio", worst, "x", 1.5);
 }
 
 /* --- Contexts and fences ---------------------------------------------------------- */
